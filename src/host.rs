@@ -1,0 +1,1 @@
+//! What the engine's effects do on a real machine.

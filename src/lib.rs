@@ -1,0 +1,5 @@
+//! A process manager for Nym binaries.
+pub mod disk;
+pub mod exit;
+pub mod host;
+pub mod machine;

@@ -1,0 +1,3 @@
+//! The pure state machine.
+mod values;
+pub use values::*;

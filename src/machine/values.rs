@@ -1,0 +1,229 @@
+//! The values that states, events and effects are made of.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// A version that is, or could be, installed: its folder's name and its binary's build version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// Name of the upgrade, `genesis` for the first.
+    pub name: String,
+    /// `build_version` of the binary, such as `1.1.0`.
+    pub version: String,
+}
+
+/// Who asked for an upgrade.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "kebab-case")]
+pub enum Requester {
+    /// Announced at this URL (without credentials).
+    Upstream {
+        /// The polled URL.
+        url: String,
+    },
+    /// A command of ours, run by this user.
+    Command {
+        /// Numeric user id.
+        uid: u32,
+        /// The user's name, or the id in digits where it has none.
+        user: String,
+    },
+    /// Found in the plan with no word of who put it there: edited by hand, or by 0.1.x.
+    Plan,
+}
+
+/// An announced upgrade, as far as decisions need it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgrade {
+    /// Name, which is also its folder's.
+    pub name: String,
+    /// Version that its binary must report.
+    pub version: String,
+    /// SHA-256 (hex) of the announcement: the same name with other content is another upgrade.
+    pub digest: String,
+    /// When it is to be performed.
+    pub due_at: DateTime<Utc>,
+    /// After a manual upgrade the run ends instead of starting the daemon.
+    pub manual: bool,
+    /// The operator allowed it to be older than what runs.
+    pub allow_downgrade: bool,
+    /// Who asked for it.
+    pub requester: Requester,
+}
+
+impl Upgrade {
+    /// The version that is installed once this upgrade is committed.
+    #[must_use]
+    pub fn target(&self) -> Version {
+        Version { name: self.name.clone(), version: self.version.clone() }
+    }
+
+    /// Whether `other` is the same announcement, to the letter.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.name == other.name && self.digest == other.digest
+    }
+}
+
+/// One process, told apart from a later one with the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Daemon {
+    /// Process id, and id of its process group.
+    pub pid: u32,
+    /// Start time in clock ticks since boot (`/proc/<pid>/stat`, field 22).
+    pub started_ticks: u64,
+}
+
+/// How the daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// It exited with this status.
+    Exited(i32),
+    /// This signal ended it.
+    Killed(i32),
+    /// It could not be started at all.
+    NeverStarted,
+}
+
+impl Ending {
+    /// A crash is any end but a status of 0.
+    #[must_use]
+    pub fn is_crash(self) -> bool {
+        self != Self::Exited(0)
+    }
+}
+
+/// A new binary, as it was when its digest was known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binary {
+    /// SHA-256 (hex) of the file.
+    pub sha256: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Device, inode, change time: as long as they hold, it is the file that was digested.
+    pub identity: String,
+}
+
+/// A finished backup of the daemon's home.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archive {
+    /// Where it lies.
+    pub path: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256 (hex) of the archive.
+    pub sha256: String,
+    /// Number of entries in it.
+    pub entries: u64,
+    /// Number of sockets and FIFOs, and of files that vanished meanwhile, which are not in it.
+    pub skipped: u64,
+}
+
+/// The settings that decisions depend on, as they hold for one session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the configuration file")]
+pub struct Policy {
+    /// Start the daemon again after a crash.
+    pub restart_on_failure: bool,
+    /// Start the daemon after an upgrade; otherwise the run ends.
+    pub restart_after_upgrade: bool,
+    /// Fetch and verify while the old daemon runs.
+    pub prepare_ahead: bool,
+    /// Upgrade without a backup.
+    pub skip_backup: bool,
+    /// So many startup failures in a row end the run; 0 acts as 1.
+    pub max_startup_failures: u32,
+    /// Milliseconds from a crash to the next start.
+    pub failure_restart_delay_ms: u64,
+    /// Milliseconds during which a crash counts as a startup failure.
+    pub startup_period_ms: u64,
+    /// Milliseconds from the polite signal to SIGKILL.
+    pub shutdown_grace_ms: u64,
+}
+
+/// Why something could not be done. The code is stable: scripts and documents refer to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of failure.
+    pub code: Code,
+    /// What, where and what to do, for a person.
+    pub text: String,
+}
+
+/// The kinds of failure, each with one rule of what happens next ([`Code::remedy`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// No connection, no answer, or an answer that stalled or broke off.
+    Network,
+    /// An HTTP status other than success.
+    HttpStatus,
+    /// No room for the backup, the binary or the records.
+    NoRoom,
+    /// Another process holds the upgrade lock.
+    LockBusy,
+    /// Reading or writing failed on this machine.
+    Io,
+    /// The announcement changed under way.
+    AnnouncementChanged,
+    /// The binary that had been prepared is no longer the one that was checked.
+    BinaryChanged,
+    /// Fewer or more bytes than the checksum is for, or other ones.
+    DigestMismatch,
+    /// No checksum where one is demanded, or one that can't be used.
+    NoChecksum,
+    /// Nothing for this platform.
+    NoPlatform,
+    /// A URL that is not http(s), or a redirect from https to http.
+    BadUrl,
+    /// Larger than the configured limit.
+    TooLarge,
+    /// The binary can't be executed, or its build info is not what was announced.
+    BuildInfo,
+    /// Not newer than what runs.
+    Downgrade,
+    /// No binary in place, and downloads are switched off.
+    NoBinary,
+    /// Interrupted too often before the commit point.
+    ResumedTooOften,
+    /// The daemon crashed, or could not be started.
+    DaemonCrashed,
+}
+
+/// What happens after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Tried again after a pause that grows.
+    Pause,
+    /// Not tried again until other content is announced, or the operator says so.
+    Quarantine,
+    /// Waits until a binary is put in place.
+    AwaitBinary,
+}
+
+impl Code {
+    /// What happens to an upgrade that failed so.
+    #[must_use]
+    pub fn remedy(self) -> Remedy {
+        match self {
+            Self::Network
+            | Self::HttpStatus
+            | Self::NoRoom
+            | Self::LockBusy
+            | Self::Io
+            | Self::AnnouncementChanged
+            | Self::BinaryChanged
+            | Self::DaemonCrashed => Remedy::Pause,
+            Self::DigestMismatch
+            | Self::NoChecksum
+            | Self::NoPlatform
+            | Self::BadUrl
+            | Self::TooLarge
+            | Self::BuildInfo
+            | Self::Downgrade
+            | Self::ResumedTooOften => Remedy::Quarantine,
+            Self::NoBinary => Remedy::AwaitBinary,
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! The `nymvisor` command.
+fn main() {}
