@@ -2,4 +2,5 @@
 pub mod disk;
 pub mod exit;
 pub mod host;
+pub mod journal;
 pub mod machine;

@@ -84,6 +84,8 @@ pub enum Ending {
     Killed(i32),
     /// It could not be started at all.
     NeverStarted,
+    /// It was no child of this session, so nobody could see its status.
+    Unseen,
 }
 
 impl Ending {

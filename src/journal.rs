@@ -1,0 +1,242 @@
+//! The journal remembers.
+//!
+//! A folder of segments, each a file of JSON Lines: first a [`Header`] with the state at its
+//! beginning, then one [`Record`] a line. Every line carries the SHA-256 of the one before
+//! (`prev`) and its own (`hash`), across segments too.
+//!
+//! **Law 1, write-ahead.** Effects can be had only from a [`Committed`] transition, and that only
+//! from [`Journal::append`], after the record's bytes are synced. There is no other way to make an
+//! [`Order`], so that performing something unrecorded does not compile.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::disk::{self, Disk, DiskFile};
+use crate::machine::{Effect, Event, Record, State, Transition};
+
+mod chain;
+mod open;
+mod segment;
+
+pub use chain::{BadLine, Hash};
+pub use open::{Opened, open};
+pub use segment::{Content, Line, read_segment, segments};
+
+/// The version of the format that this program writes, and the newest it reads.
+pub const FORMAT: u32 = 1;
+
+/// A segment that has grown past this many bytes is followed by a new one.
+pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Mode bits of the journal's files: they tell paths and users.
+const FILE_MODE: u32 = 0o600;
+
+/// The first line of a segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Version of the format.
+    pub format: u32,
+    /// Id of the instance.
+    pub instance: String,
+    /// Name of the daemon.
+    pub daemon: String,
+    /// Number of the segment, from 1.
+    pub segment: u64,
+    /// When it was begun, UTC.
+    pub at: DateTime<Utc>,
+    /// Number of the last record before it; 0 where there is none.
+    pub seq: u64,
+    /// What happened to the journal before it, where something did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Mishap>,
+    /// The state at its beginning.
+    pub state: State,
+}
+
+/// Why a segment was begun before the last one was full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mishap {
+    /// The last line of the segment before was cut short by a crash. It ordered nothing.
+    TornTail {
+        /// The segment's file name.
+        file: String,
+        /// Bytes that were cut off.
+        bytes: u64,
+        /// Name of the file that keeps them.
+        kept_as: String,
+    },
+    /// The segment before is damaged. It is set aside whole; a new chain begins, and the state is
+    /// what the disk says.
+    Damaged {
+        /// Name that the file has now.
+        kept_as: String,
+        /// Its SHA-256 (hex).
+        sha256: String,
+        /// The first bad line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Whose journal it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Id of the instance.
+    pub instance: String,
+    /// Name of the daemon.
+    pub daemon: String,
+}
+
+/// What the journal could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system refused a file operation.
+    #[error("the journal {path} could not be {doing}: {source}")]
+    Io {
+        /// What was being done, as a past participle.
+        doing: &'static str,
+        /// To which file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A value could not be written as JSON.
+    #[error("a record could not be put into words: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// The journal of one instance, open for writing.
+#[derive(Debug)]
+pub struct Journal {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    owner: Owner,
+    session: String,
+    file: Box<dyn DiskFile>,
+    segment: u64,
+    bytes: u64,
+    bytes_max: u64,
+    seq: u64,
+    head: Hash,
+}
+
+/// A transition whose record is durable: from here on its effects may begin.
+#[must_use = "the effects of a committed transition have to be performed"]
+#[derive(Debug)]
+pub struct Committed {
+    record: Record,
+    state: State,
+}
+
+/// An effect that a durable record orders. Only the journal makes one.
+#[must_use = "an order has to be carried out"]
+#[derive(Debug)]
+pub struct Order(Effect);
+
+impl Order {
+    /// What is ordered.
+    #[must_use]
+    pub fn into_effect(self) -> Effect {
+        self.0
+    }
+}
+
+impl Committed {
+    /// What was written.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The state that holds now, and what is to be done.
+    #[must_use]
+    pub fn into_parts(self) -> (State, Vec<Order>) {
+        (self.state, self.record.effects.into_iter().map(Order).collect())
+    }
+}
+
+impl Journal {
+    /// Writes what `event` led to and makes it durable: one write, one sync.
+    pub fn append(
+        &mut self,
+        event: Event,
+        transition: Transition,
+        at: DateTime<Utc>,
+    ) -> Result<Committed, Error> {
+        let Transition { from, state, effects } = transition;
+        let record = Record {
+            seq: self.seq + 1,
+            at,
+            session: self.session.clone(),
+            from,
+            event,
+            to: state.phase.name(),
+            effects,
+        };
+        let (line, hash) = chain::seal(&record, &self.head)?;
+        self.write(&line)?;
+        self.seq = record.seq;
+        self.head = hash;
+        self.bytes += line.len() as u64;
+        if self.bytes > self.bytes_max
+            && let Err(error) = self.rotate(&state, at)
+        {
+            // The record itself is durable; the next one tries again.
+            tracing::warn!("{error}; the journal goes on in its present segment");
+        }
+        Ok(Committed { record, state })
+    }
+
+    /// Hash of the last line: who writes it down elsewhere can prove later what it covers.
+    #[must_use]
+    pub fn head(&self) -> &Hash {
+        &self.head
+    }
+
+    /// The session whose records it writes.
+    #[must_use]
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
+    fn write(&mut self, line: &[u8]) -> Result<(), Error> {
+        let path = segment::path(&self.folder, self.segment);
+        let failed = |doing| move |source| Error::Io { doing, path, source };
+        self.file.write_all(line).map_err(failed.clone()("written"))?;
+        self.file.sync().map_err(failed("synced"))
+    }
+
+    /// Begins the next segment.
+    fn rotate(&mut self, state: &State, at: DateTime<Utc>) -> Result<(), Error> {
+        let header = Header {
+            format: FORMAT,
+            instance: self.owner.instance.clone(),
+            daemon: self.owner.daemon.clone(),
+            segment: self.segment + 1,
+            at,
+            seq: self.seq,
+            after: None,
+            state: state.clone(),
+        };
+        let begun = segment::begin(&*self.disk, &self.folder, &header, &self.head)?;
+        self.segment = header.segment;
+        self.file = begun.file;
+        self.bytes = begun.bytes;
+        self.head = begun.head;
+        Ok(())
+    }
+}
+
+/// Creates the journal's folder, readable by its owner alone.
+pub fn create_folder(disk: &dyn Disk, folder: &Path) -> Result<(), Error> {
+    disk::create_dirs(disk, folder, 0o700).map_err(|source| Error::Io {
+        doing: "created",
+        path: folder.to_owned(),
+        source,
+    })
+}

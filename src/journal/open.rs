@@ -1,0 +1,190 @@
+//! Opening a journal: what a crash or damage left is put in order, and the state known again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::segment::{self, Content, Rest, read_segment, segments};
+use super::{BadLine, Error, FORMAT, Hash, Header, Journal, Mishap, Owner, SEGMENT_BYTES_MAX};
+use crate::disk::{self, Disk, Kind};
+use crate::machine::State;
+
+/// A journal that is ready for the next record.
+#[derive(Debug)]
+pub struct Opened {
+    /// The journal.
+    pub journal: Journal,
+    /// The state after its last record.
+    pub state: State,
+    /// What had to be put in order, if anything.
+    pub mishap: Option<Mishap>,
+}
+
+/// Opens the journal in `folder` for a new session, or begins one.
+///
+/// Only the last segment is read: it begins with the state. `initial` is the state to begin with
+/// where there is no journal, or none that can be read; it is what the disk says.
+pub fn open(
+    disk: Arc<dyn Disk>,
+    folder: &Path,
+    owner: Owner,
+    session: String,
+    initial: State,
+    at: DateTime<Utc>,
+) -> Result<Opened, Error> {
+    super::create_folder(&*disk, folder)?;
+    let opening = Opening { disk, folder: folder.to_owned(), owner, session, at };
+    let Some(last) = segments(&*opening.disk, folder)?.last().copied() else {
+        return opening.begin(Start::first(), initial, None);
+    };
+    let path = segment::path(folder, last);
+    let bytes = match opening.disk.kind(&path).map_err(failed("read", &path))? {
+        Some(Kind::File(_)) => opening.disk.read(&path).map_err(failed("read", &path))?,
+        // A folder or a link under this name is damage like any other.
+        Some(Kind::Folder | Kind::Link | Kind::Other) | None => Vec::new(),
+    };
+    match read_segment(&bytes, &opening.owner) {
+        Ok(content) => match content.rest.clone() {
+            Rest::Nothing => opening.go_on(last, content),
+            Rest::Torn => opening.cut(last, content, &bytes),
+            Rest::Bad { line, why } => {
+                opening.set_aside(last, &bytes, Bad { line, why: &why }, initial)
+            }
+        },
+        Err(why) => opening.set_aside(last, &bytes, Bad { line: 1, why: &why }, initial),
+    }
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Error + use<> {
+    let path = path.to_owned();
+    move |source| Error::Io { doing, path: path.clone(), source }
+}
+
+struct Bad<'a> {
+    line: u64,
+    why: &'a BadLine,
+}
+
+/// Where a new segment takes up.
+struct Start {
+    segment: u64,
+    seq: u64,
+    prev: Hash,
+}
+
+impl Start {
+    fn first() -> Self {
+        Self { segment: 1, seq: 0, prev: Hash::none() }
+    }
+}
+
+struct Opening {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    owner: Owner,
+    session: String,
+    at: DateTime<Utc>,
+}
+
+impl Opening {
+    /// The last segment is whole: it is written on.
+    fn go_on(self, segment: u64, content: Content) -> Result<Opened, Error> {
+        let path = segment::path(&self.folder, segment);
+        let file = self.disk.append(&path).map_err(failed("opened", &path))?;
+        let journal = Journal {
+            file,
+            segment,
+            bytes: content.good_bytes,
+            bytes_max: SEGMENT_BYTES_MAX,
+            seq: content.records.last().map_or(content.header.seq, |line| line.record.seq),
+            head: content.head,
+            disk: self.disk,
+            folder: self.folder,
+            owner: self.owner,
+            session: self.session,
+        };
+        Ok(Opened { journal, state: content.state, mishap: None })
+    }
+
+    /// The last line is torn: it ordered nothing. Its bytes are kept beside, it is cut off, and the
+    /// cut is told by the header of the next segment.
+    fn cut(self, segment: u64, content: Content, bytes: &[u8]) -> Result<Opened, Error> {
+        let path = segment::path(&self.folder, segment);
+        let good = usize::try_from(content.good_bytes).unwrap_or(usize::MAX);
+        let torn = bytes.get(good..).unwrap_or_default();
+        let kept = beside(&path, "torn", self.at);
+        disk::replace(&*self.disk, &kept, torn, super::FILE_MODE).map_err(failed("kept", &kept))?;
+        let mut file = self.disk.append(&path).map_err(failed("opened", &path))?;
+        file.truncate(content.good_bytes).map_err(failed("cut", &path))?;
+        file.sync().map_err(failed("synced", &path))?;
+        let mishap = Mishap::TornTail {
+            file: name_of(&path),
+            bytes: torn.len() as u64,
+            kept_as: name_of(&kept),
+        };
+        let seq = content.records.last().map_or(content.header.seq, |line| line.record.seq);
+        let start = Start { segment: segment + 1, seq, prev: content.head };
+        self.begin(start, content.state, Some(mishap))
+    }
+
+    /// The last segment is damaged: it is set aside whole, never repaired, and a new chain begins.
+    fn set_aside(
+        self,
+        segment: u64,
+        bytes: &[u8],
+        bad: Bad<'_>,
+        initial: State,
+    ) -> Result<Opened, Error> {
+        let path = segment::path(&self.folder, segment);
+        let kept = beside(&path, "damaged", self.at);
+        self.disk.rename(&path, &kept).map_err(failed("set aside", &path))?;
+        self.disk.sync_dir(&self.folder).map_err(failed("synced", &self.folder))?;
+        let mishap = Mishap::Damaged {
+            kept_as: name_of(&kept),
+            sha256: Hash::of(bytes).as_str().to_owned(),
+            line: bad.line,
+            reason: bad.why.to_string(),
+        };
+        let start = Start { segment: segment + 1, seq: 0, prev: Hash::none() };
+        self.begin(start, initial, Some(mishap))
+    }
+
+    fn begin(self, start: Start, state: State, mishap: Option<Mishap>) -> Result<Opened, Error> {
+        let header = Header {
+            format: FORMAT,
+            instance: self.owner.instance.clone(),
+            daemon: self.owner.daemon.clone(),
+            segment: start.segment,
+            at: self.at,
+            seq: start.seq,
+            after: mishap.clone(),
+            state: state.clone(),
+        };
+        let begun = segment::begin(&*self.disk, &self.folder, &header, &start.prev)?;
+        let journal = Journal {
+            file: begun.file,
+            segment: start.segment,
+            bytes: begun.bytes,
+            bytes_max: SEGMENT_BYTES_MAX,
+            seq: start.seq,
+            head: begun.head,
+            disk: self.disk,
+            folder: self.folder,
+            owner: self.owner,
+            session: self.session,
+        };
+        Ok(Opened { journal, state, mishap })
+    }
+}
+
+/// A name beside a segment for what is kept of it.
+fn beside(path: &Path, what: &str, at: DateTime<Utc>) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{what}-{}", at.format("%Y%m%dT%H%M%S%.9fZ")));
+    path.with_file_name(name)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,218 @@
+//! Orders to the shell.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::values::{Archive, Binary, Daemon, Ending, Upgrade, Version};
+
+/// Something to be done. It may be done only once the record that orders it is durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Look at the disk and the processes. Answer: what [`super::recover`] needs.
+    Observe {
+        /// The upgrade that was under way or being prepared.
+        upgrade: Option<Upgrade>,
+        /// Its binary, as it was checked.
+        binary: Option<Binary>,
+        /// Its backup, as it was sealed.
+        backup: Option<Archive>,
+    },
+    /// Start this version of the daemon. Answer: `DaemonSpawned` or `SpawnFailed`.
+    SpawnDaemon(Version),
+    /// Send the daemon one SIGINT.
+    InterruptDaemon(Daemon),
+    /// Pass a signal on to the daemon.
+    ForwardSignal {
+        /// To whom.
+        daemon: Daemon,
+        /// Signal number.
+        signal: i32,
+    },
+    /// SIGKILL the whole process group.
+    KillGroup(Daemon),
+    /// SIGKILL what is left of the group and wait until it is gone. Answer: `GroupGone`.
+    SweepGroup(Option<Daemon>),
+    /// Start a timer of monotonic time. Answer: its event.
+    StartTimer {
+        /// Which.
+        timer: Timer,
+        /// Milliseconds until it fires.
+        after_ms: u64,
+    },
+    /// Stop a timer.
+    StopTimer(Timer),
+    /// Tell when the wall clock has reached a time, whatever jumps it makes. Answer: `CameDue`.
+    WatchDue {
+        /// Whose time.
+        attempt: u64,
+        /// The time.
+        at: DateTime<Utc>,
+    },
+    /// Put the binary's bytes beside its final place, digest right. Answer: `BinaryFetched`.
+    FetchBinary {
+        /// For whom.
+        attempt: u64,
+        /// Of what.
+        upgrade: Upgrade,
+    },
+    /// Compare its build info and put it in its final place. Answer: `BinaryChecked`.
+    CheckBinary {
+        /// For whom.
+        attempt: u64,
+        /// Of what.
+        upgrade: Upgrade,
+    },
+    /// Look for room for the backup. Answer: `RoomFound`.
+    CheckRoom {
+        /// For whom.
+        attempt: u64,
+    },
+    /// Take the upgrade lock, or confirm that it is held. Answer: `LockTaken`.
+    TakeLock {
+        /// For whom.
+        attempt: u64,
+        /// Of what.
+        upgrade: Upgrade,
+    },
+    /// Stop what is being prepared and give back the lock.
+    CancelPreparation {
+        /// Whose.
+        attempt: u64,
+    },
+    /// Archive the home, or confirm the archive that there is. Answer: `BackupSealed`.
+    SealBackup {
+        /// For whom.
+        attempt: u64,
+        /// Of what.
+        upgrade: Upgrade,
+        /// The archive that an interrupted try sealed, where nothing has changed since.
+        sealed: Option<Archive>,
+    },
+    /// Upgrade without a backup. Answer: `BackupSkipped`.
+    SkipBackup {
+        /// For whom.
+        attempt: u64,
+    },
+    /// Confirm that the checked binary is there. Answer: `BinaryPresent`.
+    ConfirmBinary {
+        /// For whom.
+        attempt: u64,
+        /// Of what.
+        upgrade: Upgrade,
+        /// What was checked.
+        binary: Binary,
+    },
+    /// Confirm that it is still the file that was checked. Answer: `BinaryChecked`.
+    ConfirmCheck {
+        /// For whom.
+        attempt: u64,
+        /// Of what.
+        upgrade: Upgrade,
+        /// What was checked.
+        binary: Binary,
+    },
+    /// Move the version file, then history, plan and link. Answer: `SwapCommitted`.
+    CommitSwap {
+        /// For whom.
+        attempt: u64,
+        /// To what.
+        upgrade: Upgrade,
+        /// From what.
+        from: Version,
+    },
+    /// Give back the upgrade lock.
+    ReleaseLock,
+    /// Remove what a failed attempt left half-done, and give back the lock. Answer: `StoodDown`.
+    StandDown {
+        /// Whose.
+        attempt: u64,
+    },
+    /// Put an announcement into the plan.
+    QueueAnnouncement(Upgrade),
+    /// Take superseded upgrades out of the plan.
+    DropFromQueue(Vec<String>),
+    /// Write the version file anew, from what the journal knows.
+    RestoreVersionFile(Version),
+    /// Write the plan anew; the damaged one has been set aside.
+    RebuildPlan(Version),
+    /// Make `current` point at what the plan calls current.
+    MendLink(String),
+    /// Answer a command's request.
+    Answer {
+        /// Which.
+        request: String,
+        /// Whether it was granted.
+        granted: bool,
+        /// In words.
+        text: String,
+    },
+    /// End the run.
+    Exit(Outcome),
+}
+
+/// How a run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// In order.
+    Done,
+    /// The daemon failed for good.
+    DaemonFailed(Ending),
+}
+
+/// The timers, each with its one reason.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Timer {
+    /// From the polite signal to SIGKILL. Fires `GraceElapsed`.
+    Grace,
+    /// From a crash to the next start. Fires `DelayElapsed`.
+    RestartDelay,
+    /// The time in which a crash is a startup failure. Fires `StartupPassed`.
+    Startup,
+    /// The pause after a transient failure. Fires `PauseElapsed`.
+    Pause {
+        /// Name of the upgrade.
+        name: String,
+        /// Digest of its announcement.
+        digest: String,
+    },
+}
+
+impl Effect {
+    /// The order's name, as the journal and its readers know it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Observe { .. } => "observe",
+            Self::SpawnDaemon(_) => "spawn-daemon",
+            Self::InterruptDaemon(_) => "interrupt-daemon",
+            Self::ForwardSignal { .. } => "forward-signal",
+            Self::KillGroup(_) => "kill-group",
+            Self::SweepGroup(_) => "sweep-group",
+            Self::StartTimer { .. } => "start-timer",
+            Self::StopTimer(_) => "stop-timer",
+            Self::WatchDue { .. } => "watch-due",
+            Self::FetchBinary { .. } => "fetch-binary",
+            Self::CheckBinary { .. } => "check-binary",
+            Self::CheckRoom { .. } => "check-room",
+            Self::TakeLock { .. } => "take-lock",
+            Self::CancelPreparation { .. } => "cancel-preparation",
+            Self::SealBackup { .. } => "seal-backup",
+            Self::SkipBackup { .. } => "skip-backup",
+            Self::ConfirmBinary { .. } => "confirm-binary",
+            Self::ConfirmCheck { .. } => "confirm-check",
+            Self::CommitSwap { .. } => "commit-swap",
+            Self::ReleaseLock => "release-lock",
+            Self::StandDown { .. } => "stand-down",
+            Self::QueueAnnouncement(_) => "queue-announcement",
+            Self::DropFromQueue(_) => "drop-from-queue",
+            Self::RestoreVersionFile(_) => "restore-version-file",
+            Self::RebuildPlan(_) => "rebuild-plan",
+            Self::MendLink(_) => "mend-link",
+            Self::Answer { .. } => "answer",
+            Self::Exit(_) => "exit",
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Facts that the shell reports.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::recover::{Observed, Row};
+use super::state::Queue;
+use super::values::{Archive, Binary, Daemon, Ending, Failure, Policy, Requester, Upgrade};
+
+/// Something that happened. Times, codes and digests arrive in here and nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// A `run` began; it holds the locks.
+    SessionStarted {
+        /// Version of this program.
+        nymvisor: String,
+        /// Its process id.
+        pid: u32,
+        /// The settings of this session.
+        policy: Policy,
+    },
+    /// What was found was compared with what the journal says.
+    Recovered {
+        /// The row of the recovery table that applies.
+        row: Row,
+        /// What was found.
+        observed: Observed,
+    },
+    /// A signal asked the run to end.
+    StopRequested {
+        /// Signal number.
+        signal: i32,
+    },
+    /// A signal for the daemon came.
+    SignalReceived {
+        /// Signal number.
+        signal: i32,
+    },
+    /// The daemon is up.
+    DaemonSpawned {
+        /// Its process.
+        daemon: Daemon,
+    },
+    /// The daemon could not be started.
+    SpawnFailed {
+        /// Why.
+        failure: Failure,
+    },
+    /// The daemon has lived through its startup period.
+    StartupPassed,
+    /// The daemon ended.
+    DaemonEnded {
+        /// How.
+        ending: Ending,
+        /// Milliseconds since its start.
+        uptime_ms: u64,
+    },
+    /// Nothing of the daemon's process group is left.
+    GroupGone,
+    /// The grace period of a drain is over.
+    GraceElapsed,
+    /// The delay before a restart is over.
+    DelayElapsed,
+    /// The plan was read and is not as it was.
+    QueueRead {
+        /// What it says now.
+        queue: Queue,
+    },
+    /// Upstream announces this upgrade.
+    AnnouncementReceived {
+        /// The upgrade.
+        upgrade: Upgrade,
+    },
+    /// The wall clock has reached an upgrade's time.
+    CameDue {
+        /// Whose.
+        attempt: u64,
+        /// What the clock said.
+        at: DateTime<Utc>,
+    },
+    /// The pause after a failure is over.
+    PauseElapsed {
+        /// Name of the upgrade.
+        name: String,
+        /// Digest of its announcement.
+        digest: String,
+    },
+    /// The operator wants a failed upgrade to be tried again.
+    RetryRequested {
+        /// Name of the upgrade.
+        name: String,
+        /// Who asked.
+        requester: Requester,
+        /// Which request to answer.
+        request: String,
+    },
+    /// The binary's bytes are there, and their digest is right.
+    BinaryFetched {
+        /// For whom.
+        attempt: u64,
+        /// SHA-256 (hex).
+        sha256: String,
+        /// Size in bytes.
+        bytes: u64,
+        /// From where: a URL without credentials, or `in place`.
+        source: String,
+    },
+    /// The binary is in its place; build info and, where there is one, digest are right.
+    BinaryChecked {
+        /// For whom.
+        attempt: u64,
+        /// What was checked.
+        binary: Binary,
+    },
+    /// There is room for the backup.
+    RoomFound {
+        /// For whom.
+        attempt: u64,
+        /// Bytes that the backup may need.
+        needed_bytes: u64,
+        /// Bytes that are free where it goes.
+        free_bytes: u64,
+    },
+    /// The upgrade lock is held.
+    LockTaken {
+        /// For whom.
+        attempt: u64,
+    },
+    /// The backup is finished, durable and read back.
+    BackupSealed {
+        /// For whom.
+        attempt: u64,
+        /// The archive.
+        archive: Archive,
+    },
+    /// Backups are switched off.
+    BackupSkipped {
+        /// For whom.
+        attempt: u64,
+    },
+    /// The checked binary is still there.
+    BinaryPresent {
+        /// For whom.
+        attempt: u64,
+    },
+    /// The version file names the new version.
+    SwapCommitted {
+        /// For whom.
+        attempt: u64,
+        /// What of plan, history and link could not be moved yet, in words; "" = nothing.
+        left: String,
+    },
+    /// What a failed attempt left is tidied away.
+    StoodDown {
+        /// Whose.
+        attempt: u64,
+    },
+    /// A step of a preparation or an attempt failed.
+    WorkFailed {
+        /// Whose.
+        attempt: u64,
+        /// Why.
+        failure: Failure,
+    },
+}
+
+impl Event {
+    /// The event's name, as the journal and its readers know it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::SessionStarted { .. } => "session-started",
+            Self::Recovered { .. } => "recovered",
+            Self::StopRequested { .. } => "stop-requested",
+            Self::SignalReceived { .. } => "signal-received",
+            Self::DaemonSpawned { .. } => "daemon-spawned",
+            Self::SpawnFailed { .. } => "spawn-failed",
+            Self::StartupPassed => "startup-passed",
+            Self::DaemonEnded { .. } => "daemon-ended",
+            Self::GroupGone => "group-gone",
+            Self::GraceElapsed => "grace-elapsed",
+            Self::DelayElapsed => "delay-elapsed",
+            Self::QueueRead { .. } => "queue-read",
+            Self::AnnouncementReceived { .. } => "announcement-received",
+            Self::CameDue { .. } => "came-due",
+            Self::PauseElapsed { .. } => "pause-elapsed",
+            Self::RetryRequested { .. } => "retry-requested",
+            Self::BinaryFetched { .. } => "binary-fetched",
+            Self::BinaryChecked { .. } => "binary-checked",
+            Self::RoomFound { .. } => "room-found",
+            Self::LockTaken { .. } => "lock-taken",
+            Self::BackupSealed { .. } => "backup-sealed",
+            Self::BackupSkipped { .. } => "backup-skipped",
+            Self::BinaryPresent { .. } => "binary-present",
+            Self::SwapCommitted { .. } => "swap-committed",
+            Self::StoodDown { .. } => "stood-down",
+            Self::WorkFailed { .. } => "work-failed",
+        }
+    }
+}

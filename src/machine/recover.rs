@@ -1,0 +1,174 @@
+//! Recovery: what the journal says is compared with what is found.
+//!
+//! The journal tells what *may* have been done, a look at disk and processes what *was* done.
+//! [`recover`] is total: every pair has exactly one [`Row`], whose result is an event like any
+//! other, so that a crash during recovery is nothing special.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::event::Event;
+use super::phase::{AfterDrain, AfterFailure, Attempt, Phase, Wait};
+use super::state::{Queue, State};
+use super::values::{Binary, Daemon, Version};
+
+/// How often an attempt is taken up after crashes before it is given up.
+pub const RESUMPTIONS_MAX: u32 = 3;
+
+/// What a look at the disk and the processes found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// A daemon of an earlier session that is still alive.
+    pub daemon: Option<Daemon>,
+    /// What this instance's version file names; `None` where it is absent or damaged.
+    pub version: Option<Version>,
+    /// What the plan says; `None` where it is absent or damaged.
+    pub queue: Option<Queue>,
+    /// The name that `current` leads to; `None` where it is absent or leads nowhere.
+    pub link: Option<String>,
+    /// The binary that was asked for, if it is still the one that was checked.
+    pub binary: Option<Binary>,
+    /// Whether the sealed backup that was asked for is whole, and the home as it was then.
+    pub backup_holds: bool,
+}
+
+/// A row of the recovery table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Row {
+    /// The last session ended in order, or there was none.
+    AtRest,
+    /// The last session was killed with its daemon up, or with a start due.
+    DaemonLost,
+    /// The last session was killed, and its daemon outlived it.
+    DaemonLeftBehind,
+    /// The last session gave the daemon up.
+    GaveUp,
+    /// The last session was killed while it went back to the old version.
+    WasFailing,
+    /// The last session was stopped in order in the middle of an attempt.
+    AttemptTakenUp,
+    /// The last session was killed before the commit point of an attempt.
+    AttemptResumed,
+    /// The same, too often.
+    AttemptGivenUp,
+    /// An attempt was interrupted, and the plan no longer asks for it.
+    AttemptWithdrawn,
+    /// An attempt was interrupted, and its binary is not as it was checked.
+    AttemptUnprepared,
+    /// The last session was killed after the commit point.
+    SwapInterrupted,
+    /// The version file names what neither the journal nor an attempt of ours explains.
+    VersionMovedOutside,
+}
+
+impl Row {
+    /// All rows.
+    pub const ALL: [Self; 12] = [
+        Self::AtRest,
+        Self::DaemonLost,
+        Self::DaemonLeftBehind,
+        Self::GaveUp,
+        Self::WasFailing,
+        Self::AttemptTakenUp,
+        Self::AttemptResumed,
+        Self::AttemptGivenUp,
+        Self::AttemptWithdrawn,
+        Self::AttemptUnprepared,
+        Self::SwapInterrupted,
+        Self::VersionMovedOutside,
+    ];
+}
+
+/// The event that tells how what was found fits what the journal says.
+#[must_use]
+pub fn recover(state: &State, observed: Observed) -> Event {
+    Event::Recovered { row: row(state, &observed), observed }
+}
+
+/// The one row that applies.
+pub(super) fn row(state: &State, observed: &Observed) -> Row {
+    if observed.daemon.is_some() {
+        return Row::DaemonLeftBehind;
+    }
+    match standing(&state.phase) {
+        Standing::Attempt { attempt, counts } => attempt_row(state, attempt, counts, observed),
+        Standing::Failing(attempt) => {
+            // The swap itself may have failed only after the version file was moved.
+            if is_committed(attempt, observed) { Row::SwapInterrupted } else { Row::WasFailing }
+        }
+        Standing::Idle(row) => match &observed.version {
+            Some(version) if *version != state.installed => Row::VersionMovedOutside,
+            Some(_) | None => row,
+        },
+    }
+}
+
+fn attempt_row(state: &State, attempt: &Attempt, counts: bool, observed: &Observed) -> Row {
+    if is_committed(attempt, observed) {
+        return Row::SwapInterrupted;
+    }
+    if observed.version.as_ref().is_some_and(|version| *version != attempt.from) {
+        return Row::VersionMovedOutside;
+    }
+    if !is_asked_for(state, attempt, observed) {
+        return Row::AttemptWithdrawn;
+    }
+    if counts && attempt.resumed >= RESUMPTIONS_MAX {
+        return Row::AttemptGivenUp;
+    }
+    if attempt.binary.is_some() && observed.binary != attempt.binary {
+        return Row::AttemptUnprepared;
+    }
+    if counts { Row::AttemptResumed } else { Row::AttemptTakenUp }
+}
+
+fn is_committed(attempt: &Attempt, observed: &Observed) -> bool {
+    observed.version.as_ref() == Some(&attempt.upgrade.target())
+}
+
+/// A plan that can't be read withdraws nothing: the last known one holds.
+fn is_asked_for(state: &State, attempt: &Attempt, observed: &Observed) -> bool {
+    let queue = observed.queue.as_ref().unwrap_or(&state.queue);
+    queue.current.iter().chain(&queue.entries).any(|upgrade| upgrade.is(&attempt.upgrade))
+}
+
+/// What the last durable phase means for a new session.
+enum Standing<'a> {
+    /// Nothing was under way.
+    Idle(Row),
+    /// An attempt was; `counts` where its interruption was no orderly stop.
+    Attempt { attempt: &'a Attempt, counts: bool },
+    /// An attempt had failed, and the old version was coming back.
+    Failing(&'a Attempt),
+}
+
+fn standing(phase: &Phase) -> Standing<'_> {
+    match phase {
+        Phase::Running(_) => Standing::Idle(Row::DaemonLost),
+        Phase::Draining(draining) => match &draining.then {
+            AfterDrain::Upgrade(attempt) => Standing::Attempt { attempt, counts: true },
+            AfterDrain::End(Some(attempt)) => Standing::Attempt { attempt, counts: false },
+            AfterDrain::End(None) => Standing::Idle(Row::DaemonLost),
+            AfterDrain::Recover(before) => standing(before),
+        },
+        Phase::BackingUp(attempt)
+        | Phase::Locking(attempt)
+        | Phase::Downloading(attempt)
+        | Phase::Verifying(attempt) => Standing::Attempt { attempt, counts: true },
+        Phase::Swapping(swapping) => {
+            Standing::Attempt { attempt: &swapping.attempt, counts: !swapping.stop }
+        }
+        Phase::Restarting(restarting) => match &restarting.wait {
+            Wait::Session { resume: Some(attempt) } => Standing::Attempt { attempt, counts: false },
+            Wait::Session { resume: None } => Standing::Idle(Row::AtRest),
+            Wait::Delay { .. } | Wait::Spawning { .. } => Standing::Idle(Row::DaemonLost),
+        },
+        Phase::Failed(failed) => match &failed.then {
+            AfterFailure::OldVersion { attempt, .. } => Standing::Failing(attempt),
+            AfterFailure::GivenUp { .. } => Standing::Idle(Row::GaveUp),
+        },
+    }
+}

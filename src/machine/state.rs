@@ -1,0 +1,184 @@
+//! The whole state: the phase, and what outlives phases.
+
+use serde::{Deserialize, Serialize};
+
+use super::order::{Order, compare};
+use super::phase::{Phase, Restarting, Wait, Why};
+use super::values::{Binary, Failure, Policy, Upgrade, Version};
+
+/// Everything that decisions rest on. Two engines with equal states decide alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Where the engine stands.
+    pub phase: Phase,
+    /// A session began and what it found is not yet known: `phase` is the last one's.
+    pub recovering: bool,
+    /// The settings of this session.
+    pub policy: Policy,
+    /// The version that this instance's version file names.
+    pub installed: Version,
+    /// The plan of the data folder as it was last read.
+    pub queue: Queue,
+    /// The upgrade that is being prepared, or that waits for its time.
+    pub candidate: Option<Candidate>,
+    /// Upgrades that failed and are not tried at present; oldest first, at most
+    /// [`State::TROUBLES_MAX`].
+    pub troubles: Vec<Trouble>,
+    /// Startup failures in a row.
+    pub startup_failures: u32,
+    /// Number of the last preparation or attempt.
+    pub last_attempt: u64,
+}
+
+/// The plan of the data folder.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Queue {
+    /// What the plan calls current. Another instance may have moved it on.
+    pub current: Option<Upgrade>,
+    /// What is queued, by time and then by version.
+    pub entries: Vec<Upgrade>,
+    /// Names that were performed in this data folder at any time.
+    pub performed: Vec<String>,
+    /// Names of queued upgrades whose binary lies in its place, checked or not.
+    pub in_place: Vec<String>,
+}
+
+/// The upgrade that comes next, and how far its preparation is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Number of the preparation, and of the attempt that follows it.
+    pub id: u64,
+    /// What is prepared.
+    pub upgrade: Upgrade,
+    /// Its time has been seen to come; no clock takes that back.
+    pub due: bool,
+    /// How far it is.
+    pub stage: Stage,
+}
+
+/// How far a preparation is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The binary is being fetched, or the one in place digested.
+    Fetching,
+    /// Its build info is being asked and compared.
+    Checking,
+    /// Room for the backup is being looked for.
+    Sizing(Binary),
+    /// All that can be done ahead is done; `None` with preparation switched off.
+    Ready(Option<Binary>),
+    /// It is due, and the upgrade lock is being taken.
+    Locking(Binary),
+    /// The lock is held: the drain is next.
+    Locked(Binary),
+}
+
+/// An upgrade that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Name of the upgrade.
+    pub name: String,
+    /// Digest of its announcement.
+    pub digest: String,
+    /// Why it failed the last time.
+    pub failure: Failure,
+    /// How often in a row, in this session.
+    pub times: u32,
+    /// What it waits for.
+    pub hold: Hold,
+}
+
+/// What a failed upgrade waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hold {
+    /// Nothing: it may be tried again.
+    Free,
+    /// The end of a pause, or a new session.
+    Pause,
+    /// Other content under its name, or `retry`.
+    Quarantine,
+    /// A binary in its place.
+    AwaitBinary,
+}
+
+impl State {
+    /// How many troubles are remembered; the oldest are forgotten first.
+    pub const TROUBLES_MAX: usize = 64;
+
+    /// The state of an instance that has never run.
+    #[must_use]
+    pub fn initial(installed: Version, policy: Policy) -> Self {
+        Self {
+            phase: Phase::Restarting(Restarting {
+                why: Why::SessionStart,
+                wait: Wait::Session { resume: None },
+            }),
+            recovering: false,
+            policy,
+            installed,
+            queue: Queue::default(),
+            candidate: None,
+            troubles: Vec::new(),
+            startup_failures: 0,
+            last_attempt: 0,
+        }
+    }
+
+    /// The upgrade that this instance should prepare now, if any: the first that is newer than
+    /// what it runs (or allowed not to be) and that nothing holds back. Where another instance of
+    /// the data folder is ahead, what that one runs comes first.
+    #[must_use]
+    pub fn next_upgrade(&self) -> Option<&Upgrade> {
+        self.queue
+            .current
+            .iter()
+            .chain(&self.queue.entries)
+            .find(|upgrade| self.wants(upgrade) && !self.is_held(upgrade))
+    }
+
+    /// Whether `upgrade` would move this instance on.
+    fn wants(&self, upgrade: &Upgrade) -> bool {
+        if upgrade.name == self.installed.name {
+            return false;
+        }
+        match compare(&upgrade.version, &self.installed.version) {
+            Order::Newer => true,
+            Order::Same | Order::Older | Order::Unknown => upgrade.allow_downgrade,
+        }
+    }
+
+    /// Whether an earlier failure of the same announcement holds `upgrade` back.
+    #[must_use]
+    pub fn is_held(&self, upgrade: &Upgrade) -> bool {
+        self.trouble_with(upgrade).is_some_and(|trouble| trouble.hold != Hold::Free)
+    }
+
+    /// What is remembered of earlier failures of the same announcement.
+    #[must_use]
+    pub fn trouble_with(&self, upgrade: &Upgrade) -> Option<&Trouble> {
+        self.troubles
+            .iter()
+            .find(|trouble| trouble.name == upgrade.name && trouble.digest == upgrade.digest)
+    }
+
+    /// Names of queued upgrades at or below what the data folder's plan calls current.
+    #[must_use]
+    pub fn superseded(&self) -> Vec<String> {
+        let Some(current) = &self.queue.current else { return Vec::new() };
+        self.queue
+            .entries
+            .iter()
+            .filter(|entry| entry.name == current.name || entry.is_superseded_by(current))
+            .map(|entry| entry.name.clone())
+            .collect()
+    }
+}
+
+impl Upgrade {
+    fn is_superseded_by(&self, current: &Self) -> bool {
+        !self.allow_downgrade
+            && matches!(compare(&self.version, &current.version), Order::Same | Order::Older)
+    }
+}

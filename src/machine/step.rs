@@ -1,0 +1,98 @@
+//! `step`: one fact in, the next state and the orders out.
+
+use super::effect::Effect;
+use super::event::Event;
+use super::phase::{Phase, PhaseName};
+use super::state::State;
+
+mod attempt;
+mod daemon;
+mod prepare;
+mod queue;
+mod session;
+mod stop;
+
+/// What a fact leads to.
+#[must_use = "a transition has no effect until it is committed to the journal"]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition {
+    /// The phase before.
+    pub from: PhaseName,
+    /// The state after.
+    pub state: State,
+    /// What is to be done, in this order.
+    pub effects: Vec<Effect>,
+}
+
+/// Why a fact leads nowhere. The state is as it was, and nothing is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejected {
+    /// The phase has no place for it.
+    Unexpected,
+    /// It answers a question that is no longer open.
+    Stale,
+    /// It says nothing new.
+    Unchanged,
+}
+
+/// What follows from `event` in `state`.
+pub fn step(state: &State, event: &Event) -> Result<Transition, Rejected> {
+    let mut next = Next { state: state.clone(), effects: Vec::new() };
+    if state.recovering {
+        session::while_recovering(&mut next, event)?;
+    } else {
+        dispatch(&mut next, event)?;
+    }
+    Ok(Transition { from: state.phase.name(), state: next.state, effects: next.effects })
+}
+
+/// The transition in the making.
+struct Next {
+    state: State,
+    effects: Vec<Effect>,
+}
+
+impl Next {
+    fn order(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.state.phase = phase;
+    }
+}
+
+type Step = Result<(), Rejected>;
+
+fn dispatch(next: &mut Next, event: &Event) -> Step {
+    match event {
+        Event::SessionStarted { policy, .. } => session::started(next, policy),
+        Event::Recovered { .. } => Err(Rejected::Unexpected),
+        Event::StopRequested { .. } => stop::requested(next),
+        Event::SignalReceived { signal } => daemon::signal_received(next, *signal),
+        Event::DaemonSpawned { daemon } => daemon::spawned(next, *daemon),
+        Event::SpawnFailed { failure } => daemon::spawn_failed(next, failure),
+        Event::StartupPassed => daemon::startup_passed(next),
+        Event::DaemonEnded { ending, uptime_ms } => daemon::ended(next, *ending, *uptime_ms),
+        Event::GroupGone => daemon::group_gone(next),
+        Event::GraceElapsed => daemon::grace_elapsed(next),
+        Event::DelayElapsed => daemon::delay_elapsed(next),
+        Event::QueueRead { queue } => queue::read(next, queue),
+        Event::AnnouncementReceived { upgrade } => queue::announced(next, upgrade),
+        Event::PauseElapsed { name, digest } => queue::pause_elapsed(next, name, digest),
+        Event::RetryRequested { name, request, .. } => queue::retry(next, name, request),
+        Event::CameDue { attempt, .. } => prepare::came_due(next, *attempt),
+        Event::RoomFound { attempt, .. } => prepare::room_found(next, *attempt),
+        Event::BinaryFetched { attempt, .. } => attempt::binary_fetched(next, *attempt),
+        Event::BinaryChecked { attempt, binary } => attempt::binary_checked(next, *attempt, binary),
+        Event::LockTaken { attempt } => attempt::lock_taken(next, *attempt),
+        Event::BackupSealed { attempt, archive } => {
+            attempt::backed_up(next, *attempt, Some(archive))
+        }
+        Event::BackupSkipped { attempt } => attempt::backed_up(next, *attempt, None),
+        Event::BinaryPresent { attempt } => attempt::binary_present(next, *attempt),
+        Event::SwapCommitted { attempt, .. } => attempt::swap_committed(next, *attempt),
+        Event::StoodDown { attempt } => attempt::stood_down(next, *attempt),
+        Event::WorkFailed { attempt, failure } => attempt::work_failed(next, *attempt, failure),
+    }
+}

@@ -1,0 +1,173 @@
+//! From the drain to the new version, or back to the old one.
+//!
+//! Answers of a preparation and of an attempt are the same facts; the number tells whose they are.
+
+use super::super::effect::Effect;
+use super::super::phase::{AfterFailure, Attempt, Failed, Phase, PhaseName, Swapping, Why};
+use super::super::state::Stage;
+use super::super::values::{Archive, Binary, Failure, Upgrade};
+use super::{Next, Rejected, Step, prepare, queue, session};
+
+/// The daemon is down, and nothing is left of its group.
+pub(super) fn back_up(next: &mut Next, attempt: Attempt) {
+    let id = attempt.id;
+    next.order(if next.state.policy.skip_backup {
+        Effect::SkipBackup { attempt: id }
+    } else {
+        let (upgrade, sealed) = (attempt.upgrade.clone(), attempt.backup.clone());
+        Effect::SealBackup { attempt: id, upgrade, sealed }
+    });
+    next.enter(Phase::BackingUp(attempt));
+}
+
+pub(super) fn backed_up(next: &mut Next, id: u64, archive: Option<&Archive>) -> Step {
+    let Phase::BackingUp(attempt) = &next.state.phase else { return Err(Rejected::Stale) };
+    let mut attempt = answered(attempt, id)?;
+    attempt.backup = archive.cloned();
+    next.order(Effect::TakeLock { attempt: id, upgrade: attempt.upgrade.clone() });
+    next.enter(Phase::Locking(attempt));
+    Ok(())
+}
+
+pub(super) fn lock_taken(next: &mut Next, id: u64) -> Step {
+    if let Some(candidate) = prepare::candidate(next, id) {
+        let Stage::Locking(binary) = &candidate.stage else { return Err(Rejected::Stale) };
+        candidate.stage = Stage::Locked(binary.clone());
+        prepare::advance(next);
+        return Ok(());
+    }
+    let Phase::Locking(attempt) = &next.state.phase else { return Err(Rejected::Stale) };
+    let attempt = answered(attempt, id)?;
+    let upgrade = attempt.upgrade.clone();
+    next.order(match attempt.binary.clone() {
+        Some(binary) => Effect::ConfirmBinary { attempt: id, upgrade, binary },
+        None => Effect::FetchBinary { attempt: id, upgrade },
+    });
+    next.enter(Phase::Downloading(attempt));
+    Ok(())
+}
+
+pub(super) fn binary_fetched(next: &mut Next, id: u64) -> Step {
+    if let Some(candidate) = prepare::candidate(next, id) {
+        let Stage::Fetching = candidate.stage else { return Err(Rejected::Stale) };
+        candidate.stage = Stage::Checking;
+        let upgrade = candidate.upgrade.clone();
+        next.order(Effect::CheckBinary { attempt: id, upgrade });
+        return Ok(());
+    }
+    let Phase::Downloading(attempt) = &next.state.phase else { return Err(Rejected::Stale) };
+    let attempt = answered(attempt, id)?;
+    next.order(Effect::CheckBinary { attempt: id, upgrade: attempt.upgrade.clone() });
+    next.enter(Phase::Verifying(attempt));
+    Ok(())
+}
+
+pub(super) fn binary_present(next: &mut Next, id: u64) -> Step {
+    let Phase::Downloading(attempt) = &next.state.phase else { return Err(Rejected::Stale) };
+    let attempt = answered(attempt, id)?;
+    let Some(binary) = attempt.binary.clone() else { return Err(Rejected::Stale) };
+    let upgrade = attempt.upgrade.clone();
+    next.order(Effect::ConfirmCheck { attempt: id, upgrade, binary });
+    next.enter(Phase::Verifying(attempt));
+    Ok(())
+}
+
+pub(super) fn binary_checked(next: &mut Next, id: u64, binary: &Binary) -> Step {
+    if let Some(candidate) = prepare::candidate(next, id) {
+        let Stage::Checking = candidate.stage else { return Err(Rejected::Stale) };
+        candidate.stage = Stage::Sizing(binary.clone());
+        next.order(Effect::CheckRoom { attempt: id });
+        return Ok(());
+    }
+    let Phase::Verifying(attempt) = &next.state.phase else { return Err(Rejected::Stale) };
+    let mut attempt = answered(attempt, id)?;
+    attempt.binary = Some(binary.clone());
+    next.order(Effect::CommitSwap {
+        attempt: id,
+        upgrade: attempt.upgrade.clone(),
+        from: attempt.from.clone(),
+    });
+    next.enter(Phase::Swapping(Swapping { attempt, stop: false }));
+    Ok(())
+}
+
+/// The commit point is passed: from here on there is only the new version.
+pub(super) fn swap_committed(next: &mut Next, id: u64) -> Step {
+    let Phase::Swapping(Swapping { attempt, stop }) = &next.state.phase else {
+        return Err(Rejected::Stale);
+    };
+    let (attempt, stop) = (answered(attempt, id)?, *stop);
+    let upgrade = attempt.upgrade;
+    next.state.installed = upgrade.target();
+    next.state.startup_failures = 0;
+    next.state.troubles.retain(|trouble| trouble.name != upgrade.name);
+    take_as_current(next, &upgrade);
+    let policy = &next.state.policy;
+    if stop || upgrade.manual || !policy.restart_after_upgrade {
+        next.order(Effect::ReleaseLock);
+        session::end(next, None);
+    } else {
+        session::start(next, Why::Upgraded, upgrade.target());
+        next.order(Effect::ReleaseLock);
+    }
+    Ok(())
+}
+
+/// What the plan says now, so that it need not be read again before the next decision.
+fn take_as_current(next: &mut Next, upgrade: &Upgrade) {
+    let queue = &mut next.state.queue;
+    queue.entries.retain(|entry| entry.name != upgrade.name);
+    queue.in_place.retain(|name| *name != upgrade.name);
+    if !queue.performed.contains(&upgrade.name) {
+        queue.performed.push(upgrade.name.clone());
+    }
+    queue.current = Some(upgrade.clone());
+}
+
+pub(super) fn work_failed(next: &mut Next, id: u64, failure: &Failure) -> Step {
+    if prepare::candidate(next, id).is_some() {
+        prepare::failed(next, failure);
+        return Ok(());
+    }
+    let phase = next.state.phase.name();
+    let (attempt, stop) = match &next.state.phase {
+        Phase::BackingUp(attempt)
+        | Phase::Locking(attempt)
+        | Phase::Downloading(attempt)
+        | Phase::Verifying(attempt) => (answered(attempt, id)?, false),
+        Phase::Swapping(Swapping { attempt, stop }) => (answered(attempt, id)?, *stop),
+        Phase::Running(_) | Phase::Draining(_) | Phase::Restarting(_) | Phase::Failed(_) => {
+            return Err(Rejected::Stale);
+        }
+    };
+    fail(next, attempt, phase, failure, stop);
+    Ok(())
+}
+
+fn fail(next: &mut Next, attempt: Attempt, phase: PhaseName, failure: &Failure, stop: bool) {
+    queue::hold(next, &attempt.upgrade, failure);
+    next.order(Effect::StandDown { attempt: attempt.id });
+    let then = AfterFailure::OldVersion { attempt, stop };
+    next.enter(Phase::Failed(Failed { phase, failure: failure.clone(), then }));
+}
+
+/// Nothing half-done is left: the old version comes back.
+pub(super) fn stood_down(next: &mut Next, id: u64) -> Step {
+    let Phase::Failed(Failed { then: AfterFailure::OldVersion { attempt, stop }, .. }) =
+        &next.state.phase
+    else {
+        return Err(Rejected::Stale);
+    };
+    let (attempt, stop) = (answered(attempt, id)?, *stop);
+    if stop {
+        session::end(next, None);
+    } else {
+        session::start(next, Why::AttemptFailed, attempt.from);
+    }
+    Ok(())
+}
+
+/// The attempt, if `id` is its number.
+fn answered(attempt: &Attempt, id: u64) -> Result<Attempt, Rejected> {
+    if attempt.id == id { Ok(attempt.clone()) } else { Err(Rejected::Stale) }
+}

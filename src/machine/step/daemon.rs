@@ -1,0 +1,272 @@
+//! The daemon comes and goes.
+
+use super::super::effect::{Effect, Outcome, Timer};
+use super::super::phase::{
+    AfterDrain, AfterFailure, DrainStep, Draining, Failed, Phase, PhaseName, Restarting, Running,
+    Wait, Why,
+};
+use super::super::values::{Code, Daemon, Ending, Failure};
+use super::{Next, Rejected, Step, attempt, prepare, session};
+
+pub(super) fn signal_received(next: &mut Next, signal: i32) -> Step {
+    let daemon = match &next.state.phase {
+        Phase::Running(running) => running.daemon,
+        Phase::Draining(Draining { daemon: Some(daemon), step: DrainStep::Asked, .. }) => *daemon,
+        Phase::Draining(_)
+        | Phase::BackingUp(_)
+        | Phase::Locking(_)
+        | Phase::Downloading(_)
+        | Phase::Verifying(_)
+        | Phase::Swapping(_)
+        | Phase::Restarting(_)
+        | Phase::Failed(_) => return Err(Rejected::Unexpected),
+    };
+    next.order(Effect::ForwardSignal { daemon, signal });
+    Ok(())
+}
+
+pub(super) fn spawned(next: &mut Next, daemon: Daemon) -> Step {
+    let Phase::Restarting(Restarting { wait: Wait::Spawning { stop }, .. }) = next.state.phase
+    else {
+        return Err(Rejected::Unexpected);
+    };
+    next.enter(Phase::Running(Running { daemon, settled: false }));
+    if stop {
+        drain(next, daemon, AfterDrain::End(None));
+        return Ok(());
+    }
+    let after_ms = next.state.policy.startup_period_ms;
+    next.order(Effect::StartTimer { timer: Timer::Startup, after_ms });
+    prepare::choose(next);
+    prepare::advance(next);
+    Ok(())
+}
+
+pub(super) fn spawn_failed(next: &mut Next, failure: &Failure) -> Step {
+    let Phase::Restarting(Restarting { wait: Wait::Spawning { stop }, .. }) = next.state.phase
+    else {
+        return Err(Rejected::Unexpected);
+    };
+    if stop {
+        session::end(next, None);
+        return Ok(());
+    }
+    count_startup_failure(next);
+    if may_restart(next) {
+        delay_restart(next, true);
+    } else {
+        give_up(next, PhaseName::Restarting, Ending::NeverStarted, failure.clone());
+        next.order(Effect::Exit(Outcome::DaemonFailed(Ending::NeverStarted)));
+    }
+    Ok(())
+}
+
+/// A version that has lived so long has started: earlier failures no longer count.
+pub(super) fn startup_passed(next: &mut Next) -> Step {
+    let Phase::Running(Running { settled, .. }) = &mut next.state.phase else {
+        return Err(Rejected::Unexpected);
+    };
+    *settled = true;
+    next.state.startup_failures = 0;
+    Ok(())
+}
+
+pub(super) fn ended(next: &mut Next, ending: Ending, uptime_ms: u64) -> Step {
+    match &next.state.phase {
+        Phase::Running(running) => {
+            let daemon = running.daemon;
+            let settled = running.settled;
+            ended_by_itself(next, daemon, ending, settled, uptime_ms)
+        }
+        Phase::Draining(Draining { step: DrainStep::Asked | DrainStep::Killing, .. }) => {
+            drained(next)
+        }
+        Phase::Draining(_)
+        | Phase::BackingUp(_)
+        | Phase::Locking(_)
+        | Phase::Downloading(_)
+        | Phase::Verifying(_)
+        | Phase::Swapping(_)
+        | Phase::Restarting(_)
+        | Phase::Failed(_) => Err(Rejected::Unexpected),
+    }
+}
+
+/// Nobody asked it to end.
+fn ended_by_itself(
+    next: &mut Next,
+    daemon: Daemon,
+    ending: Ending,
+    settled: bool,
+    uptime_ms: u64,
+) -> Step {
+    next.order(Effect::StopTimer(Timer::Startup));
+    let crashed = ending.is_crash();
+    if crashed && !settled && uptime_ms < next.state.policy.startup_period_ms {
+        count_startup_failure(next);
+    } else {
+        next.state.startup_failures = 0;
+    }
+    if prepare::is_due_and_ready(&next.state) {
+        let Some(attempt) = prepare::begin_attempt(&mut next.state) else {
+            return Err(Rejected::Unexpected);
+        };
+        sweep(next, daemon, AfterDrain::Upgrade(attempt));
+    } else if crashed && may_restart(next) || !crashed && prepare::is_due(&next.state) {
+        delay_restart(next, false);
+        next.order(Effect::SweepGroup(Some(daemon)));
+    } else if crashed {
+        let text = format!("{}; {}", describe(ending), why_no_restart(next));
+        give_up(next, PhaseName::Running, ending, Failure { code: Code::DaemonCrashed, text });
+        next.order(Effect::SweepGroup(Some(daemon)));
+    } else {
+        session::rest(next, None);
+        next.order(Effect::SweepGroup(Some(daemon)));
+    }
+    Ok(())
+}
+
+fn count_startup_failure(next: &mut Next) {
+    next.state.startup_failures = next.state.startup_failures.saturating_add(1);
+}
+
+fn may_restart(next: &Next) -> bool {
+    let policy = &next.state.policy;
+    policy.restart_on_failure && next.state.startup_failures < policy.max_startup_failures.max(1)
+}
+
+fn why_no_restart(next: &Next) -> String {
+    if next.state.policy.restart_on_failure {
+        format!("that makes {} startup failures in a row", next.state.startup_failures)
+    } else {
+        "restarts after a failure are switched off".to_owned()
+    }
+}
+
+fn describe(ending: Ending) -> String {
+    match ending {
+        Ending::Exited(status) => format!("the daemon exited with status {status}"),
+        Ending::Killed(signal) => format!("the daemon was ended by signal {signal}"),
+        Ending::NeverStarted => "the daemon could not be started".to_owned(),
+        Ending::Unseen => "the daemon ended, its status unseen".to_owned(),
+    }
+}
+
+fn delay_restart(next: &mut Next, swept: bool) {
+    next.enter(Phase::Restarting(Restarting {
+        why: Why::DaemonEnded,
+        wait: Wait::Delay { swept, elapsed: false },
+    }));
+    let after_ms = next.state.policy.failure_restart_delay_ms;
+    next.order(Effect::StartTimer { timer: Timer::RestartDelay, after_ms });
+}
+
+fn give_up(next: &mut Next, phase: PhaseName, ending: Ending, failure: Failure) {
+    prepare::suspend(next);
+    let then = AfterFailure::GivenUp { ending };
+    next.enter(Phase::Failed(Failed { phase, failure, then }));
+}
+
+/// Asks the daemon to end and lets the grace period run.
+pub(super) fn drain(next: &mut Next, daemon: Daemon, then: AfterDrain) {
+    let (daemon, step) = (Some(daemon), DrainStep::Asked);
+    next.enter(Phase::Draining(Draining { daemon, step, then }));
+    if let Some(daemon) = daemon {
+        ask_to_end(next, daemon);
+    }
+}
+
+/// One polite signal, and a limit to the wait.
+pub(super) fn ask_to_end(next: &mut Next, daemon: Daemon) {
+    next.order(Effect::InterruptDaemon(daemon));
+    let after_ms = next.state.policy.shutdown_grace_ms;
+    next.order(Effect::StartTimer { timer: Timer::Grace, after_ms });
+}
+
+/// The daemon has ended by itself; what is left of its group goes.
+fn sweep(next: &mut Next, daemon: Daemon, then: AfterDrain) {
+    let daemon = Some(daemon);
+    next.enter(Phase::Draining(Draining { daemon, step: DrainStep::Sweeping, then }));
+    next.order(Effect::SweepGroup(daemon));
+}
+
+/// The daemon has ended as it was asked to; that is no failure.
+pub(super) fn drained(next: &mut Next) -> Step {
+    let Phase::Draining(draining) = &mut next.state.phase else {
+        return Err(Rejected::Unexpected);
+    };
+    draining.step = DrainStep::Sweeping;
+    let daemon = draining.daemon;
+    next.order(Effect::StopTimer(Timer::Grace));
+    next.order(Effect::SweepGroup(daemon));
+    Ok(())
+}
+
+pub(super) fn grace_elapsed(next: &mut Next) -> Step {
+    let Phase::Draining(draining) = &mut next.state.phase else {
+        return Err(Rejected::Unexpected);
+    };
+    let (Some(daemon), DrainStep::Asked) = (draining.daemon, draining.step) else {
+        return Err(Rejected::Unexpected);
+    };
+    draining.step = DrainStep::Killing;
+    next.order(Effect::KillGroup(daemon));
+    Ok(())
+}
+
+pub(super) fn group_gone(next: &mut Next) -> Step {
+    match next.state.phase.clone() {
+        Phase::Draining(Draining { step: DrainStep::Sweeping, then, .. }) => match then {
+            AfterDrain::Upgrade(attempt) => {
+                attempt::back_up(next, attempt);
+                Ok(())
+            }
+            AfterDrain::End(resume) => {
+                session::end(next, resume);
+                Ok(())
+            }
+            AfterDrain::Recover(_) => Err(Rejected::Unexpected),
+        },
+        Phase::Restarting(Restarting { why, wait: Wait::Delay { swept: false, elapsed } }) => {
+            delay_passes(next, why, true, elapsed);
+            prepare::advance(next);
+            Ok(())
+        }
+        Phase::Restarting(Restarting { wait: Wait::Session { .. }, .. }) => {
+            next.order(Effect::Exit(Outcome::Done));
+            Ok(())
+        }
+        Phase::Failed(Failed { then: AfterFailure::GivenUp { ending }, .. }) => {
+            next.order(Effect::Exit(Outcome::DaemonFailed(ending)));
+            Ok(())
+        }
+        Phase::Running(_)
+        | Phase::Draining(_)
+        | Phase::BackingUp(_)
+        | Phase::Locking(_)
+        | Phase::Downloading(_)
+        | Phase::Verifying(_)
+        | Phase::Swapping(_)
+        | Phase::Restarting(_)
+        | Phase::Failed(_) => Err(Rejected::Unexpected),
+    }
+}
+
+pub(super) fn delay_elapsed(next: &mut Next) -> Step {
+    let Phase::Restarting(Restarting { why, wait: Wait::Delay { swept, elapsed: false } }) =
+        next.state.phase
+    else {
+        return Err(Rejected::Unexpected);
+    };
+    delay_passes(next, why, swept, true);
+    Ok(())
+}
+
+fn delay_passes(next: &mut Next, why: Why, swept: bool, elapsed: bool) {
+    if swept && elapsed {
+        session::start(next, why, next.state.installed.clone());
+    } else {
+        let wait = Wait::Delay { swept, elapsed };
+        next.enter(Phase::Restarting(Restarting { why, wait }));
+    }
+}

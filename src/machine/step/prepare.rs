@@ -1,0 +1,205 @@
+//! What is found out, fetched and verified while the daemon runs.
+
+use super::super::effect::Effect;
+use super::super::phase::{
+    AfterDrain, Attempt, DrainStep, Draining, Phase, Restarting, Running, Wait,
+};
+use super::super::state::{Candidate, Stage, State};
+use super::super::values::{Binary, Failure, Upgrade};
+use super::super::{effect::Timer, phase::Swapping};
+use super::{Next, Rejected, Step, daemon, queue};
+
+impl Candidate {
+    /// The binary, once its digest and build info are known to be right.
+    #[must_use]
+    pub fn checked_binary(&self) -> Option<&Binary> {
+        match &self.stage {
+            Stage::Fetching | Stage::Checking => None,
+            Stage::Sizing(binary) | Stage::Locking(binary) | Stage::Locked(binary) => Some(binary),
+            Stage::Ready(binary) => binary.as_ref(),
+        }
+    }
+}
+
+/// Makes the first upgrade that nothing holds back the candidate, and drops another one.
+///
+/// Only where the daemon is up, or about to be: an attempt under way is not disturbed.
+pub(super) fn choose(next: &mut Next) {
+    if !is_up_or_coming(&next.state.phase) {
+        return;
+    }
+    let wanted = next.state.next_upgrade().cloned();
+    let chosen = next.state.candidate.as_ref().map(|candidate| &candidate.upgrade);
+    match (chosen, wanted) {
+        (Some(chosen), Some(wanted)) if chosen.is(&wanted) => {}
+        (None, None) => {}
+        (_, wanted) => {
+            drop_candidate(next);
+            if let Some(wanted) = wanted {
+                nominate(next, wanted);
+            }
+        }
+    }
+}
+
+fn is_up_or_coming(phase: &Phase) -> bool {
+    match phase {
+        Phase::Running(_) => true,
+        Phase::Restarting(Restarting { wait, .. }) => match wait {
+            Wait::Delay { .. } => true,
+            Wait::Spawning { .. } | Wait::Session { .. } => false,
+        },
+        Phase::Draining(_)
+        | Phase::BackingUp(_)
+        | Phase::Locking(_)
+        | Phase::Downloading(_)
+        | Phase::Verifying(_)
+        | Phase::Swapping(Swapping { .. })
+        | Phase::Failed(_) => false,
+    }
+}
+
+fn drop_candidate(next: &mut Next) {
+    if let Some(candidate) = next.state.candidate.take() {
+        next.order(Effect::CancelPreparation { attempt: candidate.id });
+    }
+}
+
+fn nominate(next: &mut Next, upgrade: Upgrade) {
+    next.state.last_attempt += 1;
+    let id = next.state.last_attempt;
+    let ahead = next.state.policy.prepare_ahead;
+    let stage = if ahead { Stage::Fetching } else { Stage::Ready(None) };
+    let candidate = Candidate { id, upgrade, due: false, stage };
+    next.order(watch_due(&candidate));
+    if ahead {
+        let upgrade = candidate.upgrade.clone();
+        next.order(Effect::FetchBinary { attempt: id, upgrade });
+    }
+    next.state.candidate = Some(candidate);
+}
+
+pub(super) fn watch_due(candidate: &Candidate) -> Effect {
+    Effect::WatchDue { attempt: candidate.id, at: candidate.upgrade.due_at }
+}
+
+/// The candidate with this number, if it is still the one.
+pub(super) fn candidate(next: &mut Next, id: u64) -> Option<&mut Candidate> {
+    next.state.candidate.as_mut().filter(|candidate| candidate.id == id)
+}
+
+pub(super) fn came_due(next: &mut Next, id: u64) -> Step {
+    let Some(candidate) = candidate(next, id) else { return Err(Rejected::Stale) };
+    if candidate.due {
+        return Err(Rejected::Unchanged);
+    }
+    candidate.due = true;
+    advance(next);
+    Ok(())
+}
+
+pub(super) fn room_found(next: &mut Next, id: u64) -> Step {
+    let Some(candidate) = candidate(next, id) else { return Err(Rejected::Stale) };
+    let Stage::Sizing(binary) = &candidate.stage else { return Err(Rejected::Stale) };
+    candidate.stage = Stage::Ready(Some(binary.clone()));
+    advance(next);
+    Ok(())
+}
+
+/// Goes on with a candidate that is due and ready: the lock first, then the drain.
+pub(super) fn advance(next: &mut Next) {
+    if !is_up_or_coming(&next.state.phase) {
+        return;
+    }
+    let Some(candidate) = next.state.candidate.as_mut().filter(|candidate| candidate.due) else {
+        return;
+    };
+    match candidate.stage.clone() {
+        Stage::Ready(Some(binary)) => {
+            let effect =
+                Effect::TakeLock { attempt: candidate.id, upgrade: candidate.upgrade.clone() };
+            candidate.stage = Stage::Locking(binary);
+            next.order(effect);
+        }
+        // Nothing was prepared, nor is the lock taken ahead: the guide's literal order.
+        Stage::Ready(None) | Stage::Locked(_) => stop_daemon_for_upgrade(next),
+        Stage::Fetching | Stage::Checking | Stage::Sizing(_) | Stage::Locking(_) => {}
+    }
+}
+
+fn stop_daemon_for_upgrade(next: &mut Next) {
+    match next.state.phase.clone() {
+        Phase::Running(Running { daemon, .. }) => {
+            let Some(attempt) = begin_attempt(&mut next.state) else { return };
+            next.order(Effect::StopTimer(Timer::Startup));
+            daemon::drain(next, daemon, AfterDrain::Upgrade(attempt));
+        }
+        // The daemon is down anyway: the upgrade takes the place of the restart.
+        Phase::Restarting(Restarting { wait: Wait::Delay { swept: true, .. }, .. }) => {
+            let Some(attempt) = begin_attempt(&mut next.state) else { return };
+            next.order(Effect::StopTimer(Timer::RestartDelay));
+            next.enter(Phase::Draining(Draining {
+                daemon: None,
+                step: DrainStep::Sweeping,
+                then: AfterDrain::Upgrade(attempt),
+            }));
+            next.order(Effect::SweepGroup(None));
+        }
+        Phase::Restarting(_)
+        | Phase::Draining(_)
+        | Phase::BackingUp(_)
+        | Phase::Locking(_)
+        | Phase::Downloading(_)
+        | Phase::Verifying(_)
+        | Phase::Swapping(_)
+        | Phase::Failed(_) => {}
+    }
+}
+
+/// The candidate's time has come.
+pub(super) fn is_due(state: &State) -> bool {
+    state.candidate.as_ref().is_some_and(|candidate| candidate.due)
+}
+
+/// The candidate's time has come, and nothing is left to prepare.
+pub(super) fn is_due_and_ready(state: &State) -> bool {
+    state.candidate.as_ref().is_some_and(|candidate| {
+        candidate.due
+            && match candidate.stage {
+                Stage::Fetching | Stage::Checking | Stage::Sizing(_) => false,
+                Stage::Ready(_) | Stage::Locking(_) | Stage::Locked(_) => true,
+            }
+    })
+}
+
+/// Turns the candidate into an attempt.
+pub(super) fn begin_attempt(state: &mut State) -> Option<Attempt> {
+    let candidate = state.candidate.take()?;
+    let binary = candidate.checked_binary().cloned();
+    Some(Attempt {
+        id: candidate.id,
+        upgrade: candidate.upgrade,
+        from: state.installed.clone(),
+        binary,
+        backup: None,
+        resumed: 0,
+    })
+}
+
+/// The run is about to end: what is ready stays ready, the rest is dropped.
+pub(super) fn suspend(next: &mut Next) {
+    let Some(candidate) = next.state.candidate.take() else { return };
+    next.order(Effect::CancelPreparation { attempt: candidate.id });
+    if let Some(binary) = candidate.checked_binary().cloned() {
+        let stage = Stage::Ready(Some(binary));
+        next.state.candidate = Some(Candidate { stage, ..candidate });
+    }
+}
+
+/// A step of the preparation failed: the daemon runs on, the upgrade is held back.
+pub(super) fn failed(next: &mut Next, failure: &Failure) {
+    let Some(candidate) = next.state.candidate.take() else { return };
+    next.order(Effect::CancelPreparation { attempt: candidate.id });
+    queue::hold(next, &candidate.upgrade, failure);
+    choose(next);
+}

@@ -1,0 +1,125 @@
+//! What is queued, announced and held back.
+
+use super::super::effect::{Effect, Timer};
+use super::super::order::{Order, compare};
+use super::super::state::{Hold, Queue, State, Trouble};
+use super::super::values::{Failure, Remedy, Requester, Upgrade};
+use super::{Next, Rejected, Step, prepare};
+
+/// The first pause after a transient failure; it doubles with each further one.
+const PAUSE_FIRST_MS: u64 = 60_000;
+/// The longest pause: an hour.
+const PAUSE_MAX_MS: u64 = 3_600_000;
+
+/// The plan is another one.
+pub(super) fn read(next: &mut Next, queue: &Queue) -> Step {
+    if next.state.queue == *queue {
+        return Err(Rejected::Unchanged);
+    }
+    next.state.queue = queue.clone();
+    let superseded = next.state.superseded();
+    if !superseded.is_empty() {
+        next.order(Effect::DropFromQueue(superseded));
+    }
+    release_where_binary_is_in_place(&mut next.state);
+    prepare::choose(next);
+    prepare::advance(next);
+    Ok(())
+}
+
+fn release_where_binary_is_in_place(state: &mut State) {
+    let in_place = &state.queue.in_place;
+    state
+        .troubles
+        .retain(|trouble| trouble.hold != Hold::AwaitBinary || !in_place.contains(&trouble.name));
+}
+
+/// Upstream announces something: it is queued if it is news, and nobody's wish stands against it.
+pub(super) fn announced(next: &mut Next, upgrade: &Upgrade) -> Step {
+    let state = &next.state;
+    let queued = &state.queue;
+    let known = queued.performed.contains(&upgrade.name)
+        || upgrade.name == state.installed.name
+        || queued.current.as_ref().is_some_and(|current| current.name == upgrade.name)
+        || queued.entries.iter().any(|entry| entry.is(upgrade));
+    if known || !is_newer_than_all_that_run(state, upgrade) || is_wished_otherwise(queued, upgrade)
+    {
+        return Err(Rejected::Unchanged);
+    }
+    next.order(Effect::QueueAnnouncement(upgrade.clone()));
+    Ok(())
+}
+
+fn is_newer_than_all_that_run(state: &State, upgrade: &Upgrade) -> bool {
+    let newer_than = |version: &str| compare(&upgrade.version, version) == Order::Newer;
+    newer_than(&state.installed.version)
+        && state.queue.current.as_ref().is_none_or(|current| newer_than(&current.version))
+}
+
+/// What a person queued under the same name or version is not replaced by an announcement.
+fn is_wished_otherwise(queue: &Queue, upgrade: &Upgrade) -> bool {
+    queue.entries.iter().any(|entry| {
+        matches!(entry.requester, Requester::Command { .. })
+            && (entry.name == upgrade.name || entry.version == upgrade.version)
+    })
+}
+
+pub(super) fn pause_elapsed(next: &mut Next, name: &str, digest: &str) -> Step {
+    let paused = next.state.troubles.iter_mut().find(|trouble| {
+        trouble.hold == Hold::Pause && trouble.name == name && trouble.digest == digest
+    });
+    let Some(trouble) = paused else { return Err(Rejected::Stale) };
+    trouble.hold = Hold::Free;
+    prepare::choose(next);
+    prepare::advance(next);
+    Ok(())
+}
+
+/// The operator says: try again.
+pub(super) fn retry(next: &mut Next, name: &str, request: &str) -> Step {
+    let before = next.state.troubles.len();
+    next.state.troubles.retain(|trouble| trouble.name != name);
+    let granted = next.state.troubles.len() != before;
+    let queued = next.state.queue.entries.iter().chain(&next.state.queue.current);
+    let text = match (granted, queued.into_iter().any(|entry| entry.name == name)) {
+        (true, true) => format!("{name} is tried again"),
+        (true, false) => format!("{name} is free to be announced again"),
+        (false, _) => format!("nothing holds {name} back"),
+    };
+    next.order(Effect::Answer { request: request.to_owned(), granted, text });
+    prepare::choose(next);
+    prepare::advance(next);
+    Ok(())
+}
+
+/// Remembers that `upgrade` failed, and orders what ends the wait.
+pub(super) fn hold(next: &mut Next, upgrade: &Upgrade, failure: &Failure) {
+    let times = next.state.trouble_with(upgrade).map_or(1, |trouble| trouble.times + 1);
+    let hold = match failure.code.remedy() {
+        Remedy::Pause => Hold::Pause,
+        Remedy::Quarantine => Hold::Quarantine,
+        Remedy::AwaitBinary => Hold::AwaitBinary,
+    };
+    let trouble = Trouble {
+        name: upgrade.name.clone(),
+        digest: upgrade.digest.clone(),
+        failure: failure.clone(),
+        times,
+        hold,
+    };
+    let troubles = &mut next.state.troubles;
+    troubles.retain(|known| known.name != trouble.name || known.digest != trouble.digest);
+    troubles.push(trouble);
+    let excess = troubles.len().saturating_sub(State::TROUBLES_MAX);
+    troubles.drain(..excess);
+    if hold == Hold::Pause {
+        let timer = Timer::Pause { name: upgrade.name.clone(), digest: upgrade.digest.clone() };
+        next.order(Effect::StartTimer { timer, after_ms: pause_ms(times) });
+    }
+}
+
+/// 1, 2, 4 … minutes, an hour at most.
+fn pause_ms(times: u32) -> u64 {
+    let doubled = 1_u64.checked_shl(times.saturating_sub(1)).unwrap_or(u64::MAX);
+    PAUSE_FIRST_MS.saturating_mul(doubled).min(PAUSE_MAX_MS)
+}

@@ -1,0 +1,260 @@
+//! How a session begins: look, compare, go on.
+
+use super::super::effect::{Effect, Outcome};
+use super::super::event::Event;
+use super::super::phase::{
+    AfterDrain, Attempt, DrainStep, Draining, Phase, Restarting, Swapping, Wait, Why,
+};
+use super::super::recover::{Observed, Row, row};
+use super::super::state::{Candidate, Hold, Stage, State};
+use super::super::values::{Code, Failure, Policy, Version};
+use super::{Next, Rejected, Step, daemon, prepare, queue};
+
+/// A `run` began: nothing is decided before it is known what there is.
+pub(super) fn started(next: &mut Next, policy: &Policy) -> Step {
+    next.state.policy = policy.clone();
+    next.state.recovering = true;
+    // A pause ends with the session in which it began.
+    next.state.troubles.retain(|trouble| trouble.hold == Hold::Quarantine);
+    observe(next);
+    Ok(())
+}
+
+fn observe(next: &mut Next) {
+    let state = &next.state;
+    let effect = match (state.phase.attempt(), &state.candidate) {
+        (Some(attempt), _) => Effect::Observe {
+            upgrade: Some(attempt.upgrade.clone()),
+            binary: attempt.binary.clone(),
+            backup: attempt.backup.clone(),
+        },
+        (None, Some(candidate)) => Effect::Observe {
+            upgrade: Some(candidate.upgrade.clone()),
+            binary: candidate.checked_binary().cloned(),
+            backup: None,
+        },
+        (None, None) => Effect::Observe { upgrade: None, binary: None, backup: None },
+    };
+    next.order(effect);
+}
+
+/// Between the start of a session and what its first look found, only these facts count.
+pub(super) fn while_recovering(next: &mut Next, event: &Event) -> Step {
+    if let Event::Recovered { row, observed } = event {
+        return recovered(next, *row, observed);
+    }
+    if let Event::SessionStarted { policy, .. } = event {
+        return started(next, policy);
+    }
+    if let Event::StopRequested { .. } = event {
+        return stopped(next);
+    }
+    let Phase::Draining(Draining { then: AfterDrain::Recover(_), step, .. }) = &next.state.phase
+    else {
+        return Err(Rejected::Unexpected);
+    };
+    if let Event::DaemonEnded { .. } = event {
+        return daemon::drained(next);
+    }
+    if let Event::GraceElapsed = event {
+        return daemon::grace_elapsed(next);
+    }
+    if let (Event::GroupGone, DrainStep::Sweeping) = (event, step) {
+        observe(next);
+        return Ok(());
+    }
+    Err(Rejected::Unexpected)
+}
+
+/// The phase stays what it was: the next session recovers from it as this one would have.
+fn stopped(next: &mut Next) -> Step {
+    if let Phase::Draining(Draining {
+        daemon: Some(daemon), then: AfterDrain::Recover(_), ..
+    }) = &next.state.phase
+    {
+        let daemon = *daemon;
+        next.order(Effect::KillGroup(daemon));
+    }
+    next.order(Effect::Exit(Outcome::Done));
+    Ok(())
+}
+
+fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
+    let row = row(&next.state, observed);
+    if row != named {
+        return Err(Rejected::Unexpected);
+    }
+    let before = match next.state.phase.clone() {
+        Phase::Draining(Draining { then: AfterDrain::Recover(before), .. }) => *before,
+        phase @ (Phase::Running(_)
+        | Phase::Draining(_)
+        | Phase::BackingUp(_)
+        | Phase::Locking(_)
+        | Phase::Downloading(_)
+        | Phase::Verifying(_)
+        | Phase::Swapping(_)
+        | Phase::Restarting(_)
+        | Phase::Failed(_)) => phase,
+    };
+    if let Some(daemon) = observed.daemon {
+        next.enter(Phase::Draining(Draining {
+            daemon: Some(daemon),
+            step: DrainStep::Asked,
+            then: AfterDrain::Recover(Box::new(before)),
+        }));
+        daemon::ask_to_end(next, daemon);
+        return Ok(());
+    }
+    next.state.recovering = false;
+    mend_files(next, row, observed);
+    keep_candidate(&mut next.state, observed);
+    let attempt = before.attempt().cloned();
+    match row {
+        Row::SwapInterrupted => finish_swap(next, attempt),
+        Row::AttemptTakenUp => take_up(next, attempt, observed, 0),
+        Row::AttemptResumed => take_up(next, attempt, observed, 1),
+        Row::AttemptGivenUp => {
+            give_up(next, attempt);
+            begin(next, observed);
+            Ok(())
+        }
+        Row::AtRest | Row::GaveUp => {
+            next.state.startup_failures = 0;
+            begin(next, observed);
+            Ok(())
+        }
+        Row::DaemonLost
+        | Row::WasFailing
+        | Row::AttemptWithdrawn
+        | Row::AttemptUnprepared
+        | Row::VersionMovedOutside => {
+            begin(next, observed);
+            Ok(())
+        }
+        // A row of a living daemon with no daemon observed: not what `recover` makes.
+        Row::DaemonLeftBehind => Err(Rejected::Unexpected),
+    }
+}
+
+/// Takes over what was found, and orders anew what can be derived.
+fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
+    match &observed.version {
+        Some(version) if row == Row::VersionMovedOutside => {
+            next.state.installed = version.clone();
+        }
+        Some(_) => {}
+        None => next.order(Effect::RestoreVersionFile(next.state.installed.clone())),
+    }
+    match &observed.queue {
+        Some(queue) => next.state.queue = queue.clone(),
+        None => next.order(Effect::RebuildPlan(next.state.installed.clone())),
+    }
+    let current = next.state.queue.current.as_ref().map(|upgrade| upgrade.name.clone());
+    let leads_to = current.unwrap_or_else(|| next.state.installed.name.clone());
+    if observed.link.as_ref() != Some(&leads_to) && row != Row::SwapInterrupted {
+        next.order(Effect::MendLink(leads_to));
+    }
+}
+
+/// What was ready stays ready if it is still the file that was checked; the rest is redone.
+fn keep_candidate(state: &mut State, observed: &Observed) {
+    let Some(candidate) = state.candidate.take() else { return };
+    let wanted = state.next_upgrade().is_some_and(|upgrade| upgrade.is(&candidate.upgrade));
+    let checked = candidate.checked_binary();
+    if wanted && checked.is_some() && checked == observed.binary.as_ref() {
+        let stage = Stage::Ready(observed.binary.clone());
+        let due = candidate.due || candidate.upgrade.due_at <= observed.at;
+        state.candidate = Some(Candidate { stage, due, ..candidate });
+    }
+}
+
+/// Starts the daemon, or performs first what is both due and ready.
+fn begin(next: &mut Next, observed: &Observed) {
+    let ready = next.state.candidate.as_ref().filter(|candidate| {
+        candidate.due
+            && candidate.checked_binary().is_some()
+            && candidate.checked_binary() == observed.binary.as_ref()
+    });
+    if ready.is_some() {
+        let attempt = prepare::begin_attempt(&mut next.state);
+        drain_nobody(next, attempt);
+        return;
+    }
+    next.enter(Phase::Restarting(Restarting {
+        why: Why::SessionStart,
+        wait: Wait::Spawning { stop: false },
+    }));
+    next.order(Effect::SpawnDaemon(next.state.installed.clone()));
+    if let Some(candidate) = &next.state.candidate {
+        next.effects.push(prepare::watch_due(candidate));
+    }
+}
+
+fn drain_nobody(next: &mut Next, attempt: Option<Attempt>) {
+    let Some(attempt) = attempt else { return };
+    next.enter(Phase::Draining(Draining {
+        daemon: None,
+        step: DrainStep::Sweeping,
+        then: AfterDrain::Upgrade(attempt),
+    }));
+    next.order(Effect::SweepGroup(None));
+}
+
+fn take_up(next: &mut Next, attempt: Option<Attempt>, observed: &Observed, more: u32) -> Step {
+    let Some(mut attempt) = attempt else { return Err(Rejected::Unexpected) };
+    attempt.resumed = attempt.resumed.saturating_add(more);
+    if !observed.backup_holds {
+        attempt.backup = None;
+    }
+    next.state.candidate = None;
+    drain_nobody(next, Some(attempt));
+    Ok(())
+}
+
+fn finish_swap(next: &mut Next, attempt: Option<Attempt>) -> Step {
+    let Some(attempt) = attempt else { return Err(Rejected::Unexpected) };
+    next.state.candidate = None;
+    next.order(Effect::CommitSwap {
+        attempt: attempt.id,
+        upgrade: attempt.upgrade.clone(),
+        from: attempt.from.clone(),
+    });
+    next.enter(Phase::Swapping(Swapping { attempt, stop: false }));
+    Ok(())
+}
+
+fn give_up(next: &mut Next, attempt: Option<Attempt>) {
+    let Some(attempt) = attempt else { return };
+    let failure = Failure {
+        code: Code::ResumedTooOften,
+        text: format!(
+            "the upgrade to {} was interrupted by a crash {} times before it could be committed; \
+             look for what kills nymvisor, then say `nymvisor retry {}`",
+            attempt.upgrade.name,
+            attempt.resumed.saturating_add(1),
+            attempt.upgrade.name,
+        ),
+    };
+    queue::hold(next, &attempt.upgrade, &failure);
+}
+
+/// Where the run rests after an orderly end.
+pub(super) fn rest(next: &mut Next, resume: Option<Attempt>) {
+    next.state.startup_failures = 0;
+    next.enter(Phase::Restarting(Restarting {
+        why: Why::OrderlyEnd,
+        wait: Wait::Session { resume },
+    }));
+}
+
+/// Rests, and ends the run.
+pub(super) fn end(next: &mut Next, resume: Option<Attempt>) {
+    rest(next, resume);
+    next.order(Effect::Exit(Outcome::Done));
+}
+
+/// Orders a start at once.
+pub(super) fn start(next: &mut Next, why: Why, version: Version) {
+    next.enter(Phase::Restarting(Restarting { why, wait: Wait::Spawning { stop: false } }));
+    next.order(Effect::SpawnDaemon(version));
+}
