@@ -1,0 +1,1 @@
+//! Whether there is room, asked before the daemon is stopped.
