@@ -3,6 +3,7 @@
 //! A backup counts only when it is sealed: written under a hidden name, finished, synced, read
 //! back from the medium, renamed, its folder synced. Anything less is removed. All of it blocks.
 
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -205,7 +206,7 @@ fn path_text(path: &Path) -> String {
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {
         text.push_str(&chunk.valid().replace('\\', "\\x5c"));
         for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
+            let _ = write!(text, "\\x{byte:02x}");
         }
     }
     text

@@ -111,12 +111,12 @@ impl Error {
     /// The system's refusal of an operation (in the progressive form: "writing") on a path.
     pub(super) fn of(doing: &'static str, path: &Path, cause: impl Into<io::Error>) -> Self {
         let (path, cause) = (path.to_owned(), cause.into());
-        match cause.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::NoRoom { doing, path, cause }
-            }
-            io::ErrorKind::PermissionDenied => Self::Denied { doing, path, cause },
-            _ => Self::Io { doing, path, cause },
+        if matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            Self::NoRoom { doing, path, cause }
+        } else if cause.kind() == io::ErrorKind::PermissionDenied {
+            Self::Denied { doing, path, cause }
+        } else {
+            Self::Io { doing, path, cause }
         }
     }
 }

@@ -84,8 +84,7 @@ impl<'a, W: Write> Packer<'a, W> {
     /// Ends the archive. `vanished` counts what the walk itself could not show.
     pub(super) fn finish(self, vanished: u64) -> Result<Packed<W>, Error> {
         let (archive, entries, skipped) = (self.archive, self.entries, self.skipped + vanished);
-        let (bytes, out) =
-            self.tarball.finish().map_err(|e| Error::of("writing", archive, e))?;
+        let (bytes, out) = self.tarball.finish().map_err(|e| Error::of("writing", archive, e))?;
         Ok(Packed { out, bytes, entries, skipped })
     }
 
