@@ -1,1 +1,6 @@
 //! What the engine's effects do on a real machine.
+pub mod daemon;
+pub mod lock;
+pub mod processes;
+pub mod signals;
+pub mod watch;
