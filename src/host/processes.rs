@@ -110,6 +110,9 @@ struct Home {
     real: PathBuf,
     /// The folder of the binaries, as the kernel names it.
     binaries: PathBuf,
+    /// Folders in the home that say nothing about whose daemon it is: backups and locks of a
+    /// nymvisor, and binaries that several homes share.
+    not_telling: Vec<PathBuf>,
     /// Device and inode.
     identity: Option<(u64, u64)>,
 }
@@ -119,7 +122,11 @@ impl Home {
         let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let (given, real, binaries) = (given.to_owned(), real(given), real(binaries));
         let identity = look::identity(&real);
-        Self { given, real, binaries, identity }
+        let mut not_telling = vec![given.join("nymvisor"), real.join("nymvisor")];
+        if binaries.starts_with(&real) {
+            not_telling.push(binaries.clone());
+        }
+        Self { given, real, binaries, not_telling, identity }
     }
 
     /// Whether `path` names the home itself.
@@ -139,13 +146,9 @@ impl Home {
         path.starts_with(&self.given) || path.starts_with(&self.real)
     }
 
-    /// Whether `path` is the home or one of the daemon's own files in it: backups and locks of a
-    /// nymvisor, and binaries that several homes share, say nothing about whose daemon it is.
+    /// Whether `path` is the home or something of the daemon in it.
     fn is_served_by(&self, path: &Path) -> bool {
-        self.holds(path)
-            && !path.starts_with(self.given.join("nymvisor"))
-            && !path.starts_with(self.real.join("nymvisor"))
-            && !(self.holds(&self.binaries) && path.starts_with(&self.binaries))
+        self.holds(path) && !self.not_telling.iter().any(|folder| path.starts_with(folder))
     }
 }
 

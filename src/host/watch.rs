@@ -140,7 +140,7 @@ impl Watch {
             Means::Told(_) => None,
             Means::Lost(next) | Means::Looking { next, .. } => Some(*next),
         };
-        let burst = self.burst.map(|burst| burst.due());
+        let burst = self.burst.map(Burst::due);
         let changed = self.bell.changed.notified();
         match [looked_after, burst].into_iter().flatten().min() {
             None => {
@@ -165,7 +165,6 @@ impl Watch {
     fn look_after(&mut self) {
         let now = Instant::now();
         match &mut self.means {
-            Means::Told(_) => {}
             Means::Lost(next) if *next <= now => {
                 self.means = self.arm();
                 // Whatever happened in between, nobody told.
@@ -181,7 +180,7 @@ impl Watch {
                     self.ring();
                 }
             }
-            Means::Lost(_) | Means::Looking { .. } => {}
+            Means::Told(_) | Means::Lost(_) | Means::Looking { .. } => {}
         }
     }
 
