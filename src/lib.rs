@@ -4,3 +4,4 @@ pub mod exit;
 pub mod host;
 pub mod journal;
 pub mod machine;
+pub mod proc;

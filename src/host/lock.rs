@@ -1,0 +1,157 @@
+//! Locks that are held for as long as a process lives, and end with it however it ends.
+//!
+//! A lock is `flock` on a file that others find by its name. What the file says is for people; the
+//! lock itself is what counts.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::{major, minor};
+
+use crate::disk::{Disk, RealDisk};
+
+/// So often in a row the file may be replaced under us before that is taken for a fault.
+const TRIES_MAX: u32 = 100;
+/// Longer content is no lock file of ours.
+const CONTENT_BYTES_MAX: u64 = 4096;
+
+/// Why a lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Somebody else holds it.
+    #[error("{} is locked by {}", path.display(), holder(*pid))]
+    Busy {
+        /// The lock file.
+        path: PathBuf,
+        /// The process that holds it, where that can be told.
+        pid: Option<u32>,
+        /// What the holder wrote into it.
+        content: String,
+    },
+    /// The file can't be used as a lock.
+    #[error(
+        "can't lock {}: {doing}: {source}; it must be a plain file that this user may write",
+        path.display()
+    )]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "a process that can't be told".to_owned(), |pid| format!("process {pid}"))
+}
+
+/// A lock that is held until this value is dropped. Children don't inherit it.
+#[derive(Debug)]
+pub struct HeldLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl HeldLock {
+    /// Takes the lock at once, or tells who has it.
+    ///
+    /// The file is made with `mode` where it is missing; a link in its place is refused. `content`
+    /// is written into it; its first number should be our process id.
+    pub fn acquire(path: &Path, mode: u32, content: &str) -> Result<Self, Error> {
+        let failed = |doing| move |source| Error::Io { path: path.to_owned(), doing, source };
+        for _ in 0..TRIES_MAX {
+            let file = open(path, mode).map_err(failed("opening it"))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(busy(path, file)),
+                Err(TryLockError::Error(source)) => return Err(failed("locking it")(source)),
+            }
+            let mut lock = Self { file, path: path.to_owned() };
+            // Its last holder may have removed the file between our opening and our locking it.
+            if lock.still_ours() {
+                lock.write(content).map_err(failed("writing to it"))?;
+                return Ok(lock);
+            }
+        }
+        Err(failed("opening it")(io::Error::other("others keep replacing it")))
+    }
+
+    /// Whether the file that is locked still has the name that others look for.
+    #[must_use]
+    pub fn still_ours(&self) -> bool {
+        match (self.file.metadata(), fs::symlink_metadata(&self.path)) {
+            (Ok(held), Ok(named)) => (held.dev(), held.ino()) == (named.dev(), named.ino()),
+            _ => false,
+        }
+    }
+
+    /// Removes the file, then lets go. A file of that name that isn't the locked one stays.
+    pub fn release_and_remove(self) -> Result<(), Error> {
+        if self.still_ours() {
+            fs::remove_file(&self.path).map_err(|source| Error::Io {
+                path: self.path.clone(),
+                doing: "removing it",
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, content: &str) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(content.as_bytes())
+    }
+}
+
+fn open(path: &Path, mode: u32) -> io::Result<File> {
+    let there = |path| {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+            .open(path)
+    };
+    match there(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        opened => return opened,
+    }
+    // Made by the disk, which gives it the right owner; another process may be faster.
+    match RealDisk.create(path, mode) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(_) | Err(_) => there(path),
+    }
+}
+
+fn busy(path: &Path, file: File) -> Error {
+    let recorded = file.metadata().ok().and_then(|meta| locker(&meta));
+    let mut bytes = Vec::new();
+    // What can't be read is left out: the lock is held all the same.
+    let _ = file.take(CONTENT_BYTES_MAX).read_to_end(&mut bytes);
+    let content = String::from_utf8_lossy(&bytes).into_owned();
+    let pid = recorded.or_else(|| first_number(&content));
+    Error::Busy { path: path.to_owned(), pid, content }
+}
+
+/// The process that took the lock, from `/proc/locks`: `1: FLOCK ADVISORY WRITE <pid>
+/// <major>:<minor>:<inode> 0 EOF`. Some file systems show another device there than `stat` does.
+fn locker(meta: &fs::Metadata) -> Option<u32> {
+    let file = format!("{:02x}:{:02x}:{}", major(meta.dev()), minor(meta.dev()), meta.ino());
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        match fields.as_slice() {
+            [_, "FLOCK", _, _, pid, on, ..] if *on == file => pid.parse().ok(),
+            _ => None,
+        }
+    })
+}
+
+fn first_number(content: &str) -> Option<u32> {
+    content.split(|char: char| !char.is_ascii_digit()).find_map(|digits| digits.parse().ok())
+}
