@@ -6,3 +6,7 @@ pub mod lock;
 pub mod processes;
 pub mod signals;
 pub mod watch;
+pub mod fetch;
+pub mod http;
+pub mod place;
+pub mod upstream;

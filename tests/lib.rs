@@ -14,3 +14,9 @@ mod support {
     pub(crate) mod helper;
 }
 mod watch;
+mod fetch;
+mod place;
+mod support {
+    pub(crate) mod server;
+}
+mod upstream;
