@@ -3,3 +3,4 @@ pub mod disk;
 pub mod exit;
 pub mod host;
 pub mod machine;
+pub mod release;
