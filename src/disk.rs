@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 mod real;
 
 pub use real::RealDisk;
+pub(crate) use real::inherit_owner;
 
 /// A file open for writing.
 pub trait DiskFile: Debug + Send {

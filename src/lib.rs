@@ -6,3 +6,4 @@ pub mod host;
 pub mod journal;
 pub mod machine;
 pub mod proc;
+pub mod release;

@@ -20,3 +20,4 @@ mod support {
     pub(crate) mod server;
 }
 mod upstream;
+mod release;

@@ -1,0 +1,129 @@
+//! The announcement of an upgrade, on disk and on the wire.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::checksum::hex;
+use super::platform::ANY;
+use super::{
+    BuildInfo, Error, MAX_ANNOUNCEMENT_BYTES, Platform, ReleaseVersion, UpgradeName, json_problem,
+    platform_key,
+};
+use crate::machine::{Requester, Upgrade};
+
+/// The announcement of an upgrade: `upgrade-info.json`, and an entry of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpgradeInfo {
+    /// After it the run ends, and the operator starts the daemon.
+    pub manual: bool,
+    /// Its name, which is also its folder's.
+    pub name: UpgradeName,
+    /// For people; may be empty.
+    pub notes: String,
+    /// When it was published. Always written: 0.1.x demands the key.
+    #[serde(default)]
+    pub publish_date: Option<DateTime<Utc>>,
+    /// What its binary must report as `build_version`.
+    pub version: ReleaseVersion,
+    /// Binaries by platform key.
+    pub platforms: BTreeMap<String, Platform>,
+    /// When it is to be performed.
+    pub upgrade_time: DateTime<Utc>,
+    /// What its binary must say about its build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binary_details: Option<BuildInfo>,
+    /// Who asked for it; ours, only in the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub requester: Option<Requester>,
+    /// The operator allows it to be older than what runs; ours, only in the plan.
+    #[serde(default, skip_serializing_if = "is_false", deserialize_with = "lenient")]
+    pub allow_downgrade: bool,
+    /// Whatever else was announced.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Upstream may use the names of our own fields for something else: that must not break a file.
+fn lenient<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + serde::de::DeserializeOwned,
+{
+    Ok(serde_json::from_value(Value::deserialize(from)?).unwrap_or_default())
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_false(switch: &bool) -> bool {
+    !switch
+}
+
+impl UpgradeInfo {
+    /// Reads an announcement from the network.
+    ///
+    /// Nobody but the operator may allow a downgrade or say who asked: such fields are dropped.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        if bytes.len() > MAX_ANNOUNCEMENT_BYTES {
+            return Err(Error::TooLarge { bytes: bytes.len() });
+        }
+        let info: Self = serde_json::from_slice(bytes).map_err(|error| {
+            let (line, column, problem) = json_problem(&error);
+            Error::Malformed { line, column, problem }
+        })?;
+        let _: UpgradeName = info.name.as_str().parse()?;
+        Ok(Self { requester: None, allow_downgrade: false, ..info })
+    }
+
+    /// The entry of the version that `init` puts in place.
+    pub fn genesis(details: BuildInfo) -> Result<Self, Error> {
+        Ok(Self {
+            manual: true,
+            name: UpgradeName::genesis(),
+            notes: String::new(),
+            publish_date: None,
+            version: details.build_version.parse()?,
+            platforms: BTreeMap::new(),
+            upgrade_time: DateTime::UNIX_EPOCH,
+            binary_details: Some(details),
+            requester: None,
+            allow_downgrade: false,
+            extra: Map::new(),
+        })
+    }
+
+    /// SHA-256 (hex) of the announcement with sorted keys, our own fields left out.
+    ///
+    /// The same name with another digest is another upgrade.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let announced = Self { requester: None, allow_downgrade: false, ..self.clone() };
+        // The fallback is never taken: all keys are text, which is all that JSON demands.
+        let mut value = serde_json::to_value(&announced).unwrap_or_default();
+        value.sort_all_objects();
+        hex(&Sha256::digest(value.to_string()))
+    }
+
+    /// The binary for the platform this program runs on, or the one for any.
+    #[must_use]
+    pub fn platform(&self) -> Option<&Platform> {
+        self.platforms.get(&platform_key()).or_else(|| self.platforms.get(ANY))
+    }
+
+    /// What decisions need to know of it.
+    #[must_use]
+    pub fn to_upgrade(&self) -> Upgrade {
+        Upgrade {
+            name: self.name.to_string(),
+            version: self.version.to_string(),
+            digest: self.digest(),
+            due_at: self.upgrade_time,
+            manual: self.manual,
+            allow_downgrade: self.allow_downgrade,
+            requester: self.requester.clone().unwrap_or(Requester::Plan),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Binaries for platforms.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Checksum, Error};
+
+/// The key under which a binary for every platform is announced.
+pub(super) const ANY: &str = "any";
+
+/// Where the binary for one platform is, and what it must be.
+///
+/// The texts are kept as announced: what is wrong with another platform's entry is none of our
+/// business, so they are checked where they are used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Platform {
+    /// Hex in either case, "" for none.
+    pub checksum: String,
+    /// `sha256` or `sha512`.
+    pub checksum_algorithm: String,
+    /// Where to fetch it.
+    pub url: String,
+    /// Whatever else was announced.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl Platform {
+    /// The checksum that the binary must have, or `None` where none was given.
+    pub fn checksum(&self) -> Result<Option<Checksum>, Error> {
+        Checksum::parse(&self.checksum, &self.checksum_algorithm)
+    }
+}
+
+/// The key of the platform this program runs on: `linux-x86_64`, `darwin-aarch64`.
+#[must_use]
+pub fn platform_key() -> String {
+    let os = match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    };
+    format!("{os}-{}", std::env::consts::ARCH)
+}
