@@ -8,16 +8,11 @@
 )]
 
 mod daemon;
-mod locks;
-mod processes;
-mod support {
-    pub(crate) mod helper;
-}
-mod watch;
 mod fetch;
+mod locks;
 mod place;
-mod support {
-    pub(crate) mod server;
-}
-mod upstream;
+mod processes;
 mod release;
+mod support;
+mod upstream;
+mod watch;

@@ -1,0 +1,4 @@
+//! What tests share.
+
+pub(crate) mod helper;
+pub(crate) mod server;
