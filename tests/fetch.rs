@@ -71,9 +71,11 @@ impl Bench {
         assert_eq!(fs::read(self.part()).unwrap(), self.bytes[..500_000]);
     }
 
-    fn ranges(&self) -> Vec<Option<String>> {
+    /// First byte of the range that each request asked for.
+    fn ranges(&self) -> Vec<Option<u64>> {
+        let start = |range: &str| range["bytes=".len()..].strip_suffix('-')?.parse().ok();
         let requests = self.server.requests("/file");
-        requests.iter().map(|request| request.header("range").map(str::to_owned)).collect()
+        requests.iter().map(|request| request.header("range").and_then(start)).collect()
     }
 
     fn is_whole(&self) {
@@ -95,10 +97,6 @@ async fn run(order: &Order) -> Result<Fetched, Error> {
     let (_cancel, cancelled) = watch::channel(false);
     let (progress, _) = watch::channel(Progress::default());
     fetch(order, cancelled, &progress).await
-}
-
-fn from_500_000() -> Option<String> {
-    Some("bytes=500000-".into())
 }
 
 #[tokio::test]
@@ -199,7 +197,7 @@ async fn h23_an_error_page_leaves_an_earlier_part_alone() {
     assert_eq!(fs::read(bench.part()).unwrap(), bench.bytes[..500_000]);
     bench.server.put("/file", bench.good());
     run(&bench.order()).await.unwrap();
-    assert_eq!(bench.ranges(), [None, from_500_000(), from_500_000()]);
+    assert_eq!(bench.ranges(), [None, Some(500_000), Some(500_000)]);
     bench.is_whole();
 }
 
@@ -252,7 +250,7 @@ async fn a_refused_range_is_followed_by_a_plain_request() {
     bench.begin(bench.good()).await;
     bench.server.put_each("/file", [Reply::status(416), bench.good()]);
     run(&bench.order()).await.unwrap();
-    assert_eq!(bench.ranges(), [None, from_500_000(), None]);
+    assert_eq!(bench.ranges(), [None, Some(500_000), None]);
     bench.is_whole();
 }
 
@@ -262,7 +260,7 @@ async fn a_server_that_ignores_the_range_is_read_from_the_start() {
     bench.begin(bench.good()).await;
     bench.server.put("/file", Reply::ok(bench.bytes.clone()).etag(TAG));
     run(&bench.order()).await.unwrap();
-    assert_eq!(bench.ranges(), [None, from_500_000()]);
+    assert_eq!(bench.ranges(), [None, Some(500_000)]);
     bench.is_whole();
 }
 
@@ -276,7 +274,7 @@ async fn a_206_of_another_version_is_not_appended() {
         .etag("\"v2\"");
     bench.server.put_each("/file", [other, bench.good()]);
     run(&bench.order()).await.unwrap();
-    assert_eq!(bench.ranges(), [None, from_500_000(), None]);
+    assert_eq!(bench.ranges(), [None, Some(500_000), None]);
     bench.is_whole();
 }
 
@@ -316,7 +314,7 @@ async fn a_damaged_part_is_found_out_and_fetched_once_more() {
     fs::write(bench.part(), vec![0; 400_000]).unwrap();
     bench.server.put("/file", bench.good());
     run(&bench.order()).await.unwrap();
-    assert_eq!(bench.ranges(), [None, Some("bytes=400000-".into()), None]);
+    assert_eq!(bench.ranges(), [None, Some(400_000), None]);
     bench.is_whole();
 }
 
@@ -332,7 +330,7 @@ async fn only_a_file_fetched_in_one_go_counts_as_a_mismatch() {
     let Error::DigestMismatch { expected, found, bytes, .. } = &error else { panic!("{error}") };
     assert_eq!((expected, found), (&digest::sha256(&bench.bytes), &digest::sha256(&other)));
     assert_eq!(*bytes, 1_200_000);
-    assert_eq!(bench.ranges(), [None, from_500_000(), None]);
+    assert_eq!(bench.ranges(), [None, Some(500_000), None]);
     bench.is_empty();
 }
 
@@ -344,7 +342,7 @@ async fn the_one_go_is_not_resumed_when_it_breaks_off() {
     let good = bench.good();
     bench.server.put_each("/file", [good.clone(), good.clone().cut_after(10_000), good]);
     run(&Order { tries: 2, ..bench.order() }).await.unwrap();
-    assert_eq!(bench.ranges(), [None, from_500_000(), None, None]);
+    assert_eq!(bench.ranges(), [None, Some(500_000), None, None]);
     bench.is_whole();
 }
 
@@ -366,8 +364,7 @@ async fn tries_go_on_where_the_last_one_stopped() {
         let before = bench.server.count("/file");
         bench.server.put_each("/file", [cut(), Reply::status(503), cut(), bench.good()]);
         run(&Order { expect, tries: 4, ..bench.order() }).await.unwrap();
-        let at = |start: u32| Some(format!("bytes={start}-"));
-        let ranges = [None, at(400_000), at(400_000), at(800_000)];
+        let ranges = [None, Some(400_000), Some(400_000), Some(800_000)];
         assert_eq!(bench.ranges()[before..], ranges);
         bench.is_whole();
         fs::remove_file(bench.part()).unwrap();
@@ -432,14 +429,14 @@ async fn cancelling_keeps_what_is_there_and_frees_the_part_at_once() {
     assert!(matches!(done, Err(Error::Cancelled { .. })), "{done:?}");
     bench.server.put("/file", bench.good());
     run(&order).await.unwrap();
-    assert_eq!(bench.ranges(), [None, from_500_000()]);
+    assert_eq!(bench.ranges(), [None, Some(500_000)]);
     bench.is_whole();
 }
 
 #[tokio::test]
 async fn cancelling_reaches_every_wait() {
     let bench = Bench::new();
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     let timeouts = Timeouts { retry_pause: hour, idle: hour, ..Timeouts::default() };
     for reply in [Reply::never(), Reply::status(503)] {
         bench.server.put("/file", reply);
@@ -568,4 +565,15 @@ fn a_download_can_be_spawned() {
     let order = bench.order();
     let (progress, _) = watch::channel(Progress::default());
     is_send(&fetch(&order, watch::channel(false).1, &progress));
+}
+
+#[tokio::test]
+async fn a_slow_but_steady_server_is_waited_for() {
+    let bench = Bench::new();
+    bench.server.put("/file", bench.good().rate(6_000_000));
+    let mut order = bench.order();
+    order.timeouts.window = Duration::from_millis(20);
+    order.timeouts.window_bytes_min = 1;
+    run(&order).await.unwrap();
+    bench.is_whole();
 }

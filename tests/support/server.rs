@@ -198,6 +198,15 @@ impl Reply {
         self
     }
 
+    /// How long to wait so that `sent` bytes since `started` are not too many.
+    fn ahead(&self, sent: u64, started: Instant) -> Duration {
+        let Some(rate) = self.bytes_per_second else { return Duration::ZERO };
+        let due = Duration::from_nanos(
+            u64::try_from(u128::from(sent) * 1_000_000_000 / u128::from(rate)).unwrap(),
+        );
+        due.saturating_sub(started.elapsed())
+    }
+
     fn own(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -379,7 +388,7 @@ impl Shared {
                     stream.write_all(b"\r\n")?;
                 }
                 sent += piece.len() as u64;
-                self.pause(pause.max(self.ahead(reply, sent, started)));
+                self.pause(pause.max(reply.ahead(sent, started)));
             }
             if reply.after != After::Repeat {
                 break;
@@ -390,15 +399,6 @@ impl Shared {
             After::Finish if is_chunked => stream.write_all(b"0\r\n\r\n"),
             After::Finish | After::CloseEarly | After::Repeat => Ok(()),
         }
-    }
-
-    /// How long to wait so that `sent` bytes since `started` are not too many.
-    fn ahead(&self, reply: &Reply, sent: u64, started: Instant) -> Duration {
-        let Some(rate) = reply.bytes_per_second else { return Duration::ZERO };
-        let due = Duration::from_nanos(
-            u64::try_from(u128::from(sent) * 1_000_000_000 / u128::from(rate)).unwrap(),
-        );
-        due.saturating_sub(started.elapsed())
     }
 }
 
