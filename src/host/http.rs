@@ -3,7 +3,6 @@
 //! A client lives for one use. It holds the system's certificates and a connection pool, which
 //! would otherwise be most of the memory of a supervisor that polls once an hour.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use reqwest::{Client, Response, StatusCode, Url, redirect};
@@ -36,8 +35,8 @@ impl Default for Timeouts {
         Self {
             connect: Duration::from_secs(10),
             idle: Duration::from_secs(30),
-            total: Duration::from_secs(60),
-            window: Duration::from_secs(300),
+            total: Duration::from_mins(1),
+            window: Duration::from_mins(5),
             window_bytes_min: 256 * 1024,
             retry_pause: Duration::from_secs(1),
         }
@@ -106,11 +105,10 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::BadUrl { .. } => Code::BadUrl,
             Self::Redirect { refused: RedirectRefused::TooMany, .. } | Self::Status { .. } => {
                 Code::HttpStatus
             }
-            Self::Redirect { .. } => Code::BadUrl,
+            Self::BadUrl { .. } | Self::Redirect { .. } => Code::BadUrl,
             Self::Client { .. } => Code::Io,
             Self::Network { .. } => Code::Network,
             Self::TooLarge { .. } => Code::TooLarge,
@@ -143,17 +141,11 @@ impl Error {
     pub fn from_reqwest(url: &Url, error: reqwest::Error) -> Self {
         let url = redact(url.as_str());
         let error = error.without_url();
-        let mut causes = vec![error.to_string()];
-        let mut next = error.source();
-        while let Some(cause) = next {
-            if let Some(refused) = cause.downcast_ref::<RedirectRefused>() {
-                return Self::Redirect { url, refused: refused.clone() };
-            }
-            causes.push(cause.to_string());
-            next = cause.source();
+        let refused = chain(&error).find_map(|cause| cause.downcast_ref::<RedirectRefused>());
+        match refused {
+            Some(refused) => Self::Redirect { url, refused: refused.clone() },
+            None => Self::Network { url, why: causes(&error) },
         }
-        causes.dedup();
-        Self::Network { url, why: redact_text(&causes.join(": ")) }
     }
 
     /// What an answer with another status than the `expected` one means.
@@ -219,10 +211,25 @@ pub fn client(url: &Url, timeouts: &Timeouts) -> Result<Client, Error> {
         Err(_) if url.scheme() == "http" => builder().tls_certs_only([]).build(),
         built => built,
     };
-    built.map_err(|error| match Error::from_reqwest(url, error) {
-        Error::Network { url, why } => Error::Client { url, why },
-        other => other,
+    built.map_err(|error| Error::Client {
+        url: redact(url.as_str()),
+        why: causes(&error.without_url()),
     })
+}
+
+/// Any error that owns all it tells.
+type Cause = dyn std::error::Error + 'static;
+
+/// An error and what caused it, the outermost first.
+fn chain(error: &Cause) -> impl Iterator<Item = &Cause> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// The texts of a chain, free of credentials.
+fn causes(error: &Cause) -> String {
+    let mut texts: Vec<String> = chain(error).map(ToString::to_string).collect();
+    texts.dedup();
+    redact_text(&texts.join(": "))
 }
 
 /// Parses a URL from outside; only http and https with a host are allowed.

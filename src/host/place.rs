@@ -59,10 +59,10 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::NoRoom,
-                _ => Code::Io,
-            },
+            Self::Io { source, .. } => {
+                let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+                if full.contains(&source.kind()) { Code::NoRoom } else { Code::Io }
+            }
             Self::Changed { .. } => Code::BinaryChanged,
         }
     }

@@ -94,9 +94,9 @@ impl Download<'_> {
         let (total, mut part) = (answer.total, part);
         let part = off_runtime(&order.part, move || {
             if was_resumed {
-                part.resume(total)?
+                part.resume(total)?;
             } else {
-                part.begin(note, total)?
+                part.begin(note, total)?;
             }
             Ok(part)
         })
