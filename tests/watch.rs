@@ -163,3 +163,29 @@ async fn without_help_from_the_kernel_changes_are_found_by_looking() {
         told(&mut watch, "its return").await;
     }
 }
+
+#[tokio::test]
+async fn in_another_role() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    use std::os::fd::AsRawFd;
+
+    let Some((role, folder)) = crate::support::helper::role() else { return };
+    assert_eq!(role, "exhausted");
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    // The lowest free descriptor is the first that may not be had any more.
+    let free = fs::File::open("/dev/null").unwrap().as_raw_fd();
+    setrlimit(Resource::RLIMIT_NOFILE, u64::from(free.cast_unsigned()), hard).unwrap();
+    let watch = watch(&folder);
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    fs::write(folder.join("means"), format!("{watch:?}")).unwrap();
+}
+
+#[test]
+fn without_watches_left_it_looks_instead() {
+    let folder = tempdir().unwrap();
+    let mut command =
+        crate::support::helper::again("watch::in_another_role", "exhausted", folder.path());
+    assert!(command.status().unwrap().success());
+    let means = fs::read_to_string(folder.path().join("means")).unwrap();
+    assert!(means.contains("Looking"), "{means}");
+}
