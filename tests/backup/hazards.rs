@@ -125,9 +125,9 @@ fn h39_sockets_fifos_and_devices_are_left_out_and_counted() {
     nix::unistd::mkfifo(&scene.home.join("fifo"), mode).unwrap();
     let kind = nix::sys::stat::SFlag::S_IFCHR;
     let null = nix::sys::stat::makedev(1, 3);
-    let made = nix::sys::stat::mknod(&scene.home.join("null"), kind, mode, null).is_ok();
+    let has_device = nix::sys::stat::mknod(&scene.home.join("null"), kind, mode, null).is_ok();
     let sealed = scene.seal().unwrap();
-    assert_eq!((sealed.entries, sealed.skipped), (2, 2 + u64::from(made)));
+    assert_eq!((sealed.entries, sealed.skipped), (2, 2 + u64::from(has_device)));
     assert_same(&scene.home, &scene.restore(&sealed));
 }
 
