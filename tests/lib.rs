@@ -16,3 +16,12 @@ mod release;
 mod support;
 mod upstream;
 mod watch;
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends with a panic"
+)]
+mod backup;
+mod room;
