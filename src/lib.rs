@@ -1,5 +1,6 @@
 //! A process manager for Nym binaries.
 pub mod digest;
+pub mod config;
 pub mod disk;
 pub mod exit;
 pub mod host;

@@ -12,6 +12,7 @@ mod fetch;
 mod locks;
 mod place;
 mod processes;
+mod config;
 mod release;
 mod support;
 mod upstream;

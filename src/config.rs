@@ -1,0 +1,212 @@
+//! The configuration: read once, from file, environment and flags, into valid types.
+//!
+//! Precedence: environment, then `init`'s flags, then the file, then the default. A `-c` file
+//! overrides the process environment. [`load`] is what a command starts with.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::machine::Policy;
+
+mod address;
+mod env;
+mod env_file;
+mod error;
+mod file;
+mod keys;
+mod lookup;
+mod paths;
+mod show;
+mod template;
+mod values;
+
+pub use address::Address;
+pub use env::Env;
+pub use error::Error;
+pub use file::{read, write};
+pub use lookup::{Instance, check_claim, claim, find_config, instances, load};
+pub use paths::{Paths, Root};
+pub use show::{to_json, to_text};
+
+/// The configuration of one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// What concerns nymvisor itself.
+    pub nymvisor: Nymvisor,
+    /// What concerns the daemon.
+    pub daemon: Daemon,
+}
+
+/// The table `nymvisor`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nymvisor {
+    /// Name of the instance, and of its folder: `nym-node-default`.
+    pub id: String,
+    /// Where announcements are, without daemon and file name.
+    pub upstream_base_upgrade_url: Address,
+    /// How often upstream is asked. Never zero.
+    pub upstream_polling_rate: Duration,
+    /// No log of ours, except for the error that ends a run.
+    pub disable_logs: bool,
+    /// Folder for binaries and plans instead of the shared one. Absolute.
+    pub upgrade_data_directory: Option<PathBuf>,
+}
+
+/// The table `daemon`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the configuration file")]
+pub struct Daemon {
+    /// Name of the binary: `nym-node`.
+    pub name: String,
+    /// Its data folder: `/home/nym/.nym/nym-nodes/default-nym-node`. Absolute.
+    pub home: PathBuf,
+    /// Where its announcement is; counts more than the base URL.
+    pub absolute_upstream_upgrade_url: Option<Address>,
+    /// Binaries may be downloaded.
+    pub allow_binaries_download: bool,
+    /// A download without a checksum is refused.
+    pub enforce_download_checksum: bool,
+    /// Start the daemon after an upgrade; otherwise the run ends.
+    pub restart_after_upgrade: bool,
+    /// Start the daemon again after a crash.
+    pub restart_on_failure: bool,
+    /// From a crash to the next start.
+    pub failure_restart_delay: Duration,
+    /// So many startup failures in a row end the run; 0 acts as 1.
+    pub max_startup_failures: u32,
+    /// A crash so soon after a start is a startup failure.
+    pub startup_period_duration: Duration,
+    /// From the polite signal to SIGKILL.
+    pub shutdown_grace_period: Duration,
+    /// Folder for backups instead of `<home>/nymvisor/backups`. Absolute.
+    pub backup_data_directory: Option<PathBuf>,
+    /// Upgrade without a backup.
+    pub unsafe_skip_backup: bool,
+    /// Fetch and verify an upgrade while the old version runs.
+    pub prepare_ahead: bool,
+    /// Largest binary that is downloaded, in bytes. Never zero.
+    pub max_binary_size: u64,
+}
+
+const DEFAULT_POLLING_RATE: Duration = Duration::from_secs(3600);
+const DEFAULT_RESTART_DELAY: Duration = Duration::from_secs(10);
+const DEFAULT_STARTUP_FAILURES: u32 = 10;
+const DEFAULT_STARTUP_PERIOD: Duration = Duration::from_secs(120);
+const DEFAULT_GRACE_PERIOD: Duration = Duration::from_secs(10);
+const DEFAULT_BINARY_SIZE: u64 = 2 * 1024 * 1024 * 1024;
+
+impl Config {
+    /// Every default; id, name and home are still empty, which [`Config::finish`] looks after.
+    #[must_use]
+    pub fn draft() -> Self {
+        Self {
+            nymvisor: Nymvisor {
+                id: String::new(),
+                upstream_base_upgrade_url: Address::default_base(),
+                upstream_polling_rate: DEFAULT_POLLING_RATE,
+                disable_logs: false,
+                upgrade_data_directory: None,
+            },
+            daemon: Daemon {
+                name: String::new(),
+                home: PathBuf::new(),
+                absolute_upstream_upgrade_url: None,
+                allow_binaries_download: true,
+                enforce_download_checksum: true,
+                restart_after_upgrade: true,
+                restart_on_failure: true,
+                failure_restart_delay: DEFAULT_RESTART_DELAY,
+                max_startup_failures: DEFAULT_STARTUP_FAILURES,
+                startup_period_duration: DEFAULT_STARTUP_PERIOD,
+                shutdown_grace_period: DEFAULT_GRACE_PERIOD,
+                backup_data_directory: None,
+                unsafe_skip_backup: false,
+                prepare_ahead: true,
+                max_binary_size: DEFAULT_BINARY_SIZE,
+            },
+        }
+    }
+
+    /// Sets the key of this name (`daemon.home`) from a flag's text.
+    pub fn set_by_flag(
+        &mut self,
+        key: &str,
+        flag: &str,
+        value: &std::ffi::OsStr,
+    ) -> Result<(), Error> {
+        let Some(key) = keys::find(key) else {
+            return Err(Error::Missing { what: "a key for this flag", remedy: "report this" });
+        };
+        (key.set)(self, value).map_err(|allowed| Error::Flag {
+            flag: flag.to_owned(),
+            value: values::shown(value),
+            allowed,
+        })
+    }
+
+    /// Overrides what has a variable in the environment.
+    pub fn set_by_env(&mut self, env: &Env) -> Result<(), Error> {
+        for key in keys::KEYS {
+            let Some(value) = env.get(key.variable) else { continue };
+            (key.set)(self, value).map_err(|allowed| Error::Variable {
+                name: key.variable,
+                value: values::shown(value),
+                allowed,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Checks that nothing required is missing, and gives the id its default.
+    pub fn finish(mut self) -> Result<Self, Error> {
+        let missing = |what, remedy| Err(Error::Missing { what, remedy });
+        if self.daemon.name.is_empty() {
+            return missing("the daemon's name", "set daemon.name in the file, or DAEMON_NAME");
+        }
+        if self.daemon.home.as_os_str().is_empty() {
+            let remedy = "give --daemon-home to init, or set daemon.home or DAEMON_HOME";
+            return missing("the daemon's home", remedy);
+        }
+        if self.nymvisor.id.is_empty() {
+            self.nymvisor.id = default_id(&self.daemon.name);
+        }
+        Ok(self)
+    }
+
+    /// The URL that is polled: the absolute one, or the base with `/<daemon>/upgrade-info.json`.
+    ///
+    /// It may hold credentials: messages show [`Address::without_credentials`].
+    #[must_use]
+    pub fn polled_url(&self) -> Address {
+        match &self.daemon.absolute_upstream_upgrade_url {
+            Some(absolute) => absolute.clone(),
+            None => self.nymvisor.upstream_base_upgrade_url.announcement_of(&self.daemon.name),
+        }
+    }
+
+    /// The settings that the machine's decisions depend on.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        let daemon = &self.daemon;
+        Policy {
+            restart_on_failure: daemon.restart_on_failure,
+            restart_after_upgrade: daemon.restart_after_upgrade,
+            prepare_ahead: daemon.prepare_ahead,
+            skip_backup: daemon.unsafe_skip_backup,
+            max_startup_failures: daemon.max_startup_failures,
+            failure_restart_delay_ms: whole_ms(daemon.failure_restart_delay),
+            startup_period_ms: whole_ms(daemon.startup_period_duration),
+            shutdown_grace_ms: whole_ms(daemon.shutdown_grace_period),
+        }
+    }
+}
+
+/// The id of an instance that was given none.
+#[must_use]
+pub fn default_id(daemon: &str) -> String {
+    format!("{daemon}-default")
+}
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
