@@ -13,6 +13,27 @@ pub enum Algorithm {
     Sha512,
 }
 
+impl Algorithm {
+    /// The algorithm that goes by this name, in any case.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "sha256" => Some(Self::Sha256),
+            "sha512" => Some(Self::Sha512),
+            _ => None,
+        }
+    }
+
+    /// Length of its digests in hex digits.
+    #[must_use]
+    pub fn hex_digits(self) -> usize {
+        match self {
+            Self::Sha256 => 64,
+            Self::Sha512 => 128,
+        }
+    }
+}
+
 /// Digests under way: SHA-256 always, SHA-512 where it was asked for.
 #[derive(Debug, Clone)]
 pub struct Digests {

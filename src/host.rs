@@ -1,12 +1,54 @@
-//! What the engine's effects do on a real machine.
+//! What the engine's effects do, and what the engine is told.
+//!
+//! [`Host`] is all that the shell knows of the world; [`local`] is this machine. The other modules
+//! each do one thing and don't know one another.
+
+use std::future::Future;
+
+use chrono::{DateTime, Utc};
+
+use crate::journal::Order;
+use crate::machine::{Event, Observed};
+
 pub mod backup;
-pub mod room;
 pub mod daemon;
-pub mod lock;
-pub mod processes;
-pub mod signals;
-pub mod watch;
 pub mod fetch;
+pub mod files;
 pub mod http;
+pub mod local;
+pub mod lock;
 pub mod place;
+pub mod probe;
+pub mod processes;
+pub mod room;
+pub mod signals;
 pub mod upstream;
+pub mod watch;
+
+/// What a host reports.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stimulus {
+    /// Something happened.
+    Fact(Event),
+    /// The answer to [`crate::machine::Effect::Observe`].
+    Found(Observed),
+}
+
+/// The world, as far as the engine can act on it and hear of it.
+pub trait Host {
+    /// The wall clock.
+    fn now(&self) -> DateTime<Utc>;
+
+    /// Begins what is ordered. Whatever takes time goes on behind the caller's back; its outcome
+    /// comes out of [`Host::next`].
+    fn perform(&mut self, order: Order);
+
+    /// The session knows where it stands: announcements, plan and requests may be reported now.
+    fn listen(&mut self);
+
+    /// Waits for what is reported next.
+    fn next(&mut self) -> impl Future<Output = Stimulus>;
+
+    /// Ends what is still going on, and gives back what is held.
+    fn close(&mut self) -> impl Future<Output = ()>;
+}

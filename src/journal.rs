@@ -139,6 +139,12 @@ pub struct Committed {
 pub struct Order(Effect);
 
 impl Order {
+    /// What is ordered, to look at.
+    #[must_use]
+    pub fn effect(&self) -> &Effect {
+        &self.0
+    }
+
     /// What is ordered.
     #[must_use]
     pub fn into_effect(self) -> Effect {

@@ -19,7 +19,7 @@ mod platform;
 mod version;
 
 pub use build_info::BuildInfo;
-pub use checksum::{Algorithm, Checksum};
+pub use checksum::Checksum;
 pub use files::{if_there, load, load_current_version, save};
 pub use history::{CurrentVersion, History, HistoryEntry};
 pub use info::UpgradeInfo;

@@ -89,6 +89,8 @@ pub enum Effect {
         /// The archive that an interrupted try sealed, where nothing has changed since.
         sealed: Option<Archive>,
     },
+    /// Remove an archive that will not be needed: nothing was changed after it.
+    DiscardBackup(Archive),
     /// Upgrade without a backup. Answer: `BackupSkipped`.
     SkipBackup {
         /// For whom.
@@ -200,6 +202,7 @@ impl Effect {
             Self::TakeLock { .. } => "take-lock",
             Self::CancelPreparation { .. } => "cancel-preparation",
             Self::SealBackup { .. } => "seal-backup",
+            Self::DiscardBackup(_) => "discard-backup",
             Self::SkipBackup { .. } => "skip-backup",
             Self::ConfirmBinary { .. } => "confirm-binary",
             Self::ConfirmCheck { .. } => "confirm-check",

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
-use super::checksum::hex;
 use super::platform::ANY;
 use super::{
-    BuildInfo, Error, MAX_ANNOUNCEMENT_BYTES, Platform, ReleaseVersion, UpgradeName, json_problem,
+    BuildInfo, Checksum, Error, MAX_ANNOUNCEMENT_BYTES, Platform, ReleaseVersion, UpgradeName, json_problem,
     platform_key,
 };
+use crate::digest;
 use crate::machine::{Requester, Upgrade};
 
 /// The announcement of an upgrade: `upgrade-info.json`, and an entry of the plan.
@@ -43,9 +42,19 @@ pub struct UpgradeInfo {
     /// The operator allows it to be older than what runs; ours, only in the plan.
     #[serde(default, skip_serializing_if = "is_false", deserialize_with = "lenient")]
     pub allow_downgrade: bool,
+    /// The binary that a person put in place, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub local_binary: Option<LocalBinary>,
     /// Whatever else was announced.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// A binary that a person vouches for, whatever checksum is announced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalBinary {
+    /// SHA-256 (hex) of the file.
+    pub sha256: String,
 }
 
 /// Upstream may use the names of our own fields for something else: that must not break a file.
@@ -75,7 +84,7 @@ impl UpgradeInfo {
             Error::Malformed { line, column, problem }
         })?;
         let _: UpgradeName = info.name.as_str().parse()?;
-        Ok(Self { requester: None, allow_downgrade: false, ..info })
+        Ok(Self { requester: None, allow_downgrade: false, local_binary: None, ..info })
     }
 
     /// The entry of the version that `init` puts in place.
@@ -91,6 +100,7 @@ impl UpgradeInfo {
             binary_details: Some(details),
             requester: None,
             allow_downgrade: false,
+            local_binary: None,
             extra: Map::new(),
         })
     }
@@ -104,13 +114,30 @@ impl UpgradeInfo {
         // The fallback is never taken: all keys are text, which is all that JSON demands.
         let mut value = serde_json::to_value(&announced).unwrap_or_default();
         value.sort_all_objects();
-        hex(&Sha256::digest(value.to_string()))
+        digest::sha256(value.to_string().as_bytes())
     }
 
     /// The binary for the platform this program runs on, or the one for any.
     #[must_use]
     pub fn platform(&self) -> Option<&Platform> {
         self.platforms.get(&platform_key()).or_else(|| self.platforms.get(ANY))
+    }
+
+    /// What a binary that lies in place is compared with: what a person vouched for, else what is
+    /// announced for this platform.
+    pub fn expected_in_place(&self) -> Result<Option<Checksum>, Error> {
+        match (&self.local_binary, self.platform()) {
+            (Some(local), _) => Checksum::parse(&local.sha256, "sha256"),
+            (None, Some(platform)) => platform.checksum(),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Whether `other` announces the same, whatever was added to either here.
+    #[must_use]
+    pub fn announces_the_same(&self, other: &Self) -> bool {
+        let bare = |info: &Self| Self { local_binary: None, ..info.clone() }.digest();
+        bare(self) == bare(other)
     }
 
     /// What decisions need to know of it.

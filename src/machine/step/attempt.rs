@@ -146,6 +146,9 @@ pub(super) fn work_failed(next: &mut Next, id: u64, failure: &Failure) -> Step {
 
 fn fail(next: &mut Next, attempt: Attempt, phase: PhaseName, failure: &Failure, stop: bool) {
     queue::hold(next, &attempt.upgrade, failure);
+    // The home is as it was: a loop of failures must not fill the disk with copies of it.
+    let discarded = attempt.backup.clone().map(Effect::DiscardBackup);
+    next.effects.extend(discarded);
     next.order(Effect::StandDown { attempt: attempt.id });
     let then = AfterFailure::OldVersion { attempt, stop };
     next.enter(Phase::Failed(Failed { phase, failure: failure.clone(), then }));

@@ -204,7 +204,8 @@ fn take_up(next: &mut Next, attempt: Option<Attempt>, observed: &Observed, more:
     let Some(mut attempt) = attempt else { return Err(Rejected::Unexpected) };
     attempt.resumed = attempt.resumed.saturating_add(more);
     if !observed.backup_holds {
-        attempt.backup = None;
+        let discarded = attempt.backup.take().map(Effect::DiscardBackup);
+        next.effects.extend(discarded);
     }
     next.state.candidate = None;
     drain_nobody(next, Some(attempt));

@@ -1,0 +1,200 @@
+//! `run`: supervise the daemon, and upgrade it when an upgrade is due.
+
+use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use nix::sys::signal::Signal;
+use tokio::task::LocalSet;
+
+use super::{Error, user};
+use crate::config::{self, Config, Env, Paths};
+use crate::digest;
+use crate::disk::{Disk, RealDisk};
+use crate::host::files::Files;
+use crate::host::http::Timeouts;
+use crate::host::local::{LocalHost, Setup};
+use crate::host::lock::{self, HeldLock};
+use crate::host::signals::Signals;
+use crate::host::{daemon, processes};
+use crate::journal::{self, Owner};
+use crate::machine::{Event, Outcome, State, Version};
+use crate::release::UpgradeName;
+use crate::shell::Shell;
+use crate::{logs, narrate};
+
+/// Blocking work is rare and short of parallelism; its threads go soon.
+const BLOCKING_THREADS_MAX: usize = 4;
+const BLOCKING_THREAD_LIFE: Duration = Duration::from_secs(2);
+
+/// Runs the daemon with these arguments until the run ends.
+pub(super) fn run(env: &Env, args: Vec<OsString>) -> Result<(), Error> {
+    let (config, paths) = config::load(&RealDisk, env)?;
+    user::check_owner([paths.instance().as_path(), paths.data(), paths.home()])?;
+    if !config.nymvisor.disable_logs {
+        logs::begin(&paths.logs());
+    }
+    let token_prefix = token_prefix(&paths);
+    let grace = config.daemon.shutdown_grace_period;
+    let session = || in_runtime(config, &paths, args, &token_prefix);
+    // A bug of ours must not cost the daemon its grace: the kernel would kill it with us.
+    catch_unwind(AssertUnwindSafe(session)).unwrap_or_else(|_| {
+        end_daemons(&token_prefix, grace);
+        Err(Error::Bug("the engine panicked; the daemon was asked to end".to_owned()))
+    })
+}
+
+/// Tells this instance's daemons from those of others.
+fn token_prefix(paths: &Paths) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let mut digest = digest::sha256(paths.instance().as_os_str().as_bytes());
+    digest.truncate(16);
+    digest
+}
+
+fn in_runtime(
+    config: Config,
+    paths: &Paths,
+    args: Vec<OsString>,
+    token_prefix: &str,
+) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_keep_alive(BLOCKING_THREAD_LIFE)
+        .build()
+        .map_err(Error::io("start the runtime on", Path::new("this machine")))?;
+    let setup = Setup {
+        session: format!("{}-{}", Utc::now().format("%Y%m%dT%H%M%S%.3fZ"), std::process::id()),
+        config,
+        paths: paths.clone(),
+        disk: Arc::new(RealDisk),
+        args,
+        token_prefix: token_prefix.to_owned(),
+        timeouts: Timeouts::default(),
+    };
+    let outcome = LocalSet::new().block_on(&runtime, session(setup))?;
+    // A thread that hangs in a system call must not hold up the end.
+    runtime.shutdown_background();
+    match outcome {
+        Outcome::Done => Ok(()),
+        failed @ Outcome::DaemonFailed(_) => Err(Error::DaemonFailed(narrate::outcome(failed))),
+    }
+}
+
+async fn session(setup: Setup) -> Result<Outcome, Error> {
+    // Before anything else, so that no stop request is lost.
+    let signals = Signals::listen().map_err(|error| Error::Refused(error.to_string()))?;
+    let paths = setup.paths.clone();
+    let _locks = take_locks(&paths)?;
+    refuse_beside_a_stranger(&setup)?;
+    let files = Files::new(setup.disk.clone(), paths.clone());
+    let installed = installed(&files, &paths);
+    let initial = State::initial(installed.clone()?, setup.config.policy());
+    let owner = Owner {
+        instance: setup.config.nymvisor.id.clone(),
+        daemon: setup.config.daemon.name.clone(),
+    };
+    let opened = journal::open(
+        setup.disk.clone(),
+        &paths.journal(),
+        owner,
+        setup.session.clone(),
+        initial,
+        Utc::now(),
+    )?;
+    if let Some(mishap) = &opened.mishap {
+        tracing::warn!("{}", narrate::mishap(mishap));
+    }
+    let started = Event::SessionStarted {
+        nymvisor: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        policy: setup.config.policy(),
+    };
+    let host = LocalHost::new(setup, signals);
+    Ok(Shell::new(opened.state, opened.journal, host).run(started).await?)
+}
+
+/// One `run` an instance, and one a home.
+fn take_locks(paths: &Paths) -> Result<[HeldLock; 2], Error> {
+    let content = format!("{}\n", std::process::id());
+    let take = |path: &Path| {
+        crate::disk::create_dirs(&RealDisk, crate::disk::folder_of(path), 0o755)
+            .map_err(Error::io("create the folder of", path))?;
+        HeldLock::acquire(path, 0o600, &content).map_err(|error| match error {
+            lock::Error::Busy { .. } => Error::RunsAlready(format!(
+                "nymvisor runs already: {error}; stop that one first, or let it be"
+            )),
+            lock::Error::Io { .. } => Error::Unusable(error.to_string()),
+        })
+    };
+    Ok([take(&paths.instance_lock())?, take(&paths.home_lock())?])
+}
+
+/// A daemon of that home that runs without us would be the second on its data.
+fn refuse_beside_a_stranger(setup: &Setup) -> Result<(), Error> {
+    let sought = processes::Sought {
+        home: setup.paths.home().to_owned(),
+        daemon_name: setup.config.daemon.name.clone(),
+        binaries_dir: setup.paths.data().to_owned(),
+        our_args: setup.args.clone(),
+        user_home: std::env::var_os("HOME"),
+        token_prefix: setup.token_prefix.clone(),
+        config_path: setup.paths.config_file().to_owned(),
+        instance_id: setup.config.nymvisor.id.clone(),
+    };
+    match processes::foreign(&sought) {
+        None => Ok(()),
+        Some(stranger) => Err(Error::RunsAlready(format!(
+            "process {} ({}) already serves {} without this nymvisor: {}; stop it first (if it is \
+             a service of its own, disable that one)",
+            stranger.pid,
+            stranger.command_line,
+            setup.paths.home().display(),
+            stranger.why,
+        ))),
+    }
+}
+
+/// The version this instance runs: by its version file, else by the link it shares.
+fn installed(files: &Files, paths: &Paths) -> Result<Version, Error> {
+    let version = files.version().or_else(|error| {
+        let from_link = files.version_by_link().ok().flatten();
+        from_link.ok_or_else(|| {
+            Error::Unusable(format!(
+                "nothing tells which version runs here: {error}; put the file back, or make {} a \
+                 link to the folder of the version that ran last",
+                paths.current().display()
+            ))
+        })
+    })?;
+    let name = UpgradeName::installed(&version.name)?;
+    let binary = paths.binary(&name);
+    match RealDisk.kind(&binary) {
+        Ok(Some(_)) => Ok(version),
+        Ok(None) | Err(_) => Err(Error::Unusable(format!(
+            "{} names {} as the version that runs, but {} is missing; put that binary back",
+            paths.current_version().display(),
+            version.name,
+            binary.display()
+        ))),
+    }
+}
+
+/// Ends what carries this instance's token: politely first.
+fn end_daemons(token_prefix: &str, grace: Duration) {
+    let left = processes::leftovers(token_prefix);
+    for daemon in &left {
+        let _ = daemon::signal_leader(*daemon, Signal::SIGINT);
+    }
+    let since = Instant::now();
+    while since.elapsed() < grace && left.iter().any(|daemon| processes::is_alive(*daemon)) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for daemon in left {
+        let _ = daemon::kill_group(daemon);
+    }
+}

@@ -1,0 +1,287 @@
+//! This machine: effects in, facts out.
+//!
+//! Everything runs on the one thread of the runtime, but what blocks: that goes to the blocking
+//! pool. Processes are started here and nowhere else, since the parent-death signal hangs on the
+//! thread that forked.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{AbortHandle, JoinHandle, spawn_blocking, spawn_local};
+
+use super::files::Files;
+use super::http::Timeouts;
+use super::lock::HeldLock;
+use super::signals::{Signal, Signals};
+use super::{Host, Stimulus};
+use crate::config::{Config, Paths};
+use crate::disk::Disk;
+use crate::journal::Order;
+use crate::machine::{Code, Effect, Event, Failure, Timer};
+
+mod feeds;
+mod look;
+mod prepare;
+mod process;
+mod swap;
+
+use feeds::Announced;
+use prepare::Work;
+
+/// What one session works with.
+#[derive(Debug)]
+pub struct Setup {
+    /// The instance's configuration.
+    pub config: Config,
+    /// Its paths.
+    pub paths: Paths,
+    /// The medium of its files.
+    pub disk: Arc<dyn Disk>,
+    /// What the daemon is started with.
+    pub args: Vec<OsString>,
+    /// This instance's part of the session token.
+    pub token_prefix: String,
+    /// This session, in the journal and in the daemon's token.
+    pub session: String,
+    /// How long to wait for what on the network.
+    pub timeouts: Timeouts,
+}
+
+/// How long a binary may take to tell its build info.
+pub const BUILD_INFO_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long what was cancelled may take to end before the run ends without it.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// This machine.
+#[derive(Debug)]
+pub struct LocalHost {
+    setup: Rc<Setup>,
+    files: Files,
+    teller: Teller,
+    inbox: UnboundedReceiver<Stimulus>,
+    timers: BTreeMap<Timer, AbortHandle>,
+    due: Option<AbortHandle>,
+    work: Option<Work>,
+    lock: Option<HeldLock>,
+    announced: Announced,
+    feeds: Vec<AbortHandle>,
+    /// Small file operations under way; they are finished before the run ends.
+    chores: Vec<JoinHandle<()>>,
+    leftovers: Vec<crate::machine::Daemon>,
+}
+
+/// Where tasks tell what happened.
+#[derive(Debug, Clone)]
+struct Teller(UnboundedSender<Stimulus>);
+
+impl Teller {
+    fn tell(&self, event: Event) {
+        // Nobody listens any more once the run has ended.
+        let _ = self.0.send(Stimulus::Fact(event));
+    }
+
+    fn tell_outcome(&self, attempt: u64, outcome: Result<Event, Failure>) {
+        self.tell(outcome.unwrap_or_else(|failure| Event::WorkFailed { attempt, failure }));
+    }
+}
+
+impl LocalHost {
+    /// This machine for one session. `signals` have been listened to from the start.
+    #[must_use]
+    pub fn new(setup: Setup, signals: Signals) -> Self {
+        let (sender, inbox) = unbounded_channel();
+        let teller = Teller(sender);
+        let files = Files::new(setup.disk.clone(), setup.paths.clone());
+        let heed = spawn_local(heed(signals, teller.clone())).abort_handle();
+        Self {
+            setup: Rc::new(setup),
+            files,
+            teller,
+            inbox,
+            timers: BTreeMap::new(),
+            due: None,
+            work: None,
+            lock: None,
+            announced: Announced::default(),
+            feeds: vec![heed],
+            chores: Vec::new(),
+            leftovers: Vec::new(),
+        }
+    }
+
+    fn start_timer(&mut self, timer: Timer, after: Duration) {
+        let teller = self.teller.clone();
+        let fired = event_of(&timer);
+        let task = spawn_local(async move {
+            tokio::time::sleep(after).await;
+            teller.tell(fired);
+        });
+        self.stop_timer(&timer);
+        self.timers.insert(timer, task.abort_handle());
+    }
+
+    fn stop_timer(&mut self, timer: &Timer) {
+        if let Some(task) = self.timers.remove(timer) {
+            task.abort();
+        }
+    }
+
+    fn watch_due(&mut self, attempt: u64, at: DateTime<Utc>) {
+        let teller = self.teller.clone();
+        let task = spawn_local(async move {
+            let now = until(at).await;
+            teller.tell(Event::CameDue { attempt, at: now });
+        });
+        if let Some(former) = self.due.replace(task.abort_handle()) {
+            former.abort();
+        }
+    }
+
+    /// Does a small thing to files on the blocking pool; a failure is logged.
+    fn chore(&mut self, what: &'static str, job: impl FnOnce() -> Result<(), String> + Send + 'static) {
+        let done = spawn_blocking(job);
+        self.chores.retain(|chore| !chore.is_finished());
+        self.chores.push(spawn_local(async move {
+            match done.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!("{what}: {error}"),
+                Err(error) => tracing::error!("{what}: {error}"),
+            }
+        }));
+    }
+
+    fn release_lock(&mut self) {
+        if let Some(Err(error)) = self.lock.take().map(HeldLock::release_and_remove) {
+            tracing::warn!("the upgrade lock could not be removed: {error}");
+        }
+    }
+}
+
+impl Host for LocalHost {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    fn perform(&mut self, order: Order) {
+        match order.into_effect() {
+            Effect::Observe { upgrade, binary, backup } => self.observe(upgrade, binary, backup),
+            Effect::SpawnDaemon(version) => self.spawn_daemon(&version),
+            Effect::InterruptDaemon(daemon) => self.interrupt_daemon(daemon),
+            Effect::ForwardSignal { daemon, signal } => process::forward(daemon, signal),
+            Effect::KillGroup(daemon) => process::kill(daemon),
+            Effect::SweepGroup(daemon) => self.sweep_group(daemon),
+            Effect::StartTimer { timer, after_ms } => {
+                self.start_timer(timer, Duration::from_millis(after_ms));
+            }
+            Effect::StopTimer(timer) => self.stop_timer(&timer),
+            Effect::WatchDue { attempt, at } => self.watch_due(attempt, at),
+            Effect::FetchBinary { attempt, upgrade } => self.fetch_binary(attempt, upgrade),
+            Effect::CheckBinary { attempt, upgrade } => self.check_binary(attempt, upgrade),
+            Effect::CheckRoom { attempt } => self.check_room(attempt),
+            Effect::TakeLock { attempt, upgrade } => self.take_lock(attempt, &upgrade),
+            Effect::CancelPreparation { attempt } => self.cancel_preparation(attempt),
+            Effect::SealBackup { attempt, upgrade, sealed } => {
+                self.seal_backup(attempt, &upgrade, sealed);
+            }
+            Effect::DiscardBackup(archive) => self.discard_backup(archive),
+            Effect::SkipBackup { attempt } => self.teller.tell(Event::BackupSkipped { attempt }),
+            Effect::ConfirmBinary { attempt, upgrade, binary } => {
+                self.confirm_binary(attempt, &upgrade, &binary);
+            }
+            Effect::ConfirmCheck { attempt, upgrade, binary } => {
+                self.confirm_check(attempt, &upgrade, binary);
+            }
+            Effect::CommitSwap { attempt, upgrade, from } => {
+                self.commit_swap(attempt, upgrade, &from);
+            }
+            Effect::ReleaseLock => self.release_lock(),
+            Effect::StandDown { attempt } => self.stand_down(attempt),
+            Effect::QueueAnnouncement(upgrade) => self.queue_announcement(&upgrade),
+            Effect::DropFromQueue(names) => self.drop_from_queue(names),
+            Effect::RestoreVersionFile(version) => self.restore_version_file(version),
+            Effect::RebuildPlan(version) => self.rebuild_plan(version),
+            Effect::MendLink(name) => self.mend_link(name),
+            Effect::Answer { request, granted, text } => self.answer(request, granted, text),
+            // The shell ends the run itself.
+            Effect::Exit(_) => {}
+        }
+    }
+
+    fn listen(&mut self) {
+        self.open_feeds();
+    }
+
+    async fn next(&mut self) -> Stimulus {
+        match self.inbox.recv().await {
+            Some(stimulus) => stimulus,
+            // We hold a sender ourselves.
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn close(&mut self) {
+        for task in self.feeds.drain(..).chain(self.due.take()) {
+            task.abort();
+        }
+        for task in std::mem::take(&mut self.timers).into_values() {
+            task.abort();
+        }
+        let work = self.work.take().map(Work::cancel).unwrap_or_default();
+        let rest = async {
+            for task in work.into_iter().chain(self.chores.drain(..)) {
+                let _ = task.await;
+            }
+        };
+        if tokio::time::timeout(CLOSE_PATIENCE, rest).await.is_err() {
+            tracing::warn!("what was under way doesn't end; the run ends without it");
+        }
+        self.release_lock();
+    }
+}
+
+/// What a timer tells when it fires.
+fn event_of(timer: &Timer) -> Event {
+    match timer {
+        Timer::Grace => Event::GraceElapsed,
+        Timer::RestartDelay => Event::DelayElapsed,
+        Timer::Startup => Event::StartupPassed,
+        Timer::Pause { name, digest } => {
+            Event::PauseElapsed { name: name.clone(), digest: digest.clone() }
+        }
+    }
+}
+
+/// Waits until the wall clock has reached `at`, and gives what it said then.
+///
+/// The clock may be set, and the machine may sleep, so one long sleep would not do.
+async fn until(at: DateTime<Utc>) -> DateTime<Utc> {
+    const LOOK_AGAIN: Duration = Duration::from_secs(60);
+    loop {
+        let now = Utc::now();
+        let Ok(left) = (at - now).to_std() else { return now };
+        if left.is_zero() {
+            return now;
+        }
+        tokio::time::sleep(left.min(LOOK_AGAIN)).await;
+    }
+}
+
+async fn heed(mut signals: Signals, teller: Teller) {
+    loop {
+        teller.tell(match signals.next().await {
+            Signal::Stop(signal) => Event::StopRequested { signal: signal as i32 },
+            Signal::Forward(signal) => Event::SignalReceived { signal: signal as i32 },
+        });
+    }
+}
+
+/// A failure of our own, not of the upgrade.
+fn our_failure(error: impl std::fmt::Display) -> Failure {
+    Failure { code: Code::Io, text: error.to_string() }
+}

@@ -1,0 +1,161 @@
+//! What is heard of from outside: upstream, the plan, requests.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use tokio::task::{spawn_blocking, spawn_local};
+
+use super::super::files::Files;
+use super::super::upstream::{self, Poll, Poller};
+use super::super::watch::{Names, Watch};
+use super::super::{files, http};
+use super::{LocalHost, Setup, Teller};
+use crate::machine::{Event, Requester, Upgrade};
+use crate::release::UpgradeInfo;
+use crate::requests::{self, Answer, Wish};
+
+/// The last announcement, whole; the machine knows only what it decides by.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Announced(Rc<RefCell<Option<UpgradeInfo>>>);
+
+impl LocalHost {
+    /// Begins to poll and to watch. Once a session.
+    pub(super) fn open_feeds(&mut self) {
+        let (setup, teller) = (self.setup.clone(), self.teller.clone());
+        let poll = poll(setup.clone(), teller.clone(), self.announced.clone());
+        let plan = watch_plan(setup.clone(), self.files.clone(), teller.clone());
+        let heed = heed_requests(setup, teller);
+        self.feeds.extend([
+            spawn_local(poll).abort_handle(),
+            spawn_local(plan).abort_handle(),
+            spawn_local(heed).abort_handle(),
+        ]);
+    }
+
+    pub(super) fn queue_announcement(&mut self, upgrade: &Upgrade) {
+        let info = self.announced.0.borrow().clone();
+        let Some(info) = info.filter(|info| info.digest() == upgrade.digest) else {
+            tracing::debug!("a later announcement has replaced {}", upgrade.name);
+            return;
+        };
+        self.change_plan("the announcement could not be queued", move |files: &Files| {
+            files.enqueue(&info).map_err(|error| error.to_string())
+        });
+    }
+
+    pub(super) fn answer(&mut self, request: String, granted: bool, text: String) {
+        let folder = self.setup.paths.requests();
+        self.chore("a request could not be answered", move || {
+            requests::answer(&folder, &request, &Answer { granted, text })
+                .map_err(|error| format!("{}: {error}", folder.display()))
+        });
+    }
+}
+
+/// Asks upstream at once and then every polling rate. Nothing that goes wrong disturbs anything;
+/// it is logged when it begins and when it ends.
+async fn poll(setup: Rc<Setup>, teller: Teller, announced: Announced) {
+    let address = setup.config.polled_url();
+    let shown = address.without_credentials();
+    if http::is_plain_http_beyond_loopback(address.url()) {
+        tracing::warn!("{shown} is polled over plain http: anybody on the way can change it");
+    }
+    let mut poller = match Poller::new(address.url().as_str(), setup.timeouts) {
+        Ok(poller) => poller,
+        Err(error) => return tracing::error!("upstream can't be polled: {error}"),
+    };
+    let mut failing = false;
+    loop {
+        match poller.poll().await {
+            Ok(answer) => {
+                if failing {
+                    tracing::info!("{shown} answers again");
+                }
+                failing = false;
+                if let Poll::Body { bytes, .. } = answer {
+                    announce(&bytes, &shown, &teller, &announced);
+                }
+            }
+            Err(error) if failing => tracing::debug!("upstream: {error}"),
+            Err(error) => {
+                failing = true;
+                tracing::warn!("upstream can't be asked, the daemon runs on: {error}");
+            }
+        }
+        let rate = setup.config.nymvisor.upstream_polling_rate;
+        tokio::time::sleep(upstream::next_pause(rate, upstream::random())).await;
+    }
+}
+
+/// A body is handed out only when it is another one, so a bad announcement is logged once.
+fn announce(bytes: &[u8], url: &str, teller: &Teller, announced: &Announced) {
+    match UpgradeInfo::parse(bytes) {
+        Ok(mut info) => {
+            info.requester = Some(Requester::Upstream { url: url.to_owned() });
+            let upgrade = info.to_upgrade();
+            announced.0.replace(Some(info));
+            teller.tell(Event::AnnouncementReceived { upgrade });
+        }
+        Err(error) => {
+            tracing::warn!("{url} announces something that can't be used, it is ignored: {error}");
+        }
+    }
+}
+
+/// Reads the plan at once and whenever it changes. One that can't be read changes nothing.
+async fn watch_plan(setup: Rc<Setup>, files: Files, teller: Teller) {
+    let name = setup.paths.plan().file_name().unwrap_or_default().to_owned();
+    let mut watch = Watch::new(setup.paths.data(), Names::One(name));
+    let mut failing = None;
+    loop {
+        let reader = files.clone();
+        match spawn_blocking(move || reader.queue()).await {
+            Ok(Ok(queue)) => {
+                if failing.take().is_some() {
+                    tracing::info!("the plan can be read again");
+                }
+                teller.tell(Event::QueueRead { queue });
+            }
+            Ok(Err(error)) => complain_once(&mut failing, &error),
+            Err(error) => tracing::error!("reading the plan ended early: {error}"),
+        }
+        watch.changed().await;
+    }
+}
+
+fn complain_once(failing: &mut Option<String>, error: &files::Error) {
+    let text = error.to_string();
+    if failing.as_ref() != Some(&text) {
+        tracing::warn!("the plan can't be used, what was known of it holds: {text}");
+    }
+    *failing = Some(text);
+}
+
+/// Takes up requests of commands at once and whenever one comes.
+async fn heed_requests(setup: Rc<Setup>, teller: Teller) {
+    let folder = setup.paths.requests();
+    if let Err(error) = crate::disk::create_dirs(&*setup.disk, &folder, 0o700) {
+        tracing::warn!("requests can't be taken up: {}: {error}", folder.display());
+        return;
+    }
+    let mut watch = Watch::new(&folder, Names::All);
+    let mut taken = std::collections::BTreeSet::new();
+    loop {
+        let waiting = requests::waiting(&folder).unwrap_or_default();
+        taken.retain(|id| waiting.iter().any(|(waits, _)| waits == id));
+        for (id, request) in waiting {
+            if !taken.insert(id.clone()) {
+                continue;
+            }
+            match request {
+                Ok(request) => {
+                    let Wish::Retry { name } = request.wish;
+                    let requester = request.requester;
+                    teller.tell(Event::RetryRequested { name, requester, request: id });
+                }
+                Err(error) => tracing::warn!("request {id} can't be read: {error}"),
+            }
+        }
+        watch.changed().await;
+    }
+}

@@ -1,0 +1,62 @@
+//! The look at the beginning of a session: what is there?
+
+use chrono::Utc;
+use tokio::task::{spawn_blocking, spawn_local};
+
+use super::super::{Stimulus, backup, place, processes};
+use super::LocalHost;
+use crate::config::Paths;
+use crate::digest::Algorithm;
+use crate::machine::{Archive, Binary, Observed, Upgrade};
+use crate::release::UpgradeName;
+
+impl LocalHost {
+    pub(super) fn observe(
+        &mut self,
+        upgrade: Option<Upgrade>,
+        binary: Option<Binary>,
+        archive: Option<Archive>,
+    ) {
+        self.leftovers = processes::leftovers(&self.setup.token_prefix);
+        let daemon = self.leftovers.first().copied();
+        let (files, paths) = (self.files.clone(), self.setup.paths.clone());
+        let sender = self.teller.0.clone();
+        spawn_local(async move {
+            let looked = spawn_blocking(move || Observed {
+                at: Utc::now(),
+                daemon,
+                version: seen("the version file", files.version()),
+                queue: seen("the plan", files.queue()),
+                link: seen("the link", files.link()).flatten(),
+                binary: upgrade.zip(binary).and_then(|(of, was)| same_binary(&paths, &of, was)),
+                backup_holds: archive.is_some_and(|archive| backup_holds(&paths, &archive)),
+            });
+            match looked.await {
+                Ok(observed) => drop(sender.send(Stimulus::Found(observed))),
+                Err(error) => tracing::error!("the look at the disk ended early: {error}"),
+            }
+        });
+    }
+}
+
+/// What can't be read is as good as absent; the log says why.
+fn seen<T>(what: &str, read: Result<T, super::super::files::Error>) -> Option<T> {
+    read.inspect_err(|error| tracing::warn!("{what} can't be used: {error}")).ok()
+}
+
+/// The binary that was checked, if its bytes are still the same.
+fn same_binary(paths: &Paths, upgrade: &Upgrade, was: Binary) -> Option<Binary> {
+    let path = paths.binary(&UpgradeName::installed(&upgrade.name).ok()?);
+    let is = place::digest_file(&path, Algorithm::Sha256).ok()?;
+    (is.sha256 == was.sha256 && is.bytes == was.bytes && is.identity == was.identity).then_some(was)
+}
+
+/// Whether the archive is whole, and nothing in the home was touched after it was sealed.
+fn backup_holds(paths: &Paths, archive: &Archive) -> bool {
+    let sealed_at = std::fs::metadata(backup::path_of(archive)).and_then(|meta| meta.modified());
+    let left_out = super::prepare::left_out(paths);
+    let unchanged = sealed_at.is_ok_and(|sealed_at| {
+        backup::home_changed_since(paths.home(), &left_out, sealed_at).is_ok_and(|changed| !changed)
+    });
+    unchanged && backup::confirm(archive).unwrap_or(false)
+}

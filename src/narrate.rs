@@ -1,0 +1,227 @@
+//! Records in words, for the log and for `journal show`.
+
+use crate::journal::Hash;
+use crate::machine::{
+    Binary, Ending, Event, Failure, Outcome, PhaseName, Queue, Record, Requester, Row, Upgrade,
+};
+
+/// Writes a record to the log. With every upgrade goes the journal's head, so that what it covers
+/// can be proven later by somebody who kept the log elsewhere.
+pub(crate) fn log(record: &Record, head: &Hash) {
+    let text = event(&record.event);
+    let phases = phases(record);
+    match severity(record) {
+        Severity::Bad => tracing::error!("{phases}: {text}"),
+        Severity::Odd => tracing::warn!("{phases}: {text}"),
+        Severity::Normal => tracing::info!("{phases}: {text}"),
+        Severity::Small => tracing::debug!("{phases}: {text}"),
+    }
+    if let Event::SwapCommitted { .. } = record.event {
+        tracing::info!("journal head after record {}: {head}", record.seq);
+    }
+}
+
+/// One line: number, time, phases, what happened.
+#[must_use]
+pub fn line(record: &Record) -> String {
+    format!(
+        "{:>6}  {}  {:<22}  {}",
+        record.seq,
+        record.at.format("%Y-%m-%d %H:%M:%S%.3fZ"),
+        phases(record),
+        event(&record.event),
+    )
+}
+
+fn phases(record: &Record) -> String {
+    if record.from == record.to {
+        record.to.to_string()
+    } else {
+        format!("{} -> {}", record.from, record.to)
+    }
+}
+
+enum Severity {
+    Bad,
+    Odd,
+    Normal,
+    Small,
+}
+
+fn severity(record: &Record) -> Severity {
+    match &record.event {
+        Event::WorkFailed { .. } | Event::SpawnFailed { .. } => Severity::Bad,
+        Event::DaemonEnded { ending, .. } if ending.is_crash() => {
+            if record.from == PhaseName::Running { Severity::Bad } else { Severity::Normal }
+        }
+        Event::GraceElapsed => Severity::Odd,
+        Event::Recovered { row, .. } if *row != Row::AtRest => Severity::Odd,
+        Event::SwapCommitted { left, .. } if !left.is_empty() => Severity::Odd,
+        Event::SessionStarted { .. } | Event::GroupGone | Event::SignalReceived { .. } => {
+            Severity::Small
+        }
+        Event::Recovered { .. }
+        | Event::StopRequested { .. }
+        | Event::DaemonSpawned { .. }
+        | Event::StartupPassed
+        | Event::DaemonEnded { .. }
+        | Event::DelayElapsed
+        | Event::QueueRead { .. }
+        | Event::AnnouncementReceived { .. }
+        | Event::CameDue { .. }
+        | Event::PauseElapsed { .. }
+        | Event::RetryRequested { .. }
+        | Event::BinaryFetched { .. }
+        | Event::BinaryChecked { .. }
+        | Event::RoomFound { .. }
+        | Event::LockTaken { .. }
+        | Event::BackupSealed { .. }
+        | Event::BackupSkipped { .. }
+        | Event::BinaryPresent { .. }
+        | Event::SwapCommitted { .. }
+        | Event::StoodDown { .. } => Severity::Normal,
+    }
+}
+
+/// What happened, in words.
+#[must_use]
+pub fn event(event: &Event) -> String {
+    match event {
+        Event::SessionStarted { nymvisor, pid, .. } => {
+            format!("a session began (nymvisor {nymvisor}, process {pid})")
+        }
+        Event::Recovered { row, .. } => self::row(*row).to_owned(),
+        Event::StopRequested { signal } => format!("{} asks to stop", signal_name(*signal)),
+        Event::SignalReceived { signal } => format!("{} for the daemon", signal_name(*signal)),
+        Event::DaemonSpawned { daemon } => format!("the daemon is up, process {}", daemon.pid),
+        Event::SpawnFailed { failure } => self::failure(failure),
+        Event::StartupPassed => "the daemon has lived through its startup period".to_owned(),
+        Event::DaemonEnded { ending, uptime_ms } => {
+            format!("the daemon {} after {}", self::ending(*ending), seconds(*uptime_ms))
+        }
+        Event::GroupGone => "nothing of the daemon's process group is left".to_owned(),
+        Event::GraceElapsed => "the grace period is over, the daemon is killed".to_owned(),
+        Event::DelayElapsed => "the delay before the restart is over".to_owned(),
+        Event::QueueRead { queue } => self::queue(queue),
+        Event::AnnouncementReceived { upgrade } => format!("announced: {}", self::upgrade(upgrade)),
+        Event::CameDue { attempt, .. } => format!("upgrade {attempt} is due"),
+        Event::PauseElapsed { name, .. } => format!("the pause of {name} is over"),
+        Event::RetryRequested { name, requester, .. } => {
+            format!("{} wants {name} to be tried again", self::requester(requester))
+        }
+        Event::BinaryFetched { attempt, sha256, bytes, source } => format!(
+            "upgrade {attempt}: the binary is there, {bytes} bytes from {source}, sha256 {sha256}"
+        ),
+        Event::BinaryChecked { attempt, binary } => {
+            format!("upgrade {attempt}: the binary is the right build, {}", self::binary(binary))
+        }
+        Event::RoomFound { attempt, needed_bytes, free_bytes } => format!(
+            "upgrade {attempt}: there is room for the backup, {needed_bytes} of {free_bytes} bytes"
+        ),
+        Event::LockTaken { attempt } => format!("upgrade {attempt}: the upgrade lock is held"),
+        Event::BackupSealed { attempt, archive } => format!(
+            "upgrade {attempt}: the backup is sealed, {} entries, {} bytes, {}",
+            archive.entries, archive.bytes, archive.path
+        ),
+        Event::BackupSkipped { attempt } => {
+            format!("upgrade {attempt}: no backup, as it is configured (UNSAFE)")
+        }
+        Event::BinaryPresent { attempt } => format!("upgrade {attempt}: the binary is still there"),
+        Event::SwapCommitted { attempt, left } if left.is_empty() => {
+            format!("upgrade {attempt}: committed, the new version holds")
+        }
+        Event::SwapCommitted { attempt, left } => {
+            format!("upgrade {attempt}: committed, but some files are still to be moved: {left}")
+        }
+        Event::StoodDown { attempt } => format!("upgrade {attempt}: put away"),
+        Event::WorkFailed { attempt, failure } => {
+            format!("upgrade {attempt} failed: {}", self::failure(failure))
+        }
+    }
+}
+
+/// What a row of the recovery table means.
+#[must_use]
+pub fn row(row: Row) -> &'static str {
+    match row {
+        Row::AtRest => "the last session ended in order, or there was none",
+        Row::DaemonLost => "the last session was killed with its daemon up, or about to start",
+        Row::DaemonLeftBehind => "a daemon of an earlier session is still up; it is ended first",
+        Row::GaveUp => "the last session gave the daemon up; its failures are counted anew",
+        Row::WasFailing => "the last session was killed on its way back to the old version",
+        Row::AttemptTakenUp => "an upgrade was stopped in order; it is taken up again",
+        Row::AttemptResumed => "an upgrade was interrupted by a crash; it is taken up again",
+        Row::AttemptGivenUp => "an upgrade was interrupted too often; the old version runs",
+        Row::AttemptWithdrawn => "an upgrade was interrupted, and is no longer in the plan",
+        Row::AttemptUnprepared => "an upgrade was interrupted, and its binary has changed",
+        Row::SwapInterrupted => "an upgrade was interrupted after its commit; it is finished",
+        Row::VersionMovedOutside => "the version was changed by somebody else; it is accepted",
+    }
+}
+
+fn failure(failure: &Failure) -> String {
+    let code = serde_json::to_value(failure.code).unwrap_or_default();
+    format!("{} [{}]", failure.text, code.as_str().unwrap_or_default())
+}
+
+/// How the daemon ended: `exited with status 3`.
+#[must_use]
+pub fn ending(ending: Ending) -> String {
+    match ending {
+        Ending::Exited(status) => format!("exited with status {status}"),
+        Ending::Killed(signal) => format!("was ended by {}", signal_name(signal)),
+        Ending::NeverStarted => "could not be started".to_owned(),
+        Ending::Unseen => "ended, its status unseen".to_owned(),
+    }
+}
+
+/// How a run ended.
+#[must_use]
+pub fn outcome(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Done => "the run ended in order".to_owned(),
+        Outcome::DaemonFailed(ending) => {
+            format!("the daemon failed for good: it {}", self::ending(ending))
+        }
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    nix::sys::signal::Signal::try_from(signal)
+        .map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
+}
+
+fn upgrade(upgrade: &Upgrade) -> String {
+    format!(
+        "{} (version {}), due {}, by {}",
+        upgrade.name,
+        upgrade.version,
+        upgrade.due_at.format("%Y-%m-%d %H:%M:%SZ"),
+        requester(&upgrade.requester),
+    )
+}
+
+fn requester(requester: &Requester) -> String {
+    match requester {
+        Requester::Upstream { url } => url.clone(),
+        Requester::Command { uid, user } => format!("the user {user} ({uid})"),
+        Requester::Plan => "a hand-edited plan".to_owned(),
+    }
+}
+
+fn queue(queue: &Queue) -> String {
+    let current = queue.current.as_ref().map_or("nothing", |current| current.name.as_str());
+    if queue.entries.is_empty() {
+        return format!("the plan: current {current}, nothing queued");
+    }
+    let queued: Vec<String> = queue.entries.iter().map(upgrade).collect();
+    format!("the plan: current {current}, queued {}", queued.join("; "))
+}
+
+fn binary(binary: &Binary) -> String {
+    format!("{} bytes, sha256 {}", binary.bytes, binary.sha256)
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{}.{:03} s", ms / 1000, ms % 1000)
+}

@@ -1,0 +1,107 @@
+//! Requests: how a command asks a running engine for something.
+//!
+//! The journal has one writer. A command that wants something changed leaves a file in
+//! `requests/`, whole from the start, and waits for the answer that `run` puts beside it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk::{self, Disk, RealDisk};
+use crate::machine::Requester;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wish {
+    /// Try a failed upgrade again.
+    Retry {
+        /// Name of the upgrade.
+        name: String,
+    },
+}
+
+/// A request as it lies in the folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// What is asked for.
+    pub wish: Wish,
+    /// By whom.
+    pub requester: Requester,
+}
+
+/// An answer as it lies beside the request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Whether it was granted.
+    pub granted: bool,
+    /// In words.
+    pub text: String,
+}
+
+const REQUEST: &str = ".request.json";
+const ANSWER: &str = ".answer.json";
+const MODE: u32 = 0o600;
+const LOOK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Leaves a request and gives its number.
+pub fn leave(folder: &Path, request: &Request) -> io::Result<String> {
+    disk::create_dirs(&RealDisk, folder, 0o700)?;
+    let id = format!(
+        "{}-{}",
+        chrono::Utc::now().format("%Y%m%dT%H%M%S%.9fZ"),
+        std::process::id(),
+    );
+    let bytes = serde_json::to_vec(request)?;
+    disk::replace(&RealDisk, &folder.join(format!("{id}{REQUEST}")), &bytes, MODE)?;
+    Ok(id)
+}
+
+/// Waits for the answer and takes it away; `None` where none has come in time.
+pub fn await_answer(folder: &Path, id: &str, patience: Duration) -> io::Result<Option<Answer>> {
+    let path = folder.join(format!("{id}{ANSWER}"));
+    let since = Instant::now();
+    loop {
+        match RealDisk.read(&path) {
+            Ok(bytes) => {
+                disk::remove_if_there(&RealDisk, &path)?;
+                return Ok(Some(serde_json::from_slice(&bytes)?));
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(_) if since.elapsed() >= patience => {
+                // Nobody took it up; it must not be carried out when nobody expects it.
+                disk::remove_if_there(&RealDisk, &folder.join(format!("{id}{REQUEST}")))?;
+                return Ok(None);
+            }
+            Err(_) => std::thread::sleep(LOOK_PAUSE),
+        }
+    }
+}
+
+/// The requests that wait, oldest first; those that can't be read are named.
+pub fn waiting(folder: &Path) -> io::Result<Vec<(String, Result<Request, String>)>> {
+    let names = match RealDisk.list(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        names => names?,
+    };
+    let id = |name: &std::ffi::OsString| Some(name.to_str()?.strip_suffix(REQUEST)?.to_owned());
+    Ok(names.iter().filter_map(id).map(|id| (id.clone(), read(&request_path(folder, &id)))).collect())
+}
+
+fn request_path(folder: &Path, id: &str) -> PathBuf {
+    folder.join(format!("{id}{REQUEST}"))
+}
+
+fn read(path: &Path) -> Result<Request, String> {
+    let bytes = RealDisk.read(path).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+}
+
+/// Puts the answer beside the request and takes the request away.
+pub fn answer(folder: &Path, id: &str, answer: &Answer) -> io::Result<()> {
+    let bytes = serde_json::to_vec(answer)?;
+    disk::replace(&RealDisk, &folder.join(format!("{id}{ANSWER}")), &bytes, MODE)?;
+    disk::remove_if_there(&RealDisk, &request_path(folder, id))
+}
