@@ -75,7 +75,7 @@ impl UpgradeInfo {
             Error::Malformed { line, column, problem }
         })?;
         let _: UpgradeName = info.name.as_str().parse()?;
-        Ok(Self { requester: None, allow_downgrade: false, ..info })
+        Ok(info.announced())
     }
 
     /// The entry of the version that `init` puts in place.
@@ -95,14 +95,19 @@ impl UpgradeInfo {
         })
     }
 
+    /// The announcement without our own fields, as it stands in `upgrade-info.json`.
+    #[must_use]
+    pub fn announced(&self) -> Self {
+        Self { requester: None, allow_downgrade: false, ..self.clone() }
+    }
+
     /// SHA-256 (hex) of the announcement with sorted keys, our own fields left out.
     ///
     /// The same name with another digest is another upgrade.
     #[must_use]
     pub fn digest(&self) -> String {
-        let announced = Self { requester: None, allow_downgrade: false, ..self.clone() };
         // The fallback is never taken: all keys are text, which is all that JSON demands.
-        let mut value = serde_json::to_value(&announced).unwrap_or_default();
+        let mut value = serde_json::to_value(self.announced()).unwrap_or_default();
         value.sort_all_objects();
         hex(&Sha256::digest(value.to_string()))
     }
