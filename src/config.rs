@@ -207,6 +207,11 @@ pub fn default_id(daemon: &str) -> String {
     format!("{daemon}-default")
 }
 
+/// Reads a duration such as `10s` or `1h 30m`; the error says what is allowed.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    values::duration(text.as_ref())
+}
+
 fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

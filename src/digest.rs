@@ -1,6 +1,9 @@
 //! SHA-2 digests of bytes as they come.
 
 use std::fmt::Write;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
 
 use sha2::{Digest, Sha256, Sha512};
 
@@ -83,6 +86,25 @@ impl Digests {
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// SHA-256 of a file's content in lower-case hex. Blocks for about a second per GiB.
+pub fn of_file(path: &Path) -> io::Result<String> {
+    const CHUNK_BYTES: usize = 256 * 1024;
+    let mut digests = Digests::new(Algorithm::Sha256);
+    let mut from = BufReader::with_capacity(CHUNK_BYTES, File::open(path)?);
+    loop {
+        let read = match from.fill_buf() {
+            Ok([]) => return Ok(digests.finish().sha256),
+            Ok(chunk) => {
+                digests.update(chunk);
+                chunk.len()
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) => return Err(error),
+        };
+        from.consume(read);
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -19,10 +19,12 @@ use crate::machine::{Effect, Event, Record, State, Transition};
 
 mod chain;
 mod open;
+mod read;
 mod segment;
 
 pub use chain::{BadLine, Hash};
 pub use open::{Opened, open};
+pub use read::{Part, describe, last_state, read};
 pub use segment::{Content, Line, read_segment, segments};
 
 /// The version of the format that this program writes, and the newest it reads.

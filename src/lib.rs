@@ -1,4 +1,5 @@
 //! A process manager for Nym binaries.
+pub mod cli;
 pub mod config;
 pub mod digest;
 pub mod disk;

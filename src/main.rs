@@ -1,2 +1,7 @@
 //! The `nymvisor` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nymvisor::cli::main(std::env::args_os().collect()).into()
+}

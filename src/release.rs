@@ -22,7 +22,7 @@ pub use build_info::BuildInfo;
 pub use checksum::Checksum;
 pub use files::{if_there, load, load_current_version, save};
 pub use history::{CurrentVersion, History, HistoryEntry};
-pub use info::UpgradeInfo;
+pub use info::{LocalBinary, UpgradeInfo};
 pub use lock::PlanLock;
 pub use name::UpgradeName;
 pub use plan::Plan;

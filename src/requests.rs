@@ -49,11 +49,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(10);
 /// Leaves a request and gives its number.
 pub fn leave(folder: &Path, request: &Request) -> io::Result<String> {
     disk::create_dirs(&RealDisk, folder, 0o700)?;
-    let id = format!(
-        "{}-{}",
-        chrono::Utc::now().format("%Y%m%dT%H%M%S%.9fZ"),
-        std::process::id(),
-    );
+    let id = format!("{}-{}", chrono::Utc::now().format("%Y%m%dT%H%M%S%.9fZ"), std::process::id(),);
     let bytes = serde_json::to_vec(request)?;
     disk::replace(&RealDisk, &folder.join(format!("{id}{REQUEST}")), &bytes, MODE)?;
     Ok(id)
@@ -87,7 +83,11 @@ pub fn waiting(folder: &Path) -> io::Result<Vec<(String, Result<Request, String>
         names => names?,
     };
     let id = |name: &std::ffi::OsString| Some(name.to_str()?.strip_suffix(REQUEST)?.to_owned());
-    Ok(names.iter().filter_map(id).map(|id| (id.clone(), read(&request_path(folder, &id)))).collect())
+    Ok(names
+        .iter()
+        .filter_map(id)
+        .map(|id| (id.clone(), read(&request_path(folder, &id))))
+        .collect())
 }
 
 fn request_path(folder: &Path, id: &str) -> PathBuf {

@@ -235,8 +235,9 @@ fn environment_counts_more_than_flags_and_flags_more_than_the_file() {
 fn the_env_file_overrides_the_environment() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("node.env");
-    let text = b"\xef\xbb\xbf# a comment\n\nexport A=1\r\nB = two words # comment\nC='single # $x \\n'\n\
-        D=\"double \\\"x\\\" \\n\\$y\" # comment\nE=\nexported=x\nF=a#b\nPATHLIKE=/\xff\nPATH=\nG=#c\nA=2\n";
+    let text = b"\xef\xbb\xbf# a comment\n\nexport A=1\r\nB = two words # comment\n\
+        C='single # $x \\n'\nD=\"double \\\"x\\\" \\n\\$y\" # comment\n\
+        E=\nexported=x\nF=a#b\nPATHLIKE=/\xff\nPATH=\nG=#c\nA=2\n";
     fs::write(&path, text).unwrap();
     let env = Env::read(Some(&path)).unwrap();
     let expected: [(&str, Option<&str>); 10] = [

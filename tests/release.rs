@@ -227,8 +227,6 @@ fn checksums_are_hex_of_the_right_length() {
     {
         assert!(Checksum::parse(text, algorithm).is_err(), "{text} {algorithm}");
     }
-    let empty = known.algorithm.of(&mut &b""[..]).unwrap();
-    assert_eq!(empty, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
 #[test]

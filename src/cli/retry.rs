@@ -75,10 +75,7 @@ fn alone(
         journal::open(Arc::new(RealDisk), &paths.journal(), owner, session, state, Utc::now())?;
     let answer = |state: &State| {
         let transition = step(state, &event).ok()?;
-        let answer = transition.effects.iter().find_map(|effect| match effect {
-            Effect::Answer { granted, text, .. } => Some((*granted, text.clone())),
-            _ => None,
-        })?;
+        let answer = transition.effects.iter().find_map(answer_in)?;
         Some((transition, answer))
     };
     let mut journal = opened.journal;
@@ -90,4 +87,11 @@ fn alone(
         let _ = journal.append(event.clone(), transition, Utc::now())?;
     }
     Ok(answer)
+}
+
+fn answer_in(effect: &Effect) -> Option<(bool, String)> {
+    if let Effect::Answer { granted, text, .. } = effect {
+        return Some((*granted, text.clone()));
+    }
+    None
 }

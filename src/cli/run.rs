@@ -92,8 +92,7 @@ async fn session(setup: Setup) -> Result<Outcome, Error> {
     let _locks = take_locks(&paths)?;
     refuse_beside_a_stranger(&setup)?;
     let files = Files::new(setup.disk.clone(), paths.clone());
-    let installed = installed(&files, &paths);
-    let initial = State::initial(installed.clone()?, setup.config.policy());
+    let initial = State::initial(installed(&files, &paths)?, setup.config.policy());
     let owner = Owner {
         instance: setup.config.nymvisor.id.clone(),
         daemon: setup.config.daemon.name.clone(),
@@ -107,7 +106,7 @@ async fn session(setup: Setup) -> Result<Outcome, Error> {
         Utc::now(),
     )?;
     if let Some(mishap) = &opened.mishap {
-        tracing::warn!("{}", narrate::mishap(mishap));
+        tracing::warn!("{}", journal::describe(mishap));
     }
     let started = Event::SessionStarted {
         nymvisor: env!("CARGO_PKG_VERSION").to_owned(),

@@ -64,7 +64,8 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match &error {
             Error::Changed { .. } => Code::AnnouncementChanged,
-            Error::Io { source, .. } | Error::Release(release::Error::Unwritable { source, .. })
+            Error::Io { source, .. }
+            | Error::Release(release::Error::Unwritable { source, .. })
                 if source.kind() == io::ErrorKind::StorageFull =>
             {
                 Code::NoRoom
@@ -137,6 +138,14 @@ impl Files {
         matches!(self.disk.kind(path), Ok(Some(Kind::Folder)))
     }
 
+    /// The version whose folder `current` leads to.
+    pub fn version_by_link(&self) -> Result<Option<Version>, Error> {
+        let Some(name) = self.link()? else { return Ok(None) };
+        let name = UpgradeName::installed(&name)?;
+        let info: UpgradeInfo = release::load(&*self.disk, &self.paths.upgrade_info(&name))?;
+        Ok(Some(info.to_upgrade().target()))
+    }
+
     /// The whole announcement of an upgrade, if the plan still has it to the letter.
     pub fn announcement(&self, upgrade: &Upgrade) -> Result<UpgradeInfo, Error> {
         let plan: Plan = release::load(&*self.disk, &self.paths.plan())?;
@@ -181,8 +190,11 @@ impl Files {
     }
 
     fn create_folder(&self, path: &Path) -> Result<(), Error> {
-        disk::create_dirs(&*self.disk, path, 0o755)
-            .map_err(|source| Error::Io { doing: "create", path: path.to_owned(), source })
+        disk::create_dirs(&*self.disk, path, 0o755).map_err(|source| Error::Io {
+            doing: "create",
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// Moves the version file (the commit point), then history, plan and link.
@@ -190,7 +202,8 @@ impl Files {
     /// An error means that nothing is committed. What could not be moved after the commit point
     /// comes back in words; the next start moves it.
     pub fn commit(&self, upgrade: &Upgrade, at: DateTime<Utc>) -> Result<String, Error> {
-        let info = self.announcement(upgrade).or_else(|error| self.info_in_place(upgrade, error))?;
+        let info =
+            self.announcement(upgrade).or_else(|error| self.info_in_place(upgrade, error))?;
         if self.version().ok().as_ref() != Some(&upgrade.target()) {
             let version = CurrentVersion::of(&info, self.details_of(&info)?);
             release::save(&*self.disk, &self.paths.current_version(), &version)?;
@@ -244,7 +257,11 @@ impl Files {
     }
 
     /// Writes the version file anew; a damaged one is set aside. Where it has been put, if so.
-    pub fn restore_version(&self, version: &Version, at: DateTime<Utc>) -> Result<Option<PathBuf>, Error> {
+    pub fn restore_version(
+        &self,
+        version: &Version,
+        at: DateTime<Utc>,
+    ) -> Result<Option<PathBuf>, Error> {
         let name = UpgradeName::installed(&version.name)?;
         let info: UpgradeInfo = release::load(&*self.disk, &self.paths.upgrade_info(&name))?;
         let details = self.details_of(&info)?;
@@ -255,7 +272,11 @@ impl Files {
     }
 
     /// Writes a plan with nothing queued; a damaged one is set aside. Where it has been put, if so.
-    pub fn rebuild_plan(&self, version: &Version, at: DateTime<Utc>) -> Result<Option<PathBuf>, Error> {
+    pub fn rebuild_plan(
+        &self,
+        version: &Version,
+        at: DateTime<Utc>,
+    ) -> Result<Option<PathBuf>, Error> {
         let name = UpgradeName::installed(&version.name)?;
         let info: UpgradeInfo = release::load(&*self.disk, &self.paths.upgrade_info(&name))?;
         let path = self.paths.plan();

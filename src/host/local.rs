@@ -144,7 +144,11 @@ impl LocalHost {
     }
 
     /// Does a small thing to files on the blocking pool; a failure is logged.
-    fn chore(&mut self, what: &'static str, job: impl FnOnce() -> Result<(), String> + Send + 'static) {
+    fn chore(
+        &mut self,
+        what: &'static str,
+        job: impl FnOnce() -> Result<(), String> + Send + 'static,
+    ) {
         let done = spawn_blocking(job);
         self.chores.retain(|chore| !chore.is_finished());
         self.chores.push(spawn_local(async move {

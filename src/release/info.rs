@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::platform::ANY;
 use super::{
-    BuildInfo, Checksum, Error, MAX_ANNOUNCEMENT_BYTES, Platform, ReleaseVersion, UpgradeName, json_problem,
-    platform_key,
+    BuildInfo, Checksum, Error, MAX_ANNOUNCEMENT_BYTES, Platform, ReleaseVersion, UpgradeName,
+    json_problem, platform_key,
 };
 use crate::digest;
 use crate::machine::{Requester, Upgrade};
@@ -84,7 +84,7 @@ impl UpgradeInfo {
             Error::Malformed { line, column, problem }
         })?;
         let _: UpgradeName = info.name.as_str().parse()?;
-        Ok(Self { requester: None, allow_downgrade: false, local_binary: None, ..info })
+        Ok(info.announced())
     }
 
     /// The entry of the version that `init` puts in place.
@@ -105,14 +105,19 @@ impl UpgradeInfo {
         })
     }
 
+    /// The announcement without our own fields, as it stands in `upgrade-info.json`.
+    #[must_use]
+    pub fn announced(&self) -> Self {
+        Self { requester: None, allow_downgrade: false, ..self.clone() }
+    }
+
     /// SHA-256 (hex) of the announcement with sorted keys, our own fields left out.
     ///
     /// The same name with another digest is another upgrade.
     #[must_use]
     pub fn digest(&self) -> String {
-        let announced = Self { requester: None, allow_downgrade: false, ..self.clone() };
         // The fallback is never taken: all keys are text, which is all that JSON demands.
-        let mut value = serde_json::to_value(&announced).unwrap_or_default();
+        let mut value = serde_json::to_value(self.announced()).unwrap_or_default();
         value.sort_all_objects();
         digest::sha256(value.to_string().as_bytes())
     }

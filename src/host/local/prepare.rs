@@ -78,11 +78,7 @@ impl LocalHost {
     }
 
     /// Does a step of `attempt` and tells its outcome.
-    fn step(
-        &mut self,
-        attempt: u64,
-        step: impl Future<Output = Result<Event, Failure>> + 'static,
-    ) {
+    fn step(&mut self, attempt: u64, step: impl Future<Output = Result<Event, Failure>> + 'static) {
         let teller = self.teller.clone();
         let task = spawn_local(async move { teller.tell_outcome(attempt, step.await) });
         self.work(attempt).tasks.push(task);
@@ -409,7 +405,8 @@ fn put_in_place(
 ) -> Result<String, Failure> {
     let to = paths.binary(&info.name);
     let failed = |error: place::Error| Failure { code: error.code(), text: error.to_string() };
-    let running = files.version().ok().and_then(|version| UpgradeName::installed(&version.name).ok());
+    let running =
+        files.version().ok().and_then(|version| UpgradeName::installed(&version.name).ok());
     let like = running.map(|name| paths.binary(&name)).filter(|path| path.exists());
     // Becoming executable has changed its identity.
     let is = place::identity(&fetched.path).map_err(failed)?;

@@ -72,11 +72,9 @@ impl LocalHost {
 }
 
 pub(super) fn forward(daemon: Daemon, signal: i32) {
-    let sent = Signal::try_from(signal)
-        .map_err(|error| error.to_string())
-        .and_then(|signal| {
-            daemon::signal_leader(daemon, signal).map_err(|error| error.to_string())
-        });
+    let sent = Signal::try_from(signal).map_err(|error| error.to_string()).and_then(|signal| {
+        daemon::signal_leader(daemon, signal).map_err(|error| error.to_string())
+    });
     if let Err(error) = sent {
         tracing::warn!("signal {signal} could not be passed on: {error}");
     }

@@ -19,10 +19,8 @@ impl LocalHost {
                 files.commit(&upgrade, Utc::now()).map_err(Failure::from)
             });
             let outcome = committed.await.map_err(our_failure).flatten();
-            teller.tell_outcome(
-                attempt,
-                outcome.map(|left| Event::SwapCommitted { attempt, left }),
-            );
+            teller
+                .tell_outcome(attempt, outcome.map(|left| Event::SwapCommitted { attempt, left }));
         }));
     }
 

@@ -1,0 +1,115 @@
+//! The command line: one file a sub-command.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Env;
+use crate::disk::RealDisk;
+use crate::exit::Exit;
+
+mod add_upgrade;
+mod build_info;
+mod config;
+mod daemon_build_info;
+mod error;
+mod init;
+mod install;
+mod journal;
+mod output;
+mod probe;
+mod retry;
+mod run;
+mod split;
+mod user;
+
+pub use error::Error;
+pub use split::split;
+
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!("{}\n\n{}", env!("CARGO_PKG_VERSION"), build_info::own().to_text().trim_end())
+});
+
+/// Runs a Nym daemon and upgrades it.
+#[derive(Debug, Parser)]
+#[command(name = "nymvisor", version, long_version = LONG_VERSION.as_str())]
+#[command(about = "Process manager for Nym binaries: runs a daemon and upgrades it")]
+struct Cli {
+    /// Path pointing to an env file that configures the nymvisor and overrides any preconfigured
+    /// values (before the command where that is 'run')
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config_env_file: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Initialise a nymvisor instance with persistent config.toml file
+    Init(Box<init::InitArgs>),
+    /// Run the associated daemon with the preconfigured settings
+    Run(RunArgs),
+    /// Show build information of this binary
+    BuildInfo(output::OutputArgs),
+    /// Show build information of the associated daemon
+    DaemonBuildInfo(output::OutputArgs),
+    /// Queue another upgrade for the associated daemon
+    AddUpgrade(add_upgrade::AddUpgradeArgs),
+    /// Try an upgrade again that is held back after a failure
+    Retry(retry::RetryArgs),
+    /// Show what the engine did and why
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
+    /// Show configuration options being used by this instance of nymvisor
+    Config(output::OutputArgs),
+}
+
+/// What follows `run`. It doesn't go through clap: see [`split`].
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Arguments for the daemon, passed on as they are ('run -- --help' for the daemon's own help)
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    daemon_args: Vec<OsString>,
+}
+
+/// Runs the command that these arguments, the program's name first, ask for.
+#[must_use]
+pub fn main(arguments: Vec<OsString>) -> Exit {
+    let (ours, daemon_args) = split(arguments);
+    let mut cli = match Cli::try_parse_from(ours) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is no error.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    if let (Command::Run(run), Some(daemon_args)) = (&mut cli.command, daemon_args) {
+        run.daemon_args = daemon_args;
+    }
+    match dispatch(&cli) {
+        Ok(exit) => exit,
+        Err(error) => {
+            output::print_error(&error);
+            error.exit()
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<Exit, Error> {
+    let env = Env::read(cli.config_env_file.as_deref())?;
+    let disk = &RealDisk;
+    match &cli.command {
+        Command::Init(args) => init::init(disk, &env, args)?,
+        Command::Run(args) => run::run(&env, args.daemon_args.clone())?,
+        Command::BuildInfo(args) => output::print_build_info(args.output, &build_info::own())?,
+        Command::DaemonBuildInfo(args) => daemon_build_info::show(disk, &env, args.output)?,
+        Command::AddUpgrade(args) => add_upgrade::add_upgrade(disk, &env, args)?,
+        Command::Retry(args) => retry::retry(disk, &env, args)?,
+        Command::Journal(command) => journal::journal(disk, &env, command)?,
+        Command::Config(args) => config::show(disk, &env, args.output)?,
+    }
+    Ok(Exit::Done)
+}

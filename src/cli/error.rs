@@ -1,0 +1,97 @@
+//! How a command can fail, and with which exit status.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::exit::Exit;
+use crate::{config, host, journal, release};
+
+/// How a command can fail.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line can't be used.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// A file that describes releases.
+    #[error(transparent)]
+    Release(#[from] release::Error),
+    /// A binary that was given to the command.
+    #[error(transparent)]
+    Binary(#[from] host::probe::Error),
+    /// The binary of the installed version.
+    #[error("the installed binary can't be used")]
+    Installed(#[source] host::probe::Error),
+    /// The installation is not as it should be.
+    #[error("{0}")]
+    Unusable(String),
+    /// What was asked for is not done.
+    #[error("{0}")]
+    Refused(String),
+    /// The journal could not be opened or written.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// The daemon failed for good.
+    #[error("{0}")]
+    DaemonFailed(String),
+    /// Another `run`, or the daemon itself, is running.
+    #[error("{0}")]
+    RunsAlready(String),
+    /// A mistake of ours.
+    #[error("{0}")]
+    Bug(String),
+    /// Something on this machine failed.
+    #[error("can't {doing} {}", path.display())]
+    Io {
+        /// What was being done: `read`, `write`.
+        doing: &'static str,
+        /// To which path.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { doing, path, source }
+    }
+
+    /// The exit status that tells it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_)
+            | Self::Config(config::Error::Flag { .. })
+            | Self::Release(
+                release::Error::Name { .. }
+                | release::Error::Version { .. }
+                | release::Error::Checksum { .. },
+            ) => Exit::Usage,
+            Self::DaemonFailed(_) => Exit::DaemonFailed,
+            Self::RunsAlready(_) => Exit::RunsAlready,
+            Self::Config(_)
+            | Self::Journal(_)
+            | Self::Installed(_)
+            | Self::Unusable(_)
+            | Self::Release(
+                release::Error::Absent { .. }
+                | release::Error::Unreadable { .. }
+                | release::Error::Damaged { .. }
+                | release::Error::Unwritable { .. },
+            ) => Exit::Unusable,
+            Self::Release(
+                release::Error::Malformed { .. }
+                | release::Error::TooLarge { .. }
+                | release::Error::Locked { .. },
+            )
+            | Self::Binary(_)
+            | Self::Refused(_)
+            | Self::Bug(_)
+            | Self::Io { .. } => Exit::Other,
+        }
+    }
+}

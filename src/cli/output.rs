@@ -1,0 +1,58 @@
+//! What commands print, and how.
+#![expect(clippy::print_stderr, reason = "warnings and errors of commands belong on stderr")]
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use clap::{Args, ValueEnum};
+
+use super::Error;
+use crate::release::BuildInfo;
+
+/// How a command prints what it has to say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// One line for programs.
+    Json,
+}
+
+/// The option that every printing command has.
+#[derive(Debug, Args)]
+pub(super) struct OutputArgs {
+    /// Format of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(super) output: Output,
+}
+
+/// Prints to stdout; that nobody reads on is no error.
+pub(super) fn print(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(Error::io("write", Path::new("/dev/stdout"))),
+    }
+}
+
+pub(super) fn print_build_info(output: Output, info: &BuildInfo) -> Result<(), Error> {
+    match output {
+        Output::Text => print(&info.to_text()),
+        Output::Json => print(&format!("{}\n", serde_json::json!(info))),
+    }
+}
+
+pub(super) fn warn(text: &str) {
+    eprintln!("warning: {text}");
+}
+
+/// Prints an error and what caused it.
+pub(super) fn print_error(error: &Error) {
+    eprintln!("error: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        eprintln!("  because: {error}");
+        cause = error.source();
+    }
+}

@@ -1,0 +1,19 @@
+//! Asking a binary what it is, from a command.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::Error;
+use crate::host::probe;
+use crate::release::BuildInfo;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Asks the binary, for 10 s at most.
+pub(super) fn ask(binary: &Path) -> Result<BuildInfo, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::io("start asking", binary))?;
+    Ok(runtime.block_on(probe::build_info(binary, TIMEOUT))?)
+}

@@ -1,0 +1,89 @@
+//! Reading a whole journal, while somebody may be writing it.
+
+use std::path::Path;
+
+use super::segment::{self, Rest, read_segment, segments};
+use super::{Error, Mishap, Owner};
+use crate::disk::{Disk, Kind};
+use crate::machine::{Record, State};
+
+/// A piece of a journal.
+#[derive(Debug)]
+pub enum Part {
+    /// Something about the journal itself, in words.
+    Note(String),
+    /// A record, and its line as it is written.
+    Record {
+        /// The record.
+        record: Box<Record>,
+        /// Its line, without the newline.
+        line: String,
+    },
+}
+
+/// All records of the journal in `folder`, oldest first, with notes where something is odd.
+pub fn read(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Vec<Part>, Error> {
+    let mut parts = Vec::new();
+    for number in numbers(disk, folder)? {
+        let path = segment::path(folder, number);
+        let bytes = disk.read(&path).map_err(|source| Error::Io {
+            doing: "read",
+            path: path.clone(),
+            source,
+        })?;
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        match read_segment(&bytes, owner) {
+            Ok(content) => {
+                parts
+                    .extend(content.header.after.iter().map(|mishap| Part::Note(describe(mishap))));
+                let lines = bytes.split(|byte| *byte == b'\n').skip(1);
+                parts.extend(content.records.into_iter().zip(lines).map(|(read, line)| {
+                    let line = String::from_utf8_lossy(line).into_owned();
+                    Part::Record { record: Box::new(read.record), line }
+                }));
+                match content.rest {
+                    // The line that is just being written, or that a crash cut short.
+                    Rest::Nothing | Rest::Torn => {}
+                    Rest::Bad { line, why } => {
+                        parts.push(Part::Note(format!(
+                            "{file}, line {line}: {why}; unread from here"
+                        )));
+                    }
+                }
+            }
+            Err(why) => parts.push(Part::Note(format!("{file}, line 1: {why}; unread"))),
+        }
+    }
+    Ok(parts)
+}
+
+fn numbers(disk: &dyn Disk, folder: &Path) -> Result<Vec<u64>, Error> {
+    let failed = |source| Error::Io { doing: "read", path: folder.to_owned(), source };
+    match disk.kind(folder).map_err(failed)? {
+        Some(Kind::Folder) => segments(disk, folder),
+        Some(Kind::File(_) | Kind::Link | Kind::Other) | None => Ok(Vec::new()),
+    }
+}
+
+/// The state after the last record; `None` where there is no journal that can be read.
+pub fn last_state(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Option<State>, Error> {
+    let Some(last) = numbers(disk, folder)?.last().copied() else { return Ok(None) };
+    let path = segment::path(folder, last);
+    let bytes = disk.read(&path).map_err(|source| Error::Io { doing: "read", path, source })?;
+    Ok(read_segment(&bytes, owner).ok().map(|content| content.state))
+}
+
+/// What happened to a journal, in words.
+#[must_use]
+pub fn describe(mishap: &Mishap) -> String {
+    match mishap {
+        Mishap::TornTail { file, bytes, kept_as } => format!(
+            "the last line of {file} was cut short by a crash; its {bytes} bytes are kept as \
+             {kept_as}"
+        ),
+        Mishap::Damaged { kept_as, sha256, line, reason } => format!(
+            "the journal was damaged: line {line} {reason}; the file is kept as {kept_as} (sha256 \
+             {sha256}), and a new chain begins here, from what the disk said"
+        ),
+    }
+}
