@@ -114,7 +114,7 @@ async fn session(setup: Setup) -> Result<Outcome, Error> {
         policy: setup.config.policy(),
     };
     let host = LocalHost::new(setup, signals);
-    Ok(Shell::new(opened.state, opened.journal, host).run(started).await?)
+    Ok(Shell::new(opened.state, opened.journal, host).run(started).await)
 }
 
 /// One `run` an instance, and one a home.

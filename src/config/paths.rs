@@ -201,6 +201,12 @@ impl Paths {
         self.data.join(".locks/plan")
     }
 
+    /// `~/.nym/nymvisors/data/nym-node/.locks/fetch-v1.1.0`: while its binary is fetched
+    #[must_use]
+    pub fn fetch_lock(&self, name: &str) -> PathBuf {
+        self.data.join(".locks").join(format!("fetch-{name}"))
+    }
+
     /// `~/.nym/nymvisors/data/nym-node/upgrade-history.json`
     #[must_use]
     pub fn history(&self) -> PathBuf {

@@ -21,9 +21,10 @@ use super::signals::{Signal, Signals};
 use super::{Host, Stimulus};
 use crate::config::{Config, Paths};
 use crate::disk::Disk;
-use crate::journal::Order;
+use crate::journal::{HeldOrder, Order};
 use crate::machine::{Code, Effect, Event, Failure, Timer};
 
+mod binary;
 mod feeds;
 mod look;
 mod prepare;
@@ -67,6 +68,7 @@ pub struct LocalHost {
     inbox: UnboundedReceiver<Stimulus>,
     timers: BTreeMap<Timer, AbortHandle>,
     due: Option<AbortHandle>,
+    reminder: Option<AbortHandle>,
     work: Option<Work>,
     lock: Option<HeldLock>,
     announced: Announced,
@@ -106,6 +108,7 @@ impl LocalHost {
             inbox,
             timers: BTreeMap::new(),
             due: None,
+            reminder: None,
             work: None,
             lock: None,
             announced: Announced::default(),
@@ -160,20 +163,9 @@ impl LocalHost {
         }));
     }
 
-    fn release_lock(&mut self) {
-        if let Some(Err(error)) = self.lock.take().map(HeldLock::release_and_remove) {
-            tracing::warn!("the upgrade lock could not be removed: {error}");
-        }
-    }
-}
-
-impl Host for LocalHost {
-    fn now(&self) -> DateTime<Utc> {
-        Utc::now()
-    }
-
-    fn perform(&mut self, order: Order) {
-        match order.into_effect() {
+    /// Begins what is ordered.
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
             Effect::Observe { upgrade, binary, backup } => self.observe(upgrade, binary, backup),
             Effect::SpawnDaemon(version) => self.spawn_daemon(&version),
             Effect::InterruptDaemon(daemon) => self.interrupt_daemon(daemon),
@@ -217,6 +209,37 @@ impl Host for LocalHost {
         }
     }
 
+    fn release_lock(&mut self) {
+        if let Some(Err(error)) = self.lock.take().map(HeldLock::release_and_remove) {
+            tracing::warn!("the upgrade lock could not be removed: {error}");
+        }
+    }
+}
+
+impl Host for LocalHost {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    fn perform(&mut self, order: Order) {
+        self.carry_out(order.into_effect());
+    }
+
+    fn perform_held(&mut self, order: HeldOrder) {
+        self.carry_out(order.into_effect());
+    }
+
+    fn remind(&mut self, after: Duration) {
+        let sender = self.teller.0.clone();
+        let task = spawn_local(async move {
+            tokio::time::sleep(after).await;
+            let _ = sender.send(Stimulus::Reminder);
+        });
+        if let Some(former) = self.reminder.replace(task.abort_handle()) {
+            former.abort();
+        }
+    }
+
     fn listen(&mut self) {
         self.open_feeds();
     }
@@ -230,7 +253,7 @@ impl Host for LocalHost {
     }
 
     async fn close(&mut self) {
-        for task in self.feeds.drain(..).chain(self.due.take()) {
+        for task in self.feeds.drain(..).chain(self.due.take()).chain(self.reminder.take()) {
             task.abort();
         }
         for task in std::mem::take(&mut self.timers).into_values() {

@@ -103,6 +103,7 @@ impl Opening {
             folder: self.folder,
             owner: self.owner,
             session: self.session,
+            held: None,
         };
         Ok(Opened { journal, state: content.state, mishap: None })
     }
@@ -173,6 +174,7 @@ impl Opening {
             folder: self.folder,
             owner: self.owner,
             session: self.session,
+            held: None,
         };
         Ok(Opened { journal, state, mishap })
     }

@@ -7,6 +7,7 @@ use super::state::State;
 
 mod attempt;
 mod daemon;
+mod journal;
 mod prepare;
 mod queue;
 mod session;
@@ -93,6 +94,8 @@ fn dispatch(next: &mut Next, event: &Event) -> Step {
         Event::BinaryPresent { attempt } => attempt::binary_present(next, *attempt),
         Event::SwapCommitted { attempt, .. } => attempt::swap_committed(next, *attempt),
         Event::StoodDown { attempt } => attempt::stood_down(next, *attempt),
+        Event::JournalFailed { failure } => journal::failed(next, failure),
+        Event::JournalRestored => journal::restored(next),
         Event::WorkFailed { attempt, failure } => attempt::work_failed(next, *attempt, failure),
     }
 }

@@ -8,12 +8,13 @@ use super::super::phase::{
 use super::super::recover::{Observed, Row, row};
 use super::super::state::{Candidate, Hold, Stage, State};
 use super::super::values::{Code, Failure, Policy, Version};
-use super::{Next, Rejected, Step, daemon, prepare, queue};
+use super::{Next, Rejected, Step, daemon, journal, prepare, queue};
 
 /// A `run` began: nothing is decided before it is known what there is.
 pub(super) fn started(next: &mut Next, policy: &Policy) -> Step {
     next.state.policy = policy.clone();
     next.state.recovering = true;
+    next.state.recording = true;
     // A pause ends with the session in which it began.
     next.state.troubles.retain(|trouble| trouble.hold == Hold::Quarantine);
     observe(next);
@@ -48,6 +49,12 @@ pub(super) fn while_recovering(next: &mut Next, event: &Event) -> Step {
     }
     if let Event::StopRequested { .. } = event {
         return stopped(next);
+    }
+    if let Event::JournalFailed { failure } = event {
+        return journal::failed(next, failure);
+    }
+    if let Event::JournalRestored = event {
+        return journal::restored(next);
     }
     let Phase::Draining(Draining { then: AfterDrain::Recover(_), step, .. }) = &next.state.phase
     else {
@@ -106,7 +113,10 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
         return Ok(());
     }
     next.state.recovering = false;
-    mend_files(next, row, observed);
+    take_over(next, row, observed);
+    if next.state.recording {
+        mend_files(next, row, observed);
+    }
     keep_candidate(&mut next.state, observed);
     let attempt = before.attempt().cloned();
     match row {
@@ -136,18 +146,23 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
     }
 }
 
-/// Takes over what was found, and orders anew what can be derived.
-fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
-    match &observed.version {
-        Some(version) if row == Row::VersionMovedOutside => {
-            next.state.installed = version.clone();
-        }
-        Some(_) => {}
-        None => next.order(Effect::RestoreVersionFile(next.state.installed.clone())),
+/// Takes over what was found.
+fn take_over(next: &mut Next, row: Row, observed: &Observed) {
+    if let (Some(version), Row::VersionMovedOutside) = (&observed.version, row) {
+        next.state.installed = version.clone();
     }
-    match &observed.queue {
-        Some(queue) => next.state.queue = queue.clone(),
-        None => next.order(Effect::RebuildPlan(next.state.installed.clone())),
+    if let Some(queue) = &observed.queue {
+        next.state.queue = queue.clone();
+    }
+}
+
+/// Orders anew what can be derived.
+fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
+    if observed.version.is_none() {
+        next.order(Effect::RestoreVersionFile(next.state.installed.clone()));
+    }
+    if observed.queue.is_none() {
+        next.order(Effect::RebuildPlan(next.state.installed.clone()));
     }
     let current = next.state.queue.current.as_ref().map(|upgrade| upgrade.name.clone());
     let leads_to = current.unwrap_or_else(|| next.state.installed.name.clone());
@@ -171,7 +186,8 @@ fn keep_candidate(state: &mut State, observed: &Observed) {
 /// Starts the daemon, or performs first what is both due and ready.
 fn begin(next: &mut Next, observed: &Observed) {
     let ready = next.state.candidate.as_ref().filter(|candidate| {
-        candidate.due
+        next.state.recording
+            && candidate.due
             && candidate.checked_binary().is_some()
             && candidate.checked_binary() == observed.binary.as_ref()
     });
@@ -205,7 +221,7 @@ fn take_up(next: &mut Next, attempt: Option<Attempt>, observed: &Observed, more:
     attempt.resumed = attempt.resumed.saturating_add(more);
     if !observed.backup_holds {
         let discarded = attempt.backup.take().map(Effect::DiscardBackup);
-        next.effects.extend(discarded);
+        next.effects.extend(discarded.filter(|_| next.state.recording));
     }
     next.state.candidate = None;
     drain_nobody(next, Some(attempt));
