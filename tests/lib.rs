@@ -7,5 +7,13 @@
     reason = "a test that can't go on fails"
 )]
 
+mod add_upgrade;
+mod cli;
 mod config;
+mod init;
+mod probe;
 mod release;
+mod support {
+    pub(crate) mod daemon;
+    pub(crate) mod site;
+}

@@ -29,6 +29,7 @@ const FOLDER_MODE: u32 = 0o755;
 
 /// The flags of `add-upgrade`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct AddUpgradeArgs {
     /// Path to the upgrade's executable
     daemon_binary: PathBuf,
@@ -102,7 +103,9 @@ pub(super) fn add_upgrade(disk: &dyn Disk, env: &Env, args: &AddUpgradeArgs) -> 
     };
 
     let place = paths.binary(&args.upgrade_name);
-    let engine = lock::keep_off(&paths.upgrade_lock())?;
+    let there = [&place, &paths.upgrade_info(&args.upgrade_name)];
+    let replaces = there.iter().any(|path| path.symlink_metadata().is_ok());
+    let engine = lock::keep_off(&paths.upgrade_lock(), &args.upgrade_name, replaces)?;
     create_dirs(disk, folder_of(&place), FOLDER_MODE).map_err(Error::io("create", &place))?;
     if !install::same_bytes(&binary, &place)? {
         install::binary(&binary, &place)?;

@@ -48,6 +48,11 @@ impl Error {
         move |source| Self::Io { doing, path, source }
     }
 
+    /// What is wrong with a binary is wrong with the installation where that is its own.
+    pub(super) fn of_installed(self) -> Self {
+        if let Self::Binary(error) = self { Self::Installed(error) } else { self }
+    }
+
     /// The exit status that tells it.
     #[must_use]
     pub fn exit(&self) -> Exit {

@@ -116,9 +116,9 @@ fn warnings(disk: &dyn Disk, config: &Config, paths: &Paths) -> Vec<String> {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     // An instance that can't be read is no reason to refuse another one.
     for other in config::instances(disk, paths.root()).unwrap_or_default() {
-        let Ok(Some(read)) = config::read(disk, &other.config_file) else { continue };
+        let Ok(Some(its)) = config::read(disk, &other.config_file) else { continue };
         let itself = real(&other.config_file) == real(paths.config_file());
-        if !itself && real(&read.daemon.home) == real(&config.daemon.home) {
+        if !itself && real(&its.daemon.home) == real(&config.daemon.home) {
             warnings.push(format!(
                 "the instance '{}' has the same home, {}; only one of them can run at a time",
                 other.id,
