@@ -24,7 +24,7 @@ pub use address::Address;
 pub use env::Env;
 pub use error::Error;
 pub use file::{read, write};
-pub use lookup::{Instance, check_claim, claim, find_config, instances, load};
+pub use lookup::{Instance, check_claim, claim, find_config, instances, load, same_path};
 pub use paths::{Paths, Root};
 pub use show::{to_json, to_text};
 

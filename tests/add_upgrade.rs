@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::process::Stdio;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use nymvisor::release::Algorithm;
@@ -211,7 +212,10 @@ fn h45_a_binary_is_added_to_what_the_poller_announced() {
 fn h19_an_added_binary_must_have_the_announced_checksum_and_build() {
     let script = FakeDaemon::new("nym-node", "1.1.0").script();
     let right = Algorithm::Sha512.of(&mut script.as_bytes()).unwrap();
-    let platform = |checksum: &str| json!({"any": {"checksum": checksum, "checksumAlgorithm": "sha512", "url": "http://x"}});
+    let platform = |checksum: &str| {
+        let entry = json!({"checksum": checksum, "checksumAlgorithm": "sha512", "url": "http://x"});
+        json!({ "any": entry })
+    };
     let with = |platforms: Value| {
         let site = Site::new().initialised();
         announce(&site, json!({"name": NAME, "version": "1.1.0", "platforms": platforms}));
@@ -333,4 +337,27 @@ fn a_damaged_file_is_named_and_left_alone() {
     damage(&site.data("upgrade-history.json"), &site);
     let site = Site::new().initialised();
     damage(&site.home("nymvisor/current-version-info.json"), &site);
+}
+
+#[test]
+fn h17_commands_at_the_same_time_lose_nothing() {
+    let site = Site::new().initialised();
+    let versions: Vec<String> = (1..=8).map(|minor| format!("1.{minor}.0")).collect();
+    let children: Vec<_> = versions
+        .iter()
+        .map(|version| {
+            let binary = site.binary("nym-node", version);
+            let name = format!("v{version}");
+            let arguments = ["add-upgrade", binary.to_str().unwrap(), "--upgrade-name", &name];
+            site.command(&arguments).stdout(Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let queue = queue(&site);
+    let mut queued: Vec<_> =
+        queue.as_array().unwrap().iter().map(|e| e["version"].as_str().unwrap()).collect();
+    queued.sort_unstable();
+    assert_eq!(queued, versions);
 }

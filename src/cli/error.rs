@@ -30,7 +30,10 @@ pub enum Error {
     /// What was asked for is not done.
     #[error("{0}")]
     Refused(String),
-    /// Something on this machine failed.
+    /// Nothing can be printed.
+    #[error("can't write to stdout")]
+    Stdout(#[source] io::Error),
+    /// A file or folder of the installation can't be read or written.
     #[error("can't {doing} {}", path.display())]
     Io {
         /// What was being done: `read`, `write`.
@@ -57,16 +60,11 @@ impl Error {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_)
-            | Self::Config(config::Error::Flag { .. })
-            | Self::Release(
-                release::Error::Name { .. }
-                | release::Error::Version { .. }
-                | release::Error::Checksum { .. },
-            ) => Exit::Usage,
+            Self::Usage(_) | Self::Config(config::Error::Flag { .. }) => Exit::Usage,
             Self::Config(_)
             | Self::Installed(_)
             | Self::Unusable(_)
+            | Self::Io { .. }
             | Self::Release(
                 release::Error::Absent { .. }
                 | release::Error::Unreadable { .. }
@@ -76,11 +74,14 @@ impl Error {
             Self::Release(
                 release::Error::Malformed { .. }
                 | release::Error::TooLarge { .. }
+                | release::Error::Name { .. }
+                | release::Error::Version { .. }
+                | release::Error::Checksum { .. }
                 | release::Error::Locked { .. },
             )
             | Self::Binary(_)
             | Self::Refused(_)
-            | Self::Io { .. } => Exit::Other,
+            | Self::Stdout(_) => Exit::Other,
         }
     }
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Error, UpgradeName};
+use crate::cli::Error;
+use crate::release::UpgradeName;
 
 /// What the holder of `upgrade.lock` has written into it.
 #[derive(Debug, Deserialize)]

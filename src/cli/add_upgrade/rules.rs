@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use super::{
-    BuildInfo, CurrentVersion, Disk, Error, History, Paths, Plan, ReleaseVersion, UpgradeInfo,
-    UpgradeName, if_there, install, load, load_current_version,
+use crate::cli::{Error, install};
+use crate::config::Paths;
+use crate::disk::Disk;
+use crate::release::{
+    BuildInfo, CurrentVersion, History, Plan, ReleaseVersion, UpgradeInfo, UpgradeName, if_there,
+    load, load_current_version,
 };
 
 /// What is installed and queued, read under the plan's lock.
