@@ -92,6 +92,7 @@ pub fn main(arguments: Vec<OsString>) -> Exit {
     match dispatch(&cli) {
         Ok(exit) => exit,
         Err(error) => {
+            let error = user::explained(error);
             output::print_error(&error);
             error.exit()
         }

@@ -7,12 +7,16 @@
     reason = "a test that can't go on fails"
 )]
 
+mod add_upgrade;
 mod backup;
+mod cli;
 mod config;
 mod daemon;
 mod fetch;
+mod init;
 mod locks;
 mod place;
+mod probe;
 mod processes;
 mod release;
 mod room;

@@ -2,7 +2,6 @@
 #![expect(clippy::print_stderr, reason = "warnings and errors of commands belong on stderr")]
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use clap::{Args, ValueEnum};
 
@@ -32,7 +31,7 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(Error::io("write", Path::new("/dev/stdout"))),
+        written => written.map_err(Error::Stdout),
     }
 }
 

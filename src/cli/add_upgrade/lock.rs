@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::Error;
+use crate::cli::Error;
+use crate::release::UpgradeName;
 
 /// What the holder of `upgrade.lock` has written into it.
 #[derive(Debug, Deserialize)]
@@ -16,33 +17,47 @@ struct Holder {
     upgrade: String,
 }
 
-/// Holds `upgrade.lock` while a binary is replaced; `None` where there is no such file.
+/// Holds `upgrade.lock` while files of this upgrade are replaced.
 ///
-/// The file is the engine's: it is neither made nor removed here.
-pub(super) fn keep_off(path: &Path) -> Result<Option<File>, Error> {
+/// The file is the engine's: it is neither made nor removed here. Where nothing is replaced, only
+/// the engine that performs this very upgrade is in the way; it may hold the lock for another one
+/// for as long as that isn't due.
+pub(super) fn keep_off(
+    path: &Path,
+    name: &UpgradeName,
+    replaces: bool,
+) -> Result<Option<File>, Error> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("open", path)(error)),
     };
+    let holder = read_holder(&mut file);
+    if !replaces && holder.as_ref().is_none_or(|holder| holder.upgrade != name.as_str()) {
+        return Ok(None);
+    }
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(Error::Refused(format!(
-            "an upgrade is being performed ({}, which {} holds); try again when it is done",
+            "an upgrade is being performed: {} is held by {}; try again when it is done",
             path.display(),
-            holder(&mut file)
+            shown(holder)
         ))),
         Err(TryLockError::Error(error)) => Err(Error::io("lock", path)(error)),
     }
 }
 
-fn holder(file: &mut File) -> String {
+fn read_holder(file: &mut File) -> Option<Holder> {
     const MAX_BYTES: u64 = 4096;
     let mut text = String::new();
-    let read = file.take(MAX_BYTES).read_to_string(&mut text).ok();
-    match read.and_then(|_| serde_json::from_str::<Holder>(&text).ok()) {
+    file.take(MAX_BYTES).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+fn shown(holder: Option<Holder>) -> String {
+    match holder {
         Some(Holder { pid, instance, upgrade }) => format!(
-            "process {pid} of the instance '{}' with the upgrade '{}'",
+            "process {pid} of the instance '{}' for the upgrade '{}'",
             instance.escape_debug(),
             upgrade.escape_debug()
         ),

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use super::super::output;
-use super::{
-    BuildInfo, CurrentVersion, Disk, Error, History, Paths, Plan, ReleaseVersion, UpgradeInfo,
-    UpgradeName, if_there, install, load, load_current_version,
-};
+use crate::cli::{Error, install, output};
+use crate::config::Paths;
 use crate::digest::Algorithm;
+use crate::disk::Disk;
+use crate::release::{
+    BuildInfo, CurrentVersion, History, Plan, ReleaseVersion, UpgradeInfo, UpgradeName, if_there,
+    load, load_current_version,
+};
 
 /// What is installed and queued, read under the plan's lock.
 pub(super) struct Installed {
