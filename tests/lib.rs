@@ -16,6 +16,7 @@ mod place;
 mod processes;
 mod release;
 mod room;
+mod supervision;
 mod support;
 mod upstream;
 mod watch;
