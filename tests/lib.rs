@@ -20,6 +20,7 @@ mod probe;
 mod processes;
 mod release;
 mod room;
+mod supervision;
 mod support;
 mod upstream;
 mod watch;

@@ -2,5 +2,6 @@
 
 pub(crate) mod daemon;
 pub(crate) mod helper;
+pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod site;
