@@ -10,6 +10,7 @@
 mod add_upgrade;
 mod cli;
 mod config;
+mod config_env;
 mod init;
 mod probe;
 mod release;
