@@ -13,6 +13,7 @@ mod cli;
 mod config;
 mod daemon;
 mod fetch;
+mod config_env;
 mod init;
 mod locks;
 mod place;
