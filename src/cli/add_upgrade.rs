@@ -101,8 +101,11 @@ pub(super) fn add_upgrade(disk: &dyn Disk, env: &Env, args: &AddUpgradeArgs) -> 
     } else {
         chosen.anew(env, &installed)?
     };
-    // What is queued stays as it is where only its binary is added.
-    let plan = if args.add_binary { installed.plan } else { installed.plan.with(entry.clone()) };
+    let plan = if args.add_binary {
+        installed.plan.amended(entry.clone())
+    } else {
+        installed.plan.with(entry.clone())
+    };
 
     let place = paths.binary(&args.upgrade_name);
     let there = [&place, &paths.upgrade_info(&args.upgrade_name)];
