@@ -179,7 +179,7 @@ fn keep_candidate(state: &mut State, observed: &Observed) {
     if wanted && checked.is_some() && checked == observed.binary.as_ref() {
         let stage = Stage::Ready(observed.binary.clone());
         let due = candidate.due || candidate.upgrade.due_at <= observed.at;
-        state.candidate = Some(Candidate { stage, due, ..candidate });
+        state.candidate = Some(Candidate { due, stage, ..candidate });
     }
 }
 
