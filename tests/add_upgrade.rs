@@ -88,10 +88,13 @@ fn it_writes_binary_info_and_plan() {
         let text = info[time].take();
         assert!(text.as_str().unwrap().ends_with('Z'), "{text}");
     }
+    let vouched = info["localBinary"]["sha256"].take();
+    assert_eq!(vouched.as_str().unwrap().len(), 64);
     let details = FakeDaemon::new("nym-node", "1.1.0").build_info().clone();
     let expected = json!({
         "manual": false, "name": NAME, "notes": "", "publishDate": null, "version": "1.1.0",
         "platforms": {}, "upgradeTime": null, "binaryDetails": details,
+        "localBinary": {"sha256": null},
     });
     assert_eq!(info, expected);
 }

@@ -12,6 +12,7 @@ mod backup;
 mod bad_input;
 mod cli;
 mod config;
+mod config_env;
 mod daemon;
 mod fetch;
 mod init;

@@ -101,13 +101,16 @@ pub(super) fn add_upgrade(disk: &dyn Disk, env: &Env, args: &AddUpgradeArgs) -> 
     } else {
         chosen.anew(env, &installed)?
     };
-    // What is queued stays as it is where only its binary is added.
-    let plan = if args.add_binary { installed.plan } else { installed.plan.with(entry.clone()) };
+    let plan = if args.add_binary {
+        installed.plan.amended(entry.clone())
+    } else {
+        installed.plan.with(entry.clone())
+    };
 
     let place = paths.binary(&args.upgrade_name);
     let there = [&place, &paths.upgrade_info(&args.upgrade_name)];
     let replaces = there.iter().any(|path| path.symlink_metadata().is_ok());
-    let engine = lock::keep_off(&paths.upgrade_lock(), &args.upgrade_name, replaces)?;
+    let engine = lock::keep_off(&paths, &args.upgrade_name, replaces)?;
     create_dirs(disk, folder_of(&place), FOLDER_MODE).map_err(Error::io("create", &place))?;
     if !install::same_bytes(&binary, &place)? {
         install::binary(&binary, &place)?;

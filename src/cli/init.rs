@@ -57,10 +57,11 @@ pub(super) fn init(disk: &dyn Disk, env: &Env, args: &InitArgs) -> Result<(), Er
     show::print_config(args.output, &config)
 }
 
+/// A backup folder of the operator's choice may be anybody's, as long as it can be written.
 fn check_owners(paths: &Paths) -> Result<(), Error> {
     let (instance, nymvisor) = (paths.instance(), paths.home_nymvisor());
-    let folders: [&Path; 6] =
-        [paths.home(), &nymvisor, paths.backups(), paths.data(), &instance, paths.config_file()];
+    let folders: [&Path; 5] =
+        [paths.home(), &nymvisor, paths.data(), &instance, paths.config_file()];
     user::check_owner(folders)
 }
 

@@ -136,6 +136,12 @@ impl Paths {
         self.instance_data().join("belongs-to")
     }
 
+    /// `nym-node`
+    #[must_use]
+    pub fn daemon(&self) -> &str {
+        &self.daemon
+    }
+
     /// `~/.nym/nymvisors/data/nym-node`: versions, plan and history, shared by instances
     #[must_use]
     pub fn data(&self) -> &Path {

@@ -45,6 +45,8 @@ pub struct Setup {
     pub disk: Arc<dyn Disk>,
     /// What the daemon is started with.
     pub args: Vec<OsString>,
+    /// The daemon's environment.
+    pub env: Vec<(OsString, OsString)>,
     /// This instance's part of the session token.
     pub token_prefix: String,
     /// This session, in the journal and in the daemon's token.

@@ -2,11 +2,14 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read};
-use std::path::Path;
 
 use serde::Deserialize;
 
 use crate::cli::Error;
+use crate::config::Paths;
+use crate::disk::RealDisk;
+use crate::journal::{self, Owner};
+use crate::machine::PhaseName;
 use crate::release::UpgradeName;
 
 /// What the holder of `upgrade.lock` has written into it.
@@ -23,14 +26,15 @@ struct Holder {
 /// the engine that performs this very upgrade is in the way; it may hold the lock for another one
 /// for as long as that isn't due.
 pub(super) fn keep_off(
-    path: &Path,
+    paths: &Paths,
     name: &UpgradeName,
     replaces: bool,
 ) -> Result<Option<File>, Error> {
-    let mut file = match File::open(path) {
+    let path = paths.upgrade_lock();
+    let mut file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("open", path)(error)),
+        Err(error) => return Err(Error::io("open", &path)(error)),
     };
     let holder = read_holder(&mut file);
     if !replaces && holder.as_ref().is_none_or(|holder| holder.upgrade != name.as_str()) {
@@ -41,9 +45,9 @@ pub(super) fn keep_off(
         Err(TryLockError::WouldBlock) => Err(Error::Refused(format!(
             "an upgrade is being performed: {} is held by {}; try again when it is done",
             path.display(),
-            shown(holder)
+            shown(holder, paths)
         ))),
-        Err(TryLockError::Error(error)) => Err(Error::io("lock", path)(error)),
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
     }
 }
 
@@ -54,13 +58,26 @@ fn read_holder(file: &mut File) -> Option<Holder> {
     serde_json::from_str(&text).ok()
 }
 
-fn shown(holder: Option<Holder>) -> String {
+fn shown(holder: Option<Holder>, paths: &Paths) -> String {
     match holder {
-        Some(Holder { pid, instance, upgrade }) => format!(
-            "process {pid} of the instance '{}' for the upgrade '{}'",
-            instance.escape_debug(),
-            upgrade.escape_debug()
-        ),
+        Some(Holder { pid, instance, upgrade }) => {
+            let phase = phase_of(&instance, paths)
+                .map(|phase| format!(", in the phase {phase}"))
+                .unwrap_or_default();
+            format!(
+                "process {pid} of the instance '{}' for the upgrade '{}'{phase}",
+                instance.escape_debug(),
+                upgrade.escape_debug()
+            )
+        }
         None => "another process".to_owned(),
     }
+}
+
+/// Where the engine of an instance stands, as its journal says.
+fn phase_of(instance: &str, paths: &Paths) -> Option<PhaseName> {
+    let owner = Owner { instance: instance.to_owned(), daemon: paths.daemon().to_owned() };
+    let folder = paths.root().instance(instance).join("data/journal");
+    let state = journal::last_state(&RealDisk, &folder, &owner).ok().flatten()?;
+    Some(state.phase.name())
 }

@@ -1,9 +1,10 @@
 //! A new version's binary: fetched or found in place, digested, asked what it is, put in place.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use chrono::Utc;
 use tokio::sync::watch;
 use tokio::task::{spawn_blocking, spawn_local};
 
@@ -43,7 +44,14 @@ pub(super) async fn fetched(
     let info = spawn_blocking(move || files.announcement(&wanted)).await.map_err(our_failure)??;
     let path = setup.paths.binary(&info.name);
     if path.symlink_metadata().is_ok() {
-        return spawn_blocking(move || in_place(&info, path)).await.map_err(our_failure)?;
+        let (wanted, lies) = (info.clone(), path.clone());
+        let found = spawn_blocking(move || in_place(&wanted, lies)).await.map_err(our_failure)?;
+        match found {
+            Err(failure) if may_be_fetched_anew(setup, &info, &failure) => {
+                set_aside(&path, &failure)?;
+            }
+            found => return found,
+        }
     }
     if !setup.config.daemon.allow_binaries_download {
         return Err(Failure {
@@ -57,6 +65,21 @@ pub(super) async fn fetched(
         });
     }
     download(setup, &info, stop).await
+}
+
+/// What nobody vouched for, and is not what is announced (any more), gives way to what is.
+fn may_be_fetched_anew(setup: &Setup, info: &UpgradeInfo, failure: &Failure) -> bool {
+    failure.code == Code::DigestMismatch
+        && info.local_binary.is_none()
+        && setup.config.daemon.allow_binaries_download
+}
+
+fn set_aside(path: &Path, failure: &Failure) -> Result<(), Failure> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".set-aside-{}", Utc::now().format("%Y%m%dT%H%M%S%.3fZ")));
+    let aside = path.with_file_name(name);
+    tracing::warn!("{}; it is kept as {}, and fetched anew", failure.text, aside.display());
+    std::fs::rename(path, aside).map_err(our_failure)
 }
 
 /// The digest of a binary that lies in its place has to be right as well.

@@ -15,6 +15,9 @@ use crate::machine::{Event, Requester, Upgrade};
 use crate::release::UpgradeInfo;
 use crate::requests::{self, Answer, Wish};
 
+/// From one look for binaries that are put in place by hand to the next.
+const LOOK_PAUSE: Duration = Duration::from_secs(60);
+
 /// Before a feed that failed begins again.
 const AGAIN_PAUSE: Duration = Duration::from_secs(10);
 
@@ -141,7 +144,12 @@ async fn watch_plan(setup: Rc<Setup>, files: Files, teller: Teller) {
             Ok(Err(error)) => complain_once(&mut failing, &error),
             Err(error) => tracing::error!("reading the plan ended early: {error}"),
         }
-        watch.changed().await;
+        if setup.config.daemon.allow_binaries_download {
+            watch.changed().await;
+        } else {
+            // A binary may be put in its place by hand, which the plan's folder doesn't show.
+            let _ = tokio::time::timeout(LOOK_PAUSE, watch.changed()).await;
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! The steps of a preparation and of an attempt: fetch, check, room, lock, backup, confirm.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::watch;
@@ -18,6 +21,9 @@ use crate::release::UpgradeName;
 const BACKUP_WORKERS_MAX: usize = 2;
 /// The level of zstd at which compression keeps up with most disks.
 const BACKUP_LEVEL: i32 = 3;
+/// From one look at a lock that another instance holds to the next.
+const LOCK_PAUSE: Duration = Duration::from_millis(500);
+
 /// What is under way for one preparation or attempt.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -28,7 +34,7 @@ pub(super) struct Work {
     /// The bytes that wait for their check.
     fetched: watch::Sender<Option<Fetched>>,
     /// Keeps other instances of the data folder off the same upgrade's files until it is checked.
-    name_lock: Option<HeldLock>,
+    name_lock: Rc<RefCell<Option<HeldLock>>>,
 }
 
 impl Work {
@@ -39,7 +45,7 @@ impl Work {
             stop_fetch: watch::Sender::new(false),
             tasks: Vec::new(),
             fetched: watch::Sender::new(None),
-            name_lock: None,
+            name_lock: Rc::default(),
         }
     }
 
@@ -80,14 +86,12 @@ impl LocalHost {
 
     pub(super) fn fetch_binary(&mut self, attempt: u64, upgrade: Upgrade) {
         let (setup, files) = (self.setup.clone(), self.files.clone());
-        let name_lock = lock_name(&setup, &upgrade);
         let work = self.work(attempt);
-        match name_lock {
-            Ok(lock) => work.name_lock = Some(lock),
-            Err(failure) => return self.teller.tell_outcome(attempt, Err(failure)),
-        }
+        let name_lock = work.name_lock.clone();
         let (stop, done) = (work.stop_fetch.subscribe(), work.fetched.clone());
         self.step(attempt, async move {
+            let lock = lock_name(&setup, &upgrade, stop.clone()).await?;
+            name_lock.replace(Some(lock));
             let fetched = fetched(&setup, &files, &upgrade, stop).await?;
             let (sha256, bytes) = (fetched.sha256.clone(), fetched.bytes);
             let source = fetched.source.clone();
@@ -99,11 +103,11 @@ impl LocalHost {
     pub(super) fn check_binary(&mut self, attempt: u64, upgrade: Upgrade) {
         let (setup, files) = (self.setup.clone(), self.files.clone());
         let work = self.work(attempt);
-        let (fetched, name_lock) = (work.fetched.borrow().clone(), work.name_lock.take());
+        let (fetched, name_lock) = (work.fetched.borrow().clone(), work.name_lock.clone());
         self.step(attempt, async move {
             let fetched = fetched.ok_or_else(|| gone(&upgrade))?;
             let binary = checked(&setup, &files, &upgrade, fetched).await?;
-            drop(name_lock);
+            name_lock.take();
             Ok(Event::BinaryChecked { attempt, binary })
         });
     }
@@ -214,12 +218,25 @@ fn lock_failure(error: lock::Error) -> Failure {
     Failure { code, text }
 }
 
-/// The lock under which an upgrade's files are fetched and checked.
-fn lock_name(setup: &Setup, upgrade: &Upgrade) -> Result<HeldLock, Failure> {
+/// The lock under which an upgrade's files are fetched and checked. Another instance that is at
+/// it fetches for this one too, so it is worth waiting for.
+async fn lock_name(
+    setup: &Setup,
+    upgrade: &Upgrade,
+    mut stop: watch::Receiver<bool>,
+) -> Result<HeldLock, Failure> {
     let path = setup.paths.fetch_lock(&upgrade.name);
     crate::disk::create_dirs(&*setup.disk, crate::disk::folder_of(&path), 0o755)
         .map_err(our_failure)?;
-    HeldLock::acquire(&path, 0o644, &std::process::id().to_string()).map_err(lock_failure)
+    loop {
+        let content = std::process::id().to_string();
+        match HeldLock::acquire(&path, 0o644, &content).map_err(lock_failure) {
+            Err(failure) if failure.code == Code::LockBusy && !*stop.borrow() => {
+                let _ = tokio::time::timeout(LOCK_PAUSE, stop.changed()).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 fn gone(upgrade: &Upgrade) -> Failure {
