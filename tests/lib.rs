@@ -9,6 +9,7 @@
 
 mod add_upgrade;
 mod backup;
+mod bad_input;
 mod cli;
 mod config;
 mod config_env;
@@ -23,5 +24,7 @@ mod release;
 mod room;
 mod supervision;
 mod support;
+mod takeover;
+mod upgrades;
 mod upstream;
 mod watch;

@@ -30,7 +30,7 @@ use super::server::{Reply, Server};
 use super::site::{Site, read_json};
 
 /// Where the daemon of the site is announced.
-const ANNOUNCED_AT: &str = "/up/nym-node/upgrade-info.json";
+pub(crate) const ANNOUNCED_AT: &str = "/up/nym-node/upgrade-info.json";
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Between two looks that cost a process.
 const LOOK_PAUSE: Duration = Duration::from_millis(25);
@@ -75,6 +75,11 @@ impl End {
 
 impl Stage {
     pub(crate) fn new() -> Self {
+        Self::after(|_| {})
+    }
+
+    /// The same with something done, or set, before `init`.
+    pub(crate) fn after(prepare: impl FnOnce(&mut Site)) -> Self {
         let server = Server::start();
         let mut site = Site::new();
         site.set_env("DAEMON_HOME", site.home("").to_str().unwrap().trim_end_matches('/'));
@@ -84,6 +89,7 @@ impl Stage {
         site.set_env("DAEMON_STARTUP_PERIOD_DURATION", "60s");
         site.set_env("DAEMON_SHUTDOWN_GRACE_PERIOD", "20s");
         fs::create_dir_all(site.home("")).unwrap();
+        prepare(&mut site);
         Self { site: site.initialised(), server, runs: AtomicU32::new(0) }
     }
 
