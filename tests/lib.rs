@@ -10,6 +10,7 @@
 mod backup;
 mod config;
 mod daemon;
+mod demo;
 mod fetch;
 mod locks;
 mod place;
