@@ -90,7 +90,7 @@ pub fn down_times(records: &[Record]) -> Vec<DownTime> {
 }
 
 /// A table of the phases with a bar for each, all on one scale. Times are told from `began` on.
-/// No line is longer than 80 characters.
+/// No line is longer than 80 characters, as long as all is over within 10,000 seconds.
 #[must_use]
 pub fn draw(spans: &[Span], began: DateTime<Utc>) -> Vec<String> {
     let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return Vec::new() };
