@@ -21,6 +21,7 @@ mod locks;
 mod place;
 mod probe;
 mod processes;
+mod readme;
 mod release;
 mod room;
 mod supervision;
