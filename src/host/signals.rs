@@ -49,8 +49,11 @@ pub struct Signals {
 impl Signals {
     /// Begins to listen. To be called before anything else is started, within the runtime.
     ///
-    /// A SIGHUP that is ignored already (`nohup`) stays so, for the daemon too.
+    /// A SIGHUP that is ignored already (`nohup`) stays so, for the daemon too. Signals that a
+    /// launcher has blocked are let through: we would be deaf to them.
     pub fn listen() -> Result<Self, Error> {
+        // Fails for no mask that can be made.
+        let _ = signal::SigSet::empty().thread_set_mask();
         let mut heard = Vec::with_capacity(HEARD.len());
         for wanted in HEARD {
             let (Signal::Stop(signal) | Signal::Forward(signal)) = wanted;
