@@ -28,7 +28,7 @@ const FETCH_TRIES: u32 = 4;
 pub(super) struct Work {
     attempt: u64,
     cancel: backup::Cancel,
-    stop_fetch: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     /// The bytes that wait for their check.
     fetched: watch::Sender<Option<Fetched>>,
@@ -49,7 +49,7 @@ impl Work {
         Self {
             attempt,
             cancel: backup::Cancel::default(),
-            stop_fetch: watch::Sender::new(false),
+            stop: watch::Sender::new(false),
             tasks: Vec::new(),
             fetched: watch::Sender::new(None),
         }
@@ -58,7 +58,7 @@ impl Work {
     /// Asks everything to end; what is still to be waited for.
     pub(super) fn cancel(self) -> Vec<JoinHandle<()>> {
         self.cancel.cancel();
-        self.stop_fetch.send_replace(true);
+        self.stop.send_replace(true);
         self.tasks
     }
 }
@@ -87,7 +87,7 @@ impl LocalHost {
     pub(super) fn fetch_binary(&mut self, attempt: u64, upgrade: Upgrade) {
         let (setup, files) = (self.setup.clone(), self.files.clone());
         let work = self.work(attempt);
-        let (stop, done) = (work.stop_fetch.subscribe(), work.fetched.clone());
+        let (stop, done) = (work.stop.subscribe(), work.fetched.clone());
         self.step(attempt, async move {
             let fetched = fetched(&setup, &files, &upgrade, stop).await?;
             let (sha256, bytes) = (fetched.sha256.clone(), fetched.bytes);
@@ -99,10 +99,11 @@ impl LocalHost {
 
     pub(super) fn check_binary(&mut self, attempt: u64, upgrade: Upgrade) {
         let (setup, files) = (self.setup.clone(), self.files.clone());
-        let fetched = self.work(attempt).fetched.borrow().clone();
+        let work = self.work(attempt);
+        let (stop, fetched) = (work.stop.subscribe(), work.fetched.borrow().clone());
         self.step(attempt, async move {
             let fetched = fetched.ok_or_else(|| gone(&upgrade))?;
-            let binary = checked(&setup, &files, &upgrade, fetched).await?;
+            let binary = checked(&setup, &files, &upgrade, fetched, stop).await?;
             Ok(Event::BinaryChecked { attempt, binary })
         });
     }
@@ -350,13 +351,20 @@ async fn checked(
     files: &Files,
     upgrade: &Upgrade,
     fetched: Fetched,
+    mut stop: watch::Receiver<bool>,
 ) -> Result<Binary, Failure> {
     let path = fetched.path.clone();
     let made = spawn_blocking(move || place::make_executable(&path)).await.map_err(our_failure)?;
     made.map_err(|error| Failure { code: error.code(), text: error.to_string() })?;
-    let details = probe::build_info(&fetched.path, BUILD_INFO_PATIENCE)
-        .await
-        .map_err(|error| wrong_build(error.to_string()))?;
+    let details = tokio::select! {
+        details = probe::build_info(&fetched.path, BUILD_INFO_PATIENCE) => {
+            details.map_err(|error| wrong_build(error.to_string()))?
+        }
+        // One that hangs must not hold up the end of the run.
+        _ = stop.wait_for(|stop| *stop) => {
+            return Err(our_failure("the binary was not asked to the end: nobody waits for it"));
+        }
+    };
     let (setup, files, upgrade) = (setup.clone(), files.clone(), upgrade.clone());
     let paths = setup.paths.clone();
     let name = setup.config.daemon.name.clone();
