@@ -169,16 +169,13 @@ fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
     if observed.version.is_none() {
         next.order(Effect::RestoreVersionFile(installed.clone()));
     }
-    let current = match &observed.queue {
-        Some(queue) => {
-            queue::drop_superseded(next);
-            queue.current.as_ref().map(|upgrade| upgrade.name.clone())
-        }
+    let current = if let Some(queue) = &observed.queue {
+        queue::drop_superseded(next);
+        queue.current.as_ref().map(|upgrade| upgrade.name.clone())
+    } else {
         // The plan that is written anew calls current what is installed.
-        None => {
-            next.order(Effect::RebuildPlan(installed.clone()));
-            None
-        }
+        next.order(Effect::RebuildPlan(installed.clone()));
+        None
     };
     let leads_to = current.unwrap_or(installed.name);
     if observed.link.as_ref() != Some(&leads_to) && row != Row::SwapInterrupted {
