@@ -14,6 +14,7 @@ mod cli;
 mod config;
 mod config_env;
 mod daemon;
+mod demo;
 mod fetch;
 mod init;
 mod locks;

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigHandler, Signal, kill, killpg};
+use nix::sys::signal::{SigHandler, SigSet, Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::process::Child;
 
@@ -169,9 +169,10 @@ fn before_exec(parent: Pid) -> io::Result<()> {
     if nix::unistd::getppid() != parent {
         return Err(Errno::ESRCH.into());
     }
-    // A shell without job control starts what is in the background with these ignored, and exec
-    // keeps that: the daemon would be deaf to the polite signal. A SIGHUP that `nohup` has set
-    // aside stays so. The mask and SIGPIPE are reset by the standard library.
+    // A shell without job control starts what is in the background with these ignored, others
+    // block some, and exec keeps both: the daemon would be deaf to the polite signal. A SIGHUP
+    // that `nohup` has set aside stays so. SIGPIPE is reset by the standard library.
+    SigSet::empty().thread_set_mask()?;
     let heard =
         [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGUSR2];
     for signal in heard {

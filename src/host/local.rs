@@ -290,7 +290,7 @@ fn event_of(timer: &Timer) -> Event {
 ///
 /// The clock may be set, and the machine may sleep, so one long sleep would not do.
 async fn until(at: DateTime<Utc>) -> DateTime<Utc> {
-    const LOOK_AGAIN: Duration = Duration::from_secs(60);
+    const LOOK_AGAIN: Duration = Duration::from_mins(1);
     loop {
         let now = Utc::now();
         let Ok(left) = (at - now).to_std() else { return now };

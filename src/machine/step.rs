@@ -1,4 +1,5 @@
 //! `step`: one fact in, the next state and the orders out.
+#![expect(clippy::unnecessary_wraps, reason = "what handles a fact has one shape")]
 
 use super::effect::Effect;
 use super::event::Event;

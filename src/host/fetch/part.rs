@@ -4,7 +4,7 @@
 //! thrown away. Everything here blocks and belongs off the runtime.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -202,10 +202,10 @@ fn open_locked(path: &Path) -> Result<File, Error> {
     if !opened.is_file() {
         return Err(failed(io::Error::other("not a plain file; remove it")));
     }
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(Error::Busy { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    match disk::try_lock(&file) {
+        Ok(true) => {}
+        Ok(false) => return Err(Error::Busy { path: path.to_owned() }),
+        Err(error) => return Err(failed(error)),
     }
     // Whoever held the lock may have given the file its final name meanwhile.
     let named = fs::symlink_metadata(path);

@@ -16,7 +16,7 @@ use crate::release::UpgradeInfo;
 use crate::requests::{self, Answer, Wish};
 
 /// From one look for binaries that are put in place by hand to the next.
-const LOOK_PAUSE: Duration = Duration::from_secs(60);
+const LOOK_PAUSE: Duration = Duration::from_mins(1);
 
 /// Before a feed that failed begins again.
 const AGAIN_PAUSE: Duration = Duration::from_secs(10);

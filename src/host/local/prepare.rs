@@ -138,7 +138,8 @@ impl LocalHost {
             "upgrade": upgrade.name,
         });
         let path = self.setup.paths.upgrade_lock();
-        let lock = HeldLock::acquire(&path, 0o644, &content.to_string()).map_err(lock_failure)?;
+        let lock = HeldLock::acquire(&path, 0o644, &content.to_string())
+            .map_err(|error| lock_failure(&error))?;
         self.lock = Some(lock);
         Ok(())
     }
@@ -165,7 +166,7 @@ impl LocalHost {
         self.step(attempt, async move {
             let archive = spawn_blocking(move || match sealed {
                 Some(archive) if backup::confirm(&archive)? => Ok(archive),
-                Some(_) | None => backup::seal(&job?, &cancel),
+                Some(_) | None => backup::seal(&job, &cancel),
             });
             let archive = archive.await.map_err(our_failure)?;
             let archive = archive.map_err(|error: backup::Error| Failure {
@@ -209,8 +210,8 @@ impl LocalHost {
     }
 }
 
-fn lock_failure(error: lock::Error) -> Failure {
-    let code = match &error {
+fn lock_failure(error: &lock::Error) -> Failure {
+    let code = match error {
         lock::Error::Busy { .. } => Code::LockBusy,
         lock::Error::Io { .. } => Code::Io,
     };
@@ -230,7 +231,7 @@ async fn lock_name(
         .map_err(our_failure)?;
     loop {
         let content = std::process::id().to_string();
-        match HeldLock::acquire(&path, 0o644, &content).map_err(lock_failure) {
+        match HeldLock::acquire(&path, 0o644, &content).map_err(|error| lock_failure(&error)) {
             Err(failure) if failure.code == Code::LockBusy && !*stop.borrow() => {
                 let _ = tokio::time::timeout(LOCK_PAUSE, stop.changed()).await;
             }
@@ -265,15 +266,15 @@ fn room_for_backup(paths: &Paths, skip: bool) -> Result<(u64, u64), Failure> {
     Ok((need.bytes, free.bytes))
 }
 
-fn backup_job(paths: &Paths, upgrade: &Upgrade) -> Result<backup::Job, backup::Error> {
+fn backup_job(paths: &Paths, upgrade: &Upgrade) -> backup::Job {
     let name = Path::new(&upgrade.name);
     let at = Utc::now().format("%Y%m%dT%H%M%S%.3fZ");
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(backup::Job {
+    backup::Job {
         home: paths.home().to_owned(),
         leave_out: left_out(paths),
         archive: paths.backups().join(name).join(format!("backup-{at}-preupgrade.tar.zst")),
         workers: u32::try_from(workers.min(BACKUP_WORKERS_MAX)).unwrap_or(1),
         level: BACKUP_LEVEL,
-    })
+    }
 }

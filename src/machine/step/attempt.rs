@@ -107,6 +107,7 @@ pub(super) fn swap_committed(next: &mut Next, id: u64) -> Step {
     next.state.startup_failures = 0;
     next.state.troubles.retain(|trouble| trouble.name != upgrade.name);
     take_as_current(next, &upgrade);
+    queue::drop_superseded(next);
     let policy = &next.state.policy;
     if stop || upgrade.manual || !policy.restart_after_upgrade {
         next.order(Effect::ReleaseLock);

@@ -19,6 +19,15 @@ impl Candidate {
             Stage::Ready(binary) => binary.as_ref(),
         }
     }
+
+    /// The binary, once nothing is left to be found out ahead.
+    pub(super) fn ready_binary(&self) -> Option<&Binary> {
+        match &self.stage {
+            Stage::Fetching | Stage::Checking | Stage::Sizing(_) => None,
+            Stage::Locking(binary) | Stage::Locked(binary) => Some(binary),
+            Stage::Ready(binary) => binary.as_ref(),
+        }
+    }
 }
 
 /// Makes the first upgrade that nothing holds back the candidate, and drops another one.
@@ -191,7 +200,7 @@ pub(super) fn begin_attempt(state: &mut State) -> Option<Attempt> {
 pub(super) fn suspend(next: &mut Next) {
     let Some(candidate) = next.state.candidate.take() else { return };
     next.order(Effect::CancelPreparation { attempt: candidate.id });
-    if let Some(binary) = candidate.checked_binary().cloned() {
+    if let Some(binary) = candidate.ready_binary().cloned() {
         let stage = Stage::Ready(Some(binary));
         next.state.candidate = Some(Candidate { stage, ..candidate });
     }

@@ -17,14 +17,19 @@ pub(super) fn read(next: &mut Next, queue: &Queue) -> Step {
         return Err(Rejected::Unchanged);
     }
     next.state.queue = queue.clone();
-    let superseded = next.state.superseded();
-    if !superseded.is_empty() {
-        next.order(Effect::DropFromQueue(superseded));
-    }
+    drop_superseded(next);
     release_where_binary_is_in_place(&mut next.state);
     prepare::choose(next);
     prepare::advance(next);
     Ok(())
+}
+
+/// What is at or below what the plan calls current will never be performed.
+pub(super) fn drop_superseded(next: &mut Next) {
+    let superseded = next.state.superseded();
+    if !superseded.is_empty() && next.state.recording {
+        next.order(Effect::DropFromQueue(superseded));
+    }
 }
 
 fn release_where_binary_is_in_place(state: &mut State) {

@@ -15,6 +15,10 @@ pub(super) fn started(next: &mut Next, policy: &Policy) -> Step {
     next.state.policy = policy.clone();
     next.state.recovering = true;
     next.state.recording = true;
+    // A drain of what an earlier session left was that session's; it is looked for anew.
+    if let Phase::Draining(Draining { then: AfterDrain::Recover(before), .. }) = &next.state.phase {
+        next.state.phase = (**before).clone();
+    }
     // A pause ends with the session in which it began.
     next.state.troubles.retain(|trouble| trouble.hold == Hold::Quarantine);
     observe(next);
@@ -75,8 +79,11 @@ pub(super) fn while_recovering(next: &mut Next, event: &Event) -> Step {
 
 /// The phase stays what it was: the next session recovers from it as this one would have.
 fn stopped(next: &mut Next) -> Step {
+    // Once it is killed or swept, nothing is left to be killed, and its pid may be another's.
     if let Phase::Draining(Draining {
-        daemon: Some(daemon), then: AfterDrain::Recover(_), ..
+        daemon: Some(daemon),
+        step: DrainStep::Asked,
+        then: AfterDrain::Recover(_),
     }) = &next.state.phase
     {
         let daemon = *daemon;
@@ -158,14 +165,22 @@ fn take_over(next: &mut Next, row: Row, observed: &Observed) {
 
 /// Orders anew what can be derived.
 fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
+    let installed = next.state.installed.clone();
     if observed.version.is_none() {
-        next.order(Effect::RestoreVersionFile(next.state.installed.clone()));
+        next.order(Effect::RestoreVersionFile(installed.clone()));
     }
-    if observed.queue.is_none() {
-        next.order(Effect::RebuildPlan(next.state.installed.clone()));
-    }
-    let current = next.state.queue.current.as_ref().map(|upgrade| upgrade.name.clone());
-    let leads_to = current.unwrap_or_else(|| next.state.installed.name.clone());
+    let current = match &observed.queue {
+        Some(queue) => {
+            queue::drop_superseded(next);
+            queue.current.as_ref().map(|upgrade| upgrade.name.clone())
+        }
+        // The plan that is written anew calls current what is installed.
+        None => {
+            next.order(Effect::RebuildPlan(installed.clone()));
+            None
+        }
+    };
+    let leads_to = current.unwrap_or(installed.name);
     if observed.link.as_ref() != Some(&leads_to) && row != Row::SwapInterrupted {
         next.order(Effect::MendLink(leads_to));
     }
@@ -175,11 +190,11 @@ fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
 fn keep_candidate(state: &mut State, observed: &Observed) {
     let Some(candidate) = state.candidate.take() else { return };
     let wanted = state.next_upgrade().is_some_and(|upgrade| upgrade.is(&candidate.upgrade));
-    let checked = candidate.checked_binary();
-    if wanted && checked.is_some() && checked == observed.binary.as_ref() {
+    let ready = candidate.ready_binary();
+    if wanted && ready.is_some() && ready == observed.binary.as_ref() {
         let stage = Stage::Ready(observed.binary.clone());
         let due = candidate.due || candidate.upgrade.due_at <= observed.at;
-        state.candidate = Some(Candidate { stage, due, ..candidate });
+        state.candidate = Some(Candidate { due, stage, ..candidate });
     }
 }
 
@@ -188,8 +203,8 @@ fn begin(next: &mut Next, observed: &Observed) {
     let ready = next.state.candidate.as_ref().filter(|candidate| {
         next.state.recording
             && candidate.due
-            && candidate.checked_binary().is_some()
-            && candidate.checked_binary() == observed.binary.as_ref()
+            && candidate.ready_binary().is_some()
+            && candidate.ready_binary() == observed.binary.as_ref()
     });
     if ready.is_some() {
         let attempt = prepare::begin_attempt(&mut next.state);
