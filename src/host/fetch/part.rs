@@ -173,6 +173,19 @@ pub(super) fn note_path(part: &Path) -> PathBuf {
     name.into()
 }
 
+/// Removes what an unfinished download has left, if anything.
+pub(super) fn remove_left(part: &Path) -> Result<(), Error> {
+    for path in [note_path(part), part.to_owned()] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &path, error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
 fn open_locked(path: &Path) -> Result<File, Error> {
     let failed = |error| Error::io("open", path, error);
     match RealDisk.create(path, 0o600) {

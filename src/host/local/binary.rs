@@ -170,18 +170,22 @@ fn order(setup: &Setup, info: &UpgradeInfo) -> Result<fetch::Order, Failure> {
             http::redact(&platform.url)
         );
     }
-    let binary = setup.paths.binary(&info.name);
-    let mut part = std::ffi::OsString::from(".");
-    part.push(binary.file_name().unwrap_or_default());
-    part.push(".part");
     Ok(fetch::Order {
         url: platform.url.clone(),
-        part: binary.with_file_name(part),
+        part: part_of(&setup.paths.binary(&info.name)),
         expect: checksum.map(|Checksum { algorithm, hex }| fetch::Expected { algorithm, hex }),
         max_bytes: setup.config.daemon.max_binary_size,
         timeouts: setup.timeouts,
         tries: FETCH_TRIES,
     })
+}
+
+/// Where a binary lies while it is fetched.
+fn part_of(binary: &Path) -> PathBuf {
+    let mut part = std::ffi::OsString::from(".");
+    part.push(binary.file_name().unwrap_or_default());
+    part.push(".part");
+    binary.with_file_name(part)
 }
 
 /// Asks the binary what it is, compares, and gives it its final name.
@@ -266,6 +270,10 @@ fn put_in_place(
     let installed = place::install(&fetched.path, &to, like.as_deref(), &is).map_err(failed)?;
     for loss in installed.losses {
         tracing::warn!("{loss}");
+    }
+    // A person may have put the binary in place while the announced one was being fetched.
+    if let Err(error) = fetch::remove_left(&part_of(&to)) {
+        tracing::warn!("{error}");
     }
     Ok(installed.identity)
 }
