@@ -12,6 +12,8 @@ mod config;
 mod daemon;
 mod fetch;
 mod locks;
+mod machine;
+mod model;
 mod place;
 mod processes;
 mod release;
