@@ -10,4 +10,5 @@ pub(crate) mod oracle;
 pub(crate) mod settle;
 pub(crate) mod show;
 pub(crate) mod stimulus;
+pub(crate) mod tale;
 pub(crate) mod values;

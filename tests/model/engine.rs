@@ -14,6 +14,8 @@ pub(crate) struct Engine {
     pub(crate) state: State,
     pub(crate) world: World,
     pub(crate) records: Vec<Record>,
+    /// The state after each record.
+    pub(crate) states: Vec<State>,
     /// A `run` is going on.
     pub(crate) up: bool,
     first: State,
@@ -28,6 +30,7 @@ impl Engine {
             state: first.clone(),
             world: World::new(),
             records: Vec::new(),
+            states: Vec::new(),
             up: false,
             first,
             oracle: Oracle::default(),
@@ -196,6 +199,7 @@ impl Engine {
             self.world.perform(effect).map_err(|why| format!("{why}: {kept:?}"))?;
         }
         self.records.push(kept);
+        self.states.push(self.state.clone());
         if self.world.exit.is_some() { self.close() } else { Ok(()) }
     }
 

@@ -1,8 +1,8 @@
 //! Events, states and orders in a few words, with everything that tells them apart.
 
 use nymvisor::machine::{
-    AfterDrain, AfterFailure, Attempt, DrainStep, Effect, Event, Hold, Outcome, Phase, Requester,
-    Stage, State, Timer, Upgrade, Wait,
+    AfterDrain, AfterFailure, Attempt, DrainStep, Effect, Event, Hold, Outcome, Phase, Stage,
+    State, Timer, Wait,
 };
 
 pub(crate) fn effects(effects: &[Effect]) -> String {
@@ -194,7 +194,11 @@ pub(crate) fn phase(phase: &Phase) -> String {
         }
         Phase::Restarting(restarting) => {
             let wait = match &restarting.wait {
-                Wait::Delay { swept, elapsed } => format!("delay swept={swept} elapsed={elapsed}"),
+                Wait::Delay { swept, elapsed } => {
+                    let swept = if *swept { ", swept" } else { "" };
+                    let elapsed = if *elapsed { ", elapsed" } else { "" };
+                    format!("delay{swept}{elapsed}")
+                }
                 Wait::Spawning { stop: false } => "spawning".to_owned(),
                 Wait::Spawning { stop: true } => "spawning, then stop".to_owned(),
                 Wait::Session { resume: None } => "next session".to_owned(),
@@ -233,7 +237,21 @@ fn attempt(attempt: &Attempt) -> String {
     text
 }
 
-/// Whether a person asked for it.
-pub(crate) fn is_by_command(upgrade: &Upgrade) -> bool {
-    matches!(upgrade.requester, Requester::Command { .. })
+/// A line that fits beside others in a source file; what is too long goes on below.
+pub(crate) fn wrapped(line: &str) -> String {
+    const WIDTH: usize = 90;
+    let indent = line.len() - line.trim_start().len();
+    let mut lines = vec![" ".repeat(indent)];
+    for word in line.split_whitespace() {
+        let last = lines.last_mut().unwrap();
+        if last.len() + 1 + word.len() > WIDTH {
+            lines.push(format!("      {word}"));
+        } else {
+            if !last.trim().is_empty() {
+                last.push(' ');
+            }
+            last.push_str(word);
+        }
+    }
+    lines.join("\n")
 }
