@@ -84,16 +84,6 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn usual() -> Self {
-        Self {
-            restarts: true,
-            restart_after_upgrade: true,
-            prepare_ahead: true,
-            skip_backup: false,
-            max_failures: 3,
-        }
-    }
-
     pub(crate) fn policy(self) -> Policy {
         Policy {
             restart_on_failure: self.restarts,
