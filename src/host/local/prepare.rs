@@ -179,9 +179,11 @@ impl LocalHost {
     }
 
     pub(super) fn discard_backup(&mut self, archive: Archive) {
+        let disk = self.setup.disk.clone();
         self.chore("an archive that is not needed could not be removed", move || {
             let path = backup::path_of(&archive);
-            std::fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))
+            crate::disk::remove_if_there(&*disk, &path)
+                .map_err(|error| format!("{}: {error}", path.display()))
         });
     }
 

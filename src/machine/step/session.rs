@@ -131,7 +131,13 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
         Row::AttemptTakenUp => take_up(next, attempt, observed, 0),
         Row::AttemptResumed => take_up(next, attempt, observed, 1),
         Row::AttemptGivenUp => {
+            discard_backup(next, attempt.as_ref());
             give_up(next, attempt);
+            begin(next, observed);
+            Ok(())
+        }
+        Row::WasFailing | Row::AttemptWithdrawn | Row::AttemptUnprepared => {
+            discard_backup(next, attempt.as_ref());
             begin(next, observed);
             Ok(())
         }
@@ -140,17 +146,19 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
             begin(next, observed);
             Ok(())
         }
-        Row::DaemonLost
-        | Row::WasFailing
-        | Row::AttemptWithdrawn
-        | Row::AttemptUnprepared
-        | Row::VersionMovedOutside => {
+        Row::DaemonLost | Row::VersionMovedOutside => {
             begin(next, observed);
             Ok(())
         }
         // A row of a living daemon with no daemon observed: not what `recover` makes.
         Row::DaemonLeftBehind => Err(Rejected::Unexpected),
     }
+}
+
+/// Nothing was changed after it: many failures must not fill the disk with copies of the home.
+fn discard_backup(next: &mut Next, attempt: Option<&Attempt>) {
+    let discarded = attempt.and_then(|attempt| attempt.backup.clone()).map(Effect::DiscardBackup);
+    next.effects.extend(discarded.filter(|_| next.state.recording));
 }
 
 /// Takes over what was found.
@@ -177,6 +185,12 @@ fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
         next.order(Effect::RebuildPlan(installed.clone()));
         None
     };
+    if row != Row::SwapInterrupted && next.state.is_ahead_of_plan() {
+        let queued = next.state.queue.entries.iter().find(|entry| entry.name == installed.name);
+        let moves = queued.cloned().map(Effect::MoveShared);
+        next.effects.extend(moves);
+        return;
+    }
     let leads_to = current.unwrap_or(installed.name);
     if observed.link.as_ref() != Some(&leads_to) && row != Row::SwapInterrupted {
         next.order(Effect::MendLink(leads_to));
@@ -248,7 +262,7 @@ fn finish_swap(next: &mut Next, attempt: Option<Attempt>) -> Step {
         upgrade: attempt.upgrade.clone(),
         from: attempt.from.clone(),
     });
-    next.enter(Phase::Swapping(Swapping { attempt, stop: false }));
+    next.enter(Phase::Swapping(Swapping { attempt, committed: true, stop: false }));
     Ok(())
 }
 
