@@ -61,7 +61,7 @@ enum Command {
     AddUpgrade(add_upgrade::AddUpgradeArgs),
     /// Try an upgrade again that is held back after a failure
     Retry(retry::RetryArgs),
-    /// Show what the engine did and why
+    /// Show what the engine did and why, or verify the record of it
     #[command(subcommand)]
     Journal(journal::JournalCommand),
     /// Show configuration options being used by this instance of nymvisor
@@ -116,7 +116,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Error> {
         Command::DaemonBuildInfo(args) => daemon_build_info::show(disk, &env, args.output)?,
         Command::AddUpgrade(args) => add_upgrade::add_upgrade(disk, &env, args)?,
         Command::Retry(args) => retry::retry(disk, &env, args)?,
-        Command::Journal(command) => journal::journal(disk, &env, command)?,
+        Command::Journal(command) => return journal::journal(disk, &env, command),
         Command::Config(args) => config::show(disk, &env, args.output)?,
         Command::Demo(args) => demo::demo(args)?,
         Command::PlayDaemon(args) => play::play(args)?,
