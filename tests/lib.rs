@@ -17,6 +17,7 @@ mod daemon;
 mod demo;
 mod fetch;
 mod init;
+mod journal_verify;
 mod locks;
 mod place;
 mod probe;
