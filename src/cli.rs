@@ -61,7 +61,7 @@ enum Command {
     AddUpgrade(add_upgrade::AddUpgradeArgs),
     /// Try an upgrade again that is held back after a failure
     Retry(retry::RetryArgs),
-    /// Show what the engine did and why, or verify the record of it
+    /// Show what the engine did and why
     #[command(subcommand)]
     Journal(journal::JournalCommand),
     /// Show configuration options being used by this instance of nymvisor
