@@ -24,6 +24,7 @@ mod held;
 mod open;
 mod read;
 mod segment;
+mod verify;
 
 pub use chain::{BadLine, Hash};
 use held::Held;
@@ -31,6 +32,7 @@ pub use held::{HeldOrder, Unwritten};
 pub use open::{Opened, open};
 pub use read::{Part, describe, last_state, read};
 pub use segment::{Content, Line, read_segment, segments};
+pub use verify::{Fault, FaultKind, Found, Last, Verified, verify};
 
 /// The version of the format that this program writes, and the newest it reads.
 pub const FORMAT: u32 = 1;

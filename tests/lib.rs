@@ -26,6 +26,7 @@ mod demo;
 mod fetch;
 mod init;
 mod journal;
+mod journal_verify;
 mod locks;
 mod machine;
 mod model;
