@@ -208,11 +208,10 @@ impl Journal {
         self.head = hash;
         self.bytes += line.len() as u64;
         let state = transition.state.clone();
-        if self.bytes > self.bytes_max
-            && let Err(error) = self.rotate(&state, at, None)
-        {
-            // The record itself is durable; the next one tries again.
-            tracing::warn!("{error}; the journal goes on in its present segment");
+        if self.bytes > self.bytes_max && self.rotate(&state, at, None).is_err() {
+            // The record itself is durable. Whether the next segment is begun is in doubt, so
+            // nothing more may be written to this one.
+            self.held = Some(Held::since(state.clone()));
         }
         Ok(Committed { record, state })
     }
