@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use tokio::task::{spawn_blocking, spawn_local};
+use tokio::task::{AbortHandle, spawn_blocking, spawn_local};
 
 use super::super::files::Files;
 use super::super::upstream::{self, Poll, Poller};
@@ -26,9 +26,9 @@ impl LocalHost {
         let plan = watch_plan(setup.clone(), self.files.clone(), teller.clone());
         let heed = heed_requests(setup, teller);
         self.feeds.extend([
-            spawn_local(poll).abort_handle(),
-            spawn_local(plan).abort_handle(),
-            spawn_local(heed).abort_handle(),
+            feed("the poller", poll),
+            feed("the watch on the plan", plan),
+            feed("the watch on requests", heed),
         ]);
     }
 
@@ -50,6 +50,20 @@ impl LocalHost {
                 .map_err(|error| format!("{}: {error}", folder.display()))
         });
     }
+}
+
+/// Starts a task that is to last for the session; its early death doesn't go unnoticed.
+fn feed(what: &'static str, task: impl Future<Output = ()> + 'static) -> AbortHandle {
+    let task = spawn_local(task);
+    let handle = task.abort_handle();
+    spawn_local(async move {
+        if let Err(error) = task.await
+            && error.is_panic()
+        {
+            tracing::error!("{what} has died, start nymvisor anew to have it back: {error}");
+        }
+    });
+    handle
 }
 
 /// Asks upstream at once and then every polling rate. Nothing that goes wrong disturbs anything;

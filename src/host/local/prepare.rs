@@ -80,7 +80,12 @@ impl LocalHost {
     /// Does a step of `attempt` and tells its outcome.
     fn step(&mut self, attempt: u64, step: impl Future<Output = Result<Event, Failure>> + 'static) {
         let teller = self.teller.clone();
-        let task = spawn_local(async move { teller.tell_outcome(attempt, step.await) });
+        // In a task of its own: a panic has an outcome as well, or the attempt would wait for ever.
+        let step = spawn_local(step);
+        let task = spawn_local(async move {
+            let outcome = step.await.unwrap_or_else(|error| Err(our_failure(error)));
+            teller.tell_outcome(attempt, outcome);
+        });
         self.work(attempt).tasks.push(task);
     }
 
