@@ -38,6 +38,23 @@ fn a_second_run_of_the_instance_ends_with_5_and_names_the_first() {
 }
 
 #[test]
+fn of_runs_that_begin_at_once_exactly_one_goes_on() {
+    let stage = Stage::new();
+    let mut runs: Vec<_> = (0..4).map(|_| stage.start(&NOTHING)).collect();
+    let over = stage.until("all but one to end", || {
+        let over: Vec<bool> = runs.iter_mut().map(|run| run.is_over()).collect();
+        (over.iter().filter(|over| **over).count() == 3).then_some(over)
+    });
+    stage.until_started(1);
+    for (run, over) in runs.iter_mut().zip(over) {
+        let end = if over { run.wait() } else { run.stop(Signal::SIGINT) };
+        assert_eq!(end.status, Some(if over { 5 } else { 0 }), "{}", end.stderr);
+    }
+    assert_eq!(stage.logged("started"), 1);
+    stage.assert_consistent();
+}
+
+#[test]
 fn a_second_instance_on_the_same_home_ends_with_5_and_names_the_first() {
     let mut stage = Stage::new();
     let binary = stage.site.path("built/nym-node-1.0.0");

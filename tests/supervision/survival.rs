@@ -1,12 +1,15 @@
 //! Nymvisor is killed, panics or is starved: never two daemons, and never one without it.
 
-use std::process::Command;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::support::helper::is_live;
+use crate::support::daemon::FakeDaemon;
+use crate::support::helper::{Guarded, is_live, number_in};
 use crate::support::run::{Stage, until_gone};
+use crate::support::server::Reply;
 
 const NOTHING: [&str; 0] = [];
 
@@ -131,6 +134,55 @@ fn h09_a_panic_ends_the_daemon_politely_and_is_no_success() {
     assert_eq!(stage.logged("asked"), 1, "{}", end.stderr);
     assert_eq!(stage.logged("flushed"), 1, "it has its grace period: {}", end.stderr);
     assert!(stage.daemons().is_empty());
+}
+
+#[test]
+fn h09_a_step_of_a_preparation_that_panics_is_a_failure_and_the_daemon_runs_on() {
+    let stage = Stage::new();
+    let mut announcement = stage.announcement("1.1.0");
+    let info = FakeDaemon::new("nym-node", "1.1.0").build_info().to_string();
+    let (asked, answer) = (stage.site.home("asked"), stage.site.home("answer"));
+    let (mark, gate) = (asked.display(), answer.display());
+    let slow = format!(
+        "#!/bin/sh\necho $$ > {mark}; while ! [ -e {gate} ]; do sleep 0.02; done; echo '{info}'"
+    );
+    announcement["platforms"]["any"]["checksum"] = nymvisor::digest::sha256(slow.as_bytes()).into();
+    stage.server.put("/bin/1.1.0", Reply::ok(slow));
+    stage.publish(&announcement);
+    let mut run = stage.start(&NOTHING);
+    number_in(&asked);
+    stage.until("idle threads to go", || idle_threads(run.pid()).is_empty().then_some(()));
+    starve(run.pid());
+    stage.switch("answer", "");
+    let failed = stage.until_event("work-failed", 1);
+    assert_eq!(failed.data()["failure"]["code"], "io", "{failed:?}");
+    assert_eq!(stage.daemons().len(), 1);
+    let end = run.stop(Signal::SIGINT);
+    assert_eq!(end.status, Some(0), "{}", end.stderr);
+    assert_eq!(stage.logged("signal INT"), 1);
+    assert_eq!(stage.assert_consistent(), "genesis");
+}
+
+#[test]
+fn a_stop_request_at_any_instant_of_the_start_leaves_no_daemon() {
+    let stage = Stage::new();
+    for pause in 0..14 {
+        let mut command = stage.run_command(&NOTHING);
+        command.process_group(0);
+        let mut child = Guarded(command.stderr(Stdio::null()).spawn().unwrap());
+        std::thread::sleep(Duration::from_millis(2 * pause));
+        let pid = nix::unistd::Pid::from_raw(child.0.id().cast_signed());
+        nix::sys::signal::kill(pid, Signal::SIGTERM).unwrap();
+        let status = child.0.wait().unwrap();
+        // Before it listens, the system's own answer to the signal holds.
+        assert!(status.code() == Some(0) || status.signal() == Some(15), "{status} at {pause}");
+        assert!(stage.daemons().is_empty(), "{}", stage.story());
+    }
+    let started = stage.logged("started");
+    let mut run = stage.start(&NOTHING);
+    stage.until_started(started + 1);
+    assert_eq!(run.stop(Signal::SIGTERM).status, Some(0));
+    stage.assert_consistent();
 }
 
 /// Threads that the runtime keeps for what comes next.
