@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::daemon::FakeDaemon;
 use crate::support::helper::{Guarded, is_live};
-use crate::support::run::{End, Stage};
+use crate::support::run::{End, Run, Stage};
 use crate::support::site::Site;
 
 const NOTHING: [&str; 0] = [];
@@ -42,7 +42,7 @@ fn of_runs_that_begin_at_once_exactly_one_goes_on() {
     let stage = Stage::new();
     let mut runs: Vec<_> = (0..4).map(|_| stage.start(&NOTHING)).collect();
     let over = stage.until("all but one to end", || {
-        let over: Vec<bool> = runs.iter_mut().map(|run| run.is_over()).collect();
+        let over: Vec<bool> = runs.iter_mut().map(Run::is_over).collect();
         (over.iter().filter(|over| **over).count() == 3).then_some(over)
     });
     stage.until_started(1);
