@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::support::run::{Record, Stage, until_gone};
+use crate::support::run::process::until_gone;
+use crate::support::run::{Record, Stage};
 
 const NOTHING: [&str; 0] = [];
 

@@ -8,7 +8,8 @@ use nix::sys::signal::Signal;
 
 use crate::support::daemon::FakeDaemon;
 use crate::support::helper::{Guarded, is_live, number_in};
-use crate::support::run::{Stage, until_gone};
+use crate::support::run::Stage;
+use crate::support::run::process::until_gone;
 use crate::support::server::Reply;
 
 const NOTHING: [&str; 0] = [];

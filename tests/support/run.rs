@@ -25,10 +25,10 @@ use super::daemon::FakeDaemon;
 use super::server::{Reply, Server};
 use super::site::{Site, read_json};
 
-mod process;
+pub(crate) mod process;
 
 use process::id;
-pub(crate) use process::{End, Record, Run, until_gone};
+pub(crate) use process::{End, Record, Run};
 
 /// Where the daemon of the site is announced.
 pub(crate) const ANNOUNCED_AT: &str = "/up/nym-node/upgrade-info.json";
