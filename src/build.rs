@@ -2,7 +2,6 @@
 //!
 //! Without git, or outside a checkout, the commit is "unknown". It runs again when the checkout
 //! moves to another commit, not at every build.
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to Cargo")]
 
 use std::path::Path;
 use std::process::Command;
@@ -19,22 +18,22 @@ fn main() {
             println!("cargo::rerun-if-changed={path}");
         }
     }
-    tell("TIMESTAMP", Some(now()));
-    tell("COMMIT_SHA", output("git", &["rev-parse", "HEAD"]));
-    tell("COMMIT_TIMESTAMP", output("git", &["log", "-1", "--format=%cI"]));
-    tell("COMMIT_BRANCH", output("git", &["rev-parse", "--abbrev-ref", "HEAD"]));
+    tell("TIMESTAMP", Some(&now()));
+    tell("COMMIT_SHA", output("git", &["rev-parse", "HEAD"]).as_deref());
+    tell("COMMIT_TIMESTAMP", output("git", &["log", "-1", "--format=%cI"]).as_deref());
+    tell("COMMIT_BRANCH", output("git", &["rev-parse", "--abbrev-ref", "HEAD"]).as_deref());
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let release = output(&rustc, &["-vV"]).and_then(|text| {
         text.lines().find_map(|line| line.strip_prefix("release: ")).map(str::to_owned)
     });
     tell("RUSTC_CHANNEL", release.as_deref().map(channel));
-    tell("RUSTC_VERSION", release);
-    tell("PROFILE", std::env::var("PROFILE").ok());
-    tell("TRIPLE", std::env::var("TARGET").ok());
+    tell("RUSTC_VERSION", release.as_deref());
+    tell("PROFILE", std::env::var("PROFILE").ok().as_deref());
+    tell("TRIPLE", std::env::var("TARGET").ok().as_deref());
 }
 
-fn tell(name: &str, value: Option<String>) {
-    println!("cargo::rustc-env=NYMVISOR_BUILD_{name}={}", value.as_deref().unwrap_or("unknown"));
+fn tell(name: &str, value: Option<&str>) {
+    println!("cargo::rustc-env=NYMVISOR_BUILD_{name}={}", value.unwrap_or("unknown"));
 }
 
 /// What a command prints, if it succeeds and prints something.
@@ -44,9 +43,9 @@ fn output(program: &str, arguments: &[&str]) -> Option<String> {
     (output.status.success() && !text.is_empty()).then_some(text)
 }
 
-fn channel(release: &str) -> String {
+fn channel(release: &str) -> &'static str {
     let known = ["nightly", "beta", "dev"].into_iter().find(|channel| release.contains(channel));
-    known.unwrap_or("stable").to_owned()
+    known.unwrap_or("stable")
 }
 
 /// The time of the build in UTC, RFC 3339; `SOURCE_DATE_EPOCH` where that is set.

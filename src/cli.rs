@@ -14,11 +14,13 @@ mod add_upgrade;
 mod build_info;
 mod config;
 mod daemon_build_info;
+pub mod demo;
 mod error;
 mod init;
 mod install;
 mod journal;
 mod output;
+mod play;
 mod probe;
 mod retry;
 mod run;
@@ -64,6 +66,11 @@ enum Command {
     Journal(journal::JournalCommand),
     /// Show configuration options being used by this instance of nymvisor
     Config(output::OutputArgs),
+    /// Watch a real upgrade, or a failure and what follows, in a temporary folder
+    Demo(demo::DemoArgs),
+    /// Play a small daemon; what 'demo' runs
+    #[command(hide = true)]
+    PlayDaemon(play::PlayArgs),
 }
 
 /// What follows `run`. It doesn't go through clap: see [`split`].
@@ -92,6 +99,7 @@ pub fn main(arguments: Vec<OsString>) -> Exit {
     match dispatch(&cli) {
         Ok(exit) => exit,
         Err(error) => {
+            let error = user::explained(error);
             output::print_error(&error);
             error.exit()
         }
@@ -110,6 +118,8 @@ fn dispatch(cli: &Cli) -> Result<Exit, Error> {
         Command::Retry(args) => retry::retry(disk, &env, args)?,
         Command::Journal(command) => journal::journal(disk, &env, command)?,
         Command::Config(args) => config::show(disk, &env, args.output)?,
+        Command::Demo(args) => demo::demo(args)?,
+        Command::PlayDaemon(args) => play::play(args)?,
     }
     Ok(Exit::Done)
 }

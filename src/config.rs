@@ -24,7 +24,7 @@ pub use address::Address;
 pub use env::Env;
 pub use error::Error;
 pub use file::{read, write};
-pub use lookup::{Instance, check_claim, claim, find_config, instances, load};
+pub use lookup::{Instance, check_claim, claim, find_config, instances, load, same_path};
 pub use paths::{Paths, Root};
 pub use show::{to_json, to_text};
 
@@ -88,10 +88,10 @@ pub struct Daemon {
     pub max_binary_size: u64,
 }
 
-const DEFAULT_POLLING_RATE: Duration = Duration::from_secs(3600);
+const DEFAULT_POLLING_RATE: Duration = Duration::from_hours(1);
 const DEFAULT_RESTART_DELAY: Duration = Duration::from_secs(10);
 const DEFAULT_STARTUP_FAILURES: u32 = 10;
-const DEFAULT_STARTUP_PERIOD: Duration = Duration::from_secs(120);
+const DEFAULT_STARTUP_PERIOD: Duration = Duration::from_mins(2);
 const DEFAULT_GRACE_PERIOD: Duration = Duration::from_secs(10);
 const DEFAULT_BINARY_SIZE: u64 = 2 * 1024 * 1024 * 1024;
 
@@ -199,6 +199,11 @@ impl Config {
             shutdown_grace_ms: whole_ms(daemon.shutdown_grace_period),
         }
     }
+}
+
+/// Every key (`daemon.home`) with its variable (`DAEMON_HOME`), in the order of the file.
+pub fn keys() -> impl Iterator<Item = (String, &'static str)> {
+    keys::KEYS.iter().map(|key| (format!("{}.{}", key.table, key.name), key.variable))
 }
 
 /// The id of an instance that was given none.

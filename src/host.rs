@@ -4,10 +4,11 @@
 //! each do one thing and don't know one another.
 
 use std::future::Future;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::journal::Order;
+use crate::journal::{HeldOrder, Order};
 use crate::machine::{Event, Observed};
 
 pub mod backup;
@@ -32,6 +33,8 @@ pub enum Stimulus {
     Fact(Event),
     /// The answer to [`crate::machine::Effect::Observe`].
     Found(Observed),
+    /// What [`Host::remind`] was asked for.
+    Reminder,
 }
 
 /// The world, as far as the engine can act on it and hear of it.
@@ -42,6 +45,12 @@ pub trait Host {
     /// Begins what is ordered. Whatever takes time goes on behind the caller's back; its outcome
     /// comes out of [`Host::next`].
     fn perform(&mut self, order: Order);
+
+    /// The same for an order of a record that is held in memory.
+    fn perform_held(&mut self, order: HeldOrder);
+
+    /// Reports a [`Stimulus::Reminder`] after so long.
+    fn remind(&mut self, after: Duration);
 
     /// The session knows where it stands: announcements, plan and requests may be reported now.
     fn listen(&mut self);

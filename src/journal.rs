@@ -6,7 +6,9 @@
 //!
 //! **Law 1, write-ahead.** Effects can be had only from a [`Committed`] transition, and that only
 //! from [`Journal::append`], after the record's bytes are synced. There is no other way to make an
-//! [`Order`], so that performing something unrecorded does not compile.
+//! [`Order`], so that performing something unrecorded does not compile. The one exception has a
+//! type of its own: while nothing can be written, records are [held in memory](HeldOrder) and may
+//! order what keeps the daemon up.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,11 +20,14 @@ use crate::disk::{self, Disk, DiskFile};
 use crate::machine::{Effect, Event, Record, State, Transition};
 
 mod chain;
+mod held;
 mod open;
 mod read;
 mod segment;
 
 pub use chain::{BadLine, Hash};
+use held::Held;
+pub use held::{HeldOrder, Unwritten};
 pub use open::{Opened, open};
 pub use read::{Part, describe, last_state, read};
 pub use segment::{Content, Line, read_segment, segments};
@@ -70,6 +75,16 @@ pub enum Mishap {
         bytes: u64,
         /// Name of the file that keeps them.
         kept_as: String,
+    },
+    /// The segment before could not be written or synced. What it holds after record `seq` is in
+    /// doubt, and stands here again.
+    WriteFailed {
+        /// The segment's file name.
+        file: String,
+        /// The last record of it that is durable.
+        seq: u64,
+        /// Records that were held in memory meanwhile.
+        records: u64,
     },
     /// The segment before is damaged. It is set aside whole; a new chain begins, and the state is
     /// what the disk says.
@@ -125,6 +140,7 @@ pub struct Journal {
     bytes_max: u64,
     seq: u64,
     head: Hash,
+    held: Option<Held>,
 }
 
 /// A transition whose record is durable: from here on its effects may begin.
@@ -170,29 +186,28 @@ impl Committed {
 
 impl Journal {
     /// Writes what `event` led to and makes it durable: one write, one sync.
+    ///
+    /// An error means that it is not durable, whatever is in the file. The journal is
+    /// [failing](Self::is_failing) from then on, until it is [restored](Self::restore).
     pub fn append(
         &mut self,
-        event: Event,
-        transition: Transition,
+        before: &State,
+        event: &Event,
+        transition: &Transition,
         at: DateTime<Utc>,
     ) -> Result<Committed, Error> {
-        let Transition { from, state, effects } = transition;
-        let record = Record {
-            seq: self.seq + 1,
-            at,
-            session: self.session.clone(),
-            from,
-            event,
-            to: state.phase.name(),
-            effects,
-        };
+        let record = self.record(event, transition, at);
         let (line, hash) = chain::seal(&record, &self.head)?;
-        self.write(&line)?;
+        if let Err(error) = self.write(&line) {
+            self.held = Some(Held::since(before.clone()));
+            return Err(error);
+        }
         self.seq = record.seq;
         self.head = hash;
         self.bytes += line.len() as u64;
+        let state = transition.state.clone();
         if self.bytes > self.bytes_max
-            && let Err(error) = self.rotate(&state, at)
+            && let Err(error) = self.rotate(&state, at, None)
         {
             // The record itself is durable; the next one tries again.
             tracing::warn!("{error}; the journal goes on in its present segment");
@@ -212,6 +227,19 @@ impl Journal {
         &self.session
     }
 
+    fn record(&self, event: &Event, transition: &Transition, at: DateTime<Utc>) -> Record {
+        let held = self.held.as_ref().map_or(0, |held| held.records.len() as u64);
+        Record {
+            seq: self.seq + held + 1,
+            at,
+            session: self.session.clone(),
+            from: transition.from,
+            event: event.clone(),
+            to: transition.state.phase.name(),
+            effects: transition.effects.clone(),
+        }
+    }
+
     fn write(&mut self, line: &[u8]) -> Result<(), Error> {
         let path = segment::path(&self.folder, self.segment);
         let failed = |doing| move |source| Error::Io { doing, path, source };
@@ -220,7 +248,12 @@ impl Journal {
     }
 
     /// Begins the next segment.
-    fn rotate(&mut self, state: &State, at: DateTime<Utc>) -> Result<(), Error> {
+    fn rotate(
+        &mut self,
+        state: &State,
+        at: DateTime<Utc>,
+        after: Option<Mishap>,
+    ) -> Result<(), Error> {
         let header = Header {
             format: FORMAT,
             instance: self.owner.instance.clone(),
@@ -228,7 +261,7 @@ impl Journal {
             segment: self.segment + 1,
             at,
             seq: self.seq,
-            after: None,
+            after,
             state: state.clone(),
         };
         let begun = segment::begin(&*self.disk, &self.folder, &header, &self.head)?;

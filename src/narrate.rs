@@ -50,7 +50,9 @@ enum Severity {
 
 fn severity(record: &Record) -> Severity {
     match &record.event {
-        Event::WorkFailed { .. } | Event::SpawnFailed { .. } => Severity::Bad,
+        Event::WorkFailed { .. } | Event::SpawnFailed { .. } | Event::JournalFailed { .. } => {
+            Severity::Bad
+        }
         Event::DaemonEnded { ending, .. } if ending.is_crash() => {
             if record.from == PhaseName::Running { Severity::Bad } else { Severity::Normal }
         }
@@ -79,7 +81,8 @@ fn severity(record: &Record) -> Severity {
         | Event::BackupSkipped { .. }
         | Event::BinaryPresent { .. }
         | Event::SwapCommitted { .. }
-        | Event::StoodDown { .. } => Severity::Normal,
+        | Event::StoodDown { .. }
+        | Event::JournalRestored => Severity::Normal,
     }
 }
 
@@ -134,6 +137,11 @@ pub fn event(event: &Event) -> String {
             format!("upgrade {attempt}: committed, but some files are still to be moved: {left}")
         }
         Event::StoodDown { attempt } => format!("upgrade {attempt}: put away"),
+        Event::JournalFailed { failure } => format!(
+            "no record can be written, no upgrade begins, the daemon runs on: {}",
+            self::failure(failure)
+        ),
+        Event::JournalRestored => "the journal can be written again".to_owned(),
         Event::WorkFailed { attempt, failure } => {
             format!("upgrade {attempt} failed: {}", self::failure(failure))
         }

@@ -36,7 +36,10 @@ pub const MAX_ANNOUNCEMENT_BYTES: usize = 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such file.
-    #[error("{} does not exist", path.display())]
+    #[error(
+        "{} does not exist; 'nymvisor init' makes what belongs to an installation",
+        path.display()
+    )]
     Absent {
         /// The file.
         path: PathBuf,

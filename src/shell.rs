@@ -2,11 +2,21 @@
 //!
 //! Its one law: nothing is done that a durable record does not order. It decides nothing. A turn
 //! has four steps, numbered in [`Shell::run`] and [`Shell::take`].
+//!
+//! While the journal can't be written, a turn ends in memory ([`Shell::hold`]): only what keeps
+//! the daemon up is done, and facts that lead to anything else wait until it can.
+
+use std::time::Duration;
 
 use crate::host::{Host, Stimulus};
-use crate::journal::{self, Journal, Order};
-use crate::machine::{Effect, Event, Outcome, Rejected, State, recover, step};
+use crate::journal::{self, Journal};
+use crate::machine::{
+    Code, Effect, Event, Failure, Outcome, Rejected, State, Transition, recover, step,
+};
 use crate::narrate;
+
+/// From one try to write a failing journal to the next.
+const RESTORE_PAUSE: Duration = Duration::from_secs(5);
 
 /// The engine at work: the state, the journal that explains it, and the world.
 #[derive(Debug)]
@@ -14,63 +24,113 @@ pub struct Shell<H> {
     state: State,
     journal: Journal,
     host: H,
+    /// Facts that lead to something that must be on the record first.
+    waiting: Vec<Event>,
+    outcome: Option<Outcome>,
 }
 
 impl<H: Host> Shell<H> {
     /// An engine that goes on from `state`, the one that `journal` leads to.
     pub fn new(state: State, journal: Journal, host: H) -> Self {
-        Self { state, journal, host }
+        Self { state, journal, host, waiting: Vec::new(), outcome: None }
     }
 
     /// Runs until the machine ends the run; `started` is the session's first fact.
-    pub async fn run(mut self, started: Event) -> Result<Outcome, journal::Error> {
-        let mut turn = self.take(started)?;
-        while turn.is_none() {
+    pub async fn run(mut self, started: Event) -> Outcome {
+        self.take(started);
+        loop {
+            if let Some(outcome) = self.outcome {
+                self.restore();
+                self.host.close().await;
+                return outcome;
+            }
             // 1. Wait for something to happen.
-            let event = match self.host.next().await {
-                Stimulus::Fact(event) => event,
-                Stimulus::Found(observed) => recover(&self.state, observed),
-            };
-            turn = self.take(event)?;
+            match self.host.next().await {
+                Stimulus::Fact(event) => self.take(event),
+                Stimulus::Found(observed) => self.take(recover(&self.state, observed)),
+                Stimulus::Reminder => self.restore(),
+            }
         }
-        self.host.close().await;
-        turn.map_or(Ok(Outcome::Done), Ok)
     }
 
-    /// One turn with one fact. The run's outcome, if this ends it.
-    fn take(&mut self, event: Event) -> Result<Option<Outcome>, journal::Error> {
+    /// One turn with one fact.
+    fn take(&mut self, event: Event) {
         // 2. Decide what follows.
         let transition = match step(&self.state, &event) {
             Ok(transition) => transition,
-            Err(rejected) => {
-                log_rejected(&event, rejected);
-                return Ok(None);
-            }
+            Err(rejected) => return log_rejected(&event, rejected),
         };
-        // 3. Remember it, durably.
-        let committed = self.journal.append(event, transition, self.host.now())?;
-        narrate::log(committed.record(), self.journal.head());
-        let was_recovering = self.state.recovering;
-        let (state, orders) = committed.into_parts();
-        self.state = state;
-        // 4. Do it.
-        let outcome = self.perform(orders);
-        if was_recovering && !self.state.recovering && outcome.is_none() {
-            self.host.listen();
+        if self.journal.is_failing() {
+            return self.hold(event, &transition);
         }
-        Ok(outcome)
+        // 3. Remember it, durably.
+        match self.journal.append(&self.state, &event, &transition, self.host.now()) {
+            Ok(committed) => {
+                narrate::log(committed.record(), self.journal.head());
+                let (state, orders) = committed.into_parts();
+                self.enter(state);
+                // 4. Do it.
+                for order in orders {
+                    self.note_exit(order.effect());
+                    self.host.perform(order);
+                }
+            }
+            Err(error) => self.journal_failed(event, &error),
+        }
     }
 
-    fn perform(&mut self, orders: Vec<Order>) -> Option<Outcome> {
-        let mut outcome = None;
+    /// Nothing of the turn has happened: the machine is told first, then asked again.
+    fn journal_failed(&mut self, event: Event, error: &journal::Error) {
+        let failure = Failure { code: Code::Io, text: error.to_string() };
+        self.host.remind(RESTORE_PAUSE);
+        self.take(Event::JournalFailed { failure });
+        self.take(event);
+    }
+
+    /// A turn whose record is held in memory.
+    fn hold(&mut self, event: Event, transition: &Transition) {
+        let Some(unwritten) = self.journal.hold(&event, transition, self.host.now()) else {
+            tracing::debug!("{} waits until the journal can be written", event.name());
+            self.waiting.push(event);
+            return;
+        };
+        narrate::log(unwritten.record(), self.journal.head());
+        let (state, orders) = unwritten.into_parts();
+        self.enter(state);
         for order in orders {
-            if let Effect::Exit(end) = order.effect() {
-                outcome = Some(*end);
-            } else {
-                self.host.perform(order);
-            }
+            self.note_exit(order.effect());
+            self.host.perform_held(order);
         }
-        outcome
+    }
+
+    /// Tries to write what is held; then what has waited has its turn.
+    fn restore(&mut self) {
+        if !self.journal.is_failing() {
+            return;
+        }
+        if let Err(error) = self.journal.restore(self.host.now()) {
+            tracing::debug!("the journal still can't be written: {error}");
+            self.host.remind(RESTORE_PAUSE);
+            return;
+        }
+        self.take(Event::JournalRestored);
+        for event in std::mem::take(&mut self.waiting) {
+            self.take(event);
+        }
+    }
+
+    fn enter(&mut self, state: State) {
+        let knows_now = self.state.recovering && !state.recovering;
+        self.state = state;
+        if knows_now {
+            self.host.listen();
+        }
+    }
+
+    fn note_exit(&mut self, effect: &Effect) {
+        if let Effect::Exit(outcome) = effect {
+            self.outcome = Some(*outcome);
+        }
     }
 }
 

@@ -85,10 +85,12 @@ fn sha256(bytes: &[u8]) -> Expected {
     Expected { algorithm: Algorithm::Sha256, hex: digest::sha256(bytes) }
 }
 
+/// Fetches; what hangs fails here instead of holding up all tests.
 async fn run(order: &Order) -> Result<Fetched, Error> {
     let (_cancel, cancelled) = watch::channel(false);
     let (progress, _) = watch::channel(Progress::default());
-    fetch(order, cancelled, &progress).await
+    let fetched = fetch(order, cancelled, &progress);
+    tokio::time::timeout(Duration::from_mins(1), fetched).await.expect("an end within a minute")
 }
 
 #[tokio::test]

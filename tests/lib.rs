@@ -7,19 +7,30 @@
     reason = "a test that can't go on fails"
 )]
 
+mod add_upgrade;
 mod backup;
+mod bad_input;
+mod cli;
 mod config;
+mod config_env;
 mod daemon;
+mod demo;
 mod fetch;
+mod init;
 mod journal;
 mod locks;
 mod machine;
 mod model;
 mod place;
+mod probe;
 mod processes;
+mod readme;
 mod release;
 mod room;
 mod state_machine_md;
+mod supervision;
 mod support;
+mod takeover;
+mod upgrades;
 mod upstream;
 mod watch;

@@ -64,13 +64,10 @@ fn a_hostile_name_is_shown_short_and_escaped() {
 #[test]
 fn an_announcement_is_refused_with_its_place() {
     let wire = "{\n  \"manual\": 1,\n  \"name\": \"a\"}";
-    match UpgradeInfo::parse(wire.as_bytes()).unwrap_err() {
-        Error::Malformed { line, column, problem } => {
-            assert_eq!((line, column), (2, 13));
-            assert!(problem.contains("expected a boolean"), "{problem}");
-        }
-        other => panic!("{other}"),
-    }
+    let refused = UpgradeInfo::parse(wire.as_bytes()).unwrap_err();
+    let Error::Malformed { line, column, problem } = refused else { panic!("{refused}") };
+    assert_eq!((line, column), (2, 13));
+    assert!(problem.contains("expected a boolean"), "{problem}");
     for broken in ["", "<html>", "{}", "[1", "null", "{\"manual\":true}"] {
         let refused = UpgradeInfo::parse(broken.as_bytes()).unwrap_err();
         assert!(matches!(refused, Error::Malformed { .. }), "{broken}: {refused}");

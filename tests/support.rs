@@ -1,4 +1,7 @@
 //! What tests share.
 
+pub(crate) mod daemon;
 pub(crate) mod helper;
+pub(crate) mod run;
 pub(crate) mod server;
+pub(crate) mod site;

@@ -16,8 +16,7 @@ use crate::config::{self, Env, Paths};
 use crate::digest;
 use crate::disk::{Disk, create_dirs, folder_of};
 use crate::release::{
-    self, BuildInfo, CurrentVersion, History, LocalBinary, Plan, PlanLock, ReleaseVersion,
-    UpgradeInfo, UpgradeName, if_there, load, load_current_version,
+    self, BuildInfo, LocalBinary, PlanLock, UpgradeInfo, UpgradeName, if_there, load,
 };
 
 mod lock;
@@ -30,6 +29,7 @@ const FOLDER_MODE: u32 = 0o755;
 
 /// The flags of `add-upgrade`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct AddUpgradeArgs {
     /// Path to the upgrade's executable
     daemon_binary: PathBuf,
@@ -96,21 +96,28 @@ pub(super) fn add_upgrade(disk: &dyn Disk, env: &Env, args: &AddUpgradeArgs) -> 
     let _lock = PlanLock::acquire(&paths.plan_lock())?;
     let installed = Installed::read(disk, &paths)?;
     let chosen = Chosen { args, binary: &binary, details: &details, paths: &paths };
-    let (info, entry) = if args.add_binary {
-        chosen.for_queued(disk, &installed)?
+    let entry = if args.add_binary {
+        chosen.queued(disk, &installed)?
     } else {
         chosen.anew(env, &installed)?
     };
+    let plan = if args.add_binary {
+        installed.plan.amended(&entry)
+    } else {
+        installed.plan.with(entry.clone())
+    };
 
     let place = paths.binary(&args.upgrade_name);
-    let engine = lock::keep_off(&paths.upgrade_lock())?;
+    let there = [&place, &paths.upgrade_info(&args.upgrade_name)];
+    let replaces = there.iter().any(|path| path.symlink_metadata().is_ok());
+    let engine = lock::keep_off(&paths, &args.upgrade_name, replaces)?;
     create_dirs(disk, folder_of(&place), FOLDER_MODE).map_err(Error::io("create", &place))?;
     if !install::same_bytes(&binary, &place)? {
         install::binary(&binary, &place)?;
     }
-    release::save(disk, &paths.upgrade_info(&args.upgrade_name), &info)?;
+    release::save(disk, &paths.upgrade_info(&args.upgrade_name), &entry.announced())?;
     drop(engine);
-    release::save(disk, &paths.plan(), &installed.plan.with(entry.clone()))?;
+    release::save(disk, &paths.plan(), &plan)?;
     report(args, &entry)
 }
 
@@ -135,11 +142,11 @@ struct Chosen<'a> {
 }
 
 impl Chosen<'_> {
-    /// The info to be written and the plan's entry, for a new upgrade.
-    fn anew(&self, env: &Env, installed: &Installed) -> Result<(UpgradeInfo, UpgradeInfo), Error> {
+    /// The plan's entry for a new upgrade.
+    fn anew(&self, env: &Env, installed: &Installed) -> Result<UpgradeInfo, Error> {
         let args = self.args;
         let name = &args.upgrade_name;
-        let version: ReleaseVersion = self.details.build_version.parse()?;
+        let version = probe::version_of(self.binary, self.details)?;
         installed.check_name(self.paths, name, self.binary)?;
         installed.check_version(&version, args.allow_downgrade)?;
         let exists = |path: PathBuf| path.symlink_metadata().is_ok().then_some(path);
@@ -158,7 +165,7 @@ impl Chosen<'_> {
         let now = Utc::now().trunc_subsecs(0);
         let after = |delay| now.checked_add_signed(delay).unwrap_or(DateTime::<Utc>::MAX_UTC);
         let delay = if args.now { TimeDelta::zero() } else { DEFAULT_DELAY };
-        let info = UpgradeInfo {
+        Ok(UpgradeInfo {
             manual: false,
             name: name.clone(),
             notes: String::new(),
@@ -169,25 +176,15 @@ impl Chosen<'_> {
                 .upgrade_time
                 .unwrap_or_else(|| after(args.upgrade_delay.unwrap_or(delay))),
             binary_details: Some(self.details.clone()),
-            requester: None,
-            allow_downgrade: false,
             local_binary: Some(self.vouched()?),
-            extra: Map::new(),
-        };
-        let entry = UpgradeInfo {
             requester: Some(user::requester(env)),
             allow_downgrade: args.allow_downgrade,
-            ..info.clone()
-        };
-        Ok((info, entry))
+            extra: Map::new(),
+        })
     }
 
-    /// The info to be written and the plan's entry, for one that is queued.
-    fn for_queued(
-        &self,
-        disk: &dyn Disk,
-        installed: &Installed,
-    ) -> Result<(UpgradeInfo, UpgradeInfo), Error> {
+    /// The plan's entry of an upgrade that is queued.
+    fn queued(&self, disk: &dyn Disk, installed: &Installed) -> Result<UpgradeInfo, Error> {
         let name = &self.args.upgrade_name;
         let Some(entry) = installed.plan.queued(name) else {
             return Err(Error::Refused(format!(
@@ -203,8 +200,7 @@ impl Chosen<'_> {
         let _: Option<UpgradeInfo> = if_there(load(disk, &self.paths.upgrade_info(name)))?;
         let vouched = self.vouched()?;
         rules::warn_of_other_bytes(entry, &vouched.sha256)?;
-        let entry = UpgradeInfo { local_binary: Some(vouched), ..entry.clone() };
-        Ok((entry.announced(), entry))
+        Ok(UpgradeInfo { local_binary: Some(vouched), ..entry.clone() })
     }
 
     /// The operator's word for these very bytes.

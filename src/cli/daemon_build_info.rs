@@ -10,9 +10,6 @@ use crate::release::load_current_version;
 pub(super) fn show(disk: &dyn Disk, env: &Env, output: Output) -> Result<(), Error> {
     let (_, paths) = config::load(disk, env)?;
     let version = load_current_version(disk, &paths.current_version())?;
-    let info = probe::ask(&paths.binary(&version.name)).map_err(|error| match error {
-        Error::Binary(error) => Error::Installed(error),
-        other => other,
-    })?;
+    let info = probe::ask(&paths.binary(&version.name)).map_err(Error::of_installed)?;
     print_build_info(output, &info)
 }

@@ -42,7 +42,10 @@ pub enum Error {
     /// A mistake of ours.
     #[error("{0}")]
     Bug(String),
-    /// Something on this machine failed.
+    /// Nothing can be printed.
+    #[error("can't write to stdout")]
+    Stdout(#[source] io::Error),
+    /// A file or folder of the installation can't be read or written.
     #[error("can't {doing} {}", path.display())]
     Io {
         /// What was being done: `read`, `write`.
@@ -60,23 +63,23 @@ impl Error {
         move |source| Self::Io { doing, path, source }
     }
 
+    /// What is wrong with a binary is wrong with the installation where that is its own.
+    pub(super) fn of_installed(self) -> Self {
+        if let Self::Binary(error) = self { Self::Installed(error) } else { self }
+    }
+
     /// The exit status that tells it.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_)
-            | Self::Config(config::Error::Flag { .. })
-            | Self::Release(
-                release::Error::Name { .. }
-                | release::Error::Version { .. }
-                | release::Error::Checksum { .. },
-            ) => Exit::Usage,
+            Self::Usage(_) | Self::Config(config::Error::Flag { .. }) => Exit::Usage,
             Self::DaemonFailed(_) => Exit::DaemonFailed,
             Self::RunsAlready(_) => Exit::RunsAlready,
             Self::Config(_)
             | Self::Journal(_)
             | Self::Installed(_)
             | Self::Unusable(_)
+            | Self::Io { .. }
             | Self::Release(
                 release::Error::Absent { .. }
                 | release::Error::Unreadable { .. }
@@ -86,12 +89,15 @@ impl Error {
             Self::Release(
                 release::Error::Malformed { .. }
                 | release::Error::TooLarge { .. }
+                | release::Error::Name { .. }
+                | release::Error::Version { .. }
+                | release::Error::Checksum { .. }
                 | release::Error::Locked { .. },
             )
             | Self::Binary(_)
             | Self::Refused(_)
             | Self::Bug(_)
-            | Self::Io { .. } => Exit::Other,
+            | Self::Stdout(_) => Exit::Other,
         }
     }
 }

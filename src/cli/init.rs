@@ -9,9 +9,7 @@ use super::output::warn;
 use super::{Error, config as show, install, probe, user};
 use crate::config::{self, Config, Env, Paths};
 use crate::disk::{self, Disk, folder_of};
-use crate::release::{
-    self, BuildInfo, CurrentVersion, Plan, ReleaseVersion, UpgradeInfo, UpgradeName,
-};
+use crate::release::{self, BuildInfo, CurrentVersion, Plan, UpgradeInfo, UpgradeName};
 
 mod flags;
 mod found;
@@ -42,9 +40,7 @@ pub(super) fn init(disk: &dyn Disk, env: &Env, args: &InitArgs) -> Result<(), Er
         std::path::absolute(&args.daemon_binary).map_err(Error::io("find", &args.daemon_binary))?;
     let root = Target::early_checks(env, args)?;
     let details = probe::ask(&binary)?;
-    let _: ReleaseVersion = details.build_version.parse().map_err(|error: release::Error| {
-        Error::Refused(format!("{} has no usable version: {error}", binary.display()))
-    })?;
+    probe::version_of(&binary, &details)?;
     let Target { config, paths } = Target::of(disk, env, args, root, &details)?;
     check_owners(&paths)?;
     let todo = decide(disk, &paths, &binary, &details)?;
@@ -61,10 +57,11 @@ pub(super) fn init(disk: &dyn Disk, env: &Env, args: &InitArgs) -> Result<(), Er
     show::print_config(args.output, &config)
 }
 
+/// A backup folder of the operator's choice may be anybody's, as long as it can be written.
 fn check_owners(paths: &Paths) -> Result<(), Error> {
     let (instance, nymvisor) = (paths.instance(), paths.home_nymvisor());
-    let folders: [&Path; 6] =
-        [paths.home(), &nymvisor, paths.backups(), paths.data(), &instance, paths.config_file()];
+    let folders: [&Path; 5] =
+        [paths.home(), &nymvisor, paths.data(), &instance, paths.config_file()];
     user::check_owner(folders)
 }
 
@@ -113,12 +110,11 @@ fn warnings(disk: &dyn Disk, config: &Config, paths: &Paths) -> Vec<String> {
     if !home.exists() {
         warnings.push(format!("{} did not exist; it is created", home.display()));
     }
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     // An instance that can't be read is no reason to refuse another one.
     for other in config::instances(disk, paths.root()).unwrap_or_default() {
-        let Ok(Some(read)) = config::read(disk, &other.config_file) else { continue };
-        let itself = real(&other.config_file) == real(paths.config_file());
-        if !itself && real(&read.daemon.home) == real(&config.daemon.home) {
+        let Ok(Some(its)) = config::read(disk, &other.config_file) else { continue };
+        let itself = config::same_path(&other.config_file, paths.config_file());
+        if !itself && config::same_path(&its.daemon.home, &config.daemon.home) {
             warnings.push(format!(
                 "the instance '{}' has the same home, {}; only one of them can run at a time",
                 other.id,

@@ -1,8 +1,6 @@
 //! What commands print, and how.
-#![expect(clippy::print_stderr, reason = "warnings and errors of commands belong on stderr")]
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use clap::{Args, ValueEnum};
 
@@ -32,7 +30,7 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(Error::io("write", Path::new("/dev/stdout"))),
+        written => written.map_err(Error::Stdout),
     }
 }
 
@@ -44,15 +42,20 @@ pub(super) fn print_build_info(output: Output, info: &BuildInfo) -> Result<(), E
 }
 
 pub(super) fn warn(text: &str) {
-    eprintln!("warning: {text}");
+    say(&format!("warning: {text}"));
 }
 
 /// Prints an error and what caused it.
 pub(super) fn print_error(error: &Error) {
-    eprintln!("error: {error}");
+    say(&format!("error: {error}"));
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        eprintln!("  because: {error}");
+        say(&format!("  because: {error}"));
         cause = error.source();
     }
+}
+
+/// One line on stderr. `eprintln!` would panic where nobody reads it.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

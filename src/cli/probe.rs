@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Error;
 use crate::host::probe;
-use crate::release::BuildInfo;
+use crate::release::{BuildInfo, ReleaseVersion};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -16,4 +16,12 @@ pub(super) fn ask(binary: &Path) -> Result<BuildInfo, Error> {
         .build()
         .map_err(Error::io("start asking", binary))?;
     Ok(runtime.block_on(probe::build_info(binary, TIMEOUT))?)
+}
+
+/// The version of a binary that was given to the command.
+pub(super) fn version_of(binary: &Path, details: &BuildInfo) -> Result<ReleaseVersion, Error> {
+    details
+        .build_version
+        .parse()
+        .map_err(|error| Error::Refused(format!("{} can't be used: {error}", binary.display())))
 }

@@ -84,7 +84,7 @@ fn alone(
     };
     if answer.0 {
         // What it orders besides the answer is up to the next session, which looks for itself.
-        let _ = journal.append(event.clone(), transition, Utc::now())?;
+        let _ = journal.append(&opened.state, &event, &transition, Utc::now())?;
     }
     Ok(answer)
 }

@@ -1,6 +1,6 @@
 //! `run`: supervise the daemon, and upgrade it when an upgrade is due.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -39,7 +39,9 @@ pub(super) fn run(env: &Env, args: Vec<OsString>) -> Result<(), Error> {
     }
     let token_prefix = token_prefix(&paths);
     let grace = config.daemon.shutdown_grace_period;
-    let session = || in_runtime(config, &paths, args, &token_prefix);
+    let owned = |(name, value): (&OsStr, &OsStr)| (name.to_owned(), value.to_owned());
+    let environment = env.iter().map(owned).collect();
+    let session = || in_runtime(config, &paths, args, environment, &token_prefix);
     // A bug of ours must not cost the daemon its grace: the kernel would kill it with us.
     catch_unwind(AssertUnwindSafe(session)).unwrap_or_else(|_| {
         end_daemons(&token_prefix, grace);
@@ -59,6 +61,7 @@ fn in_runtime(
     config: Config,
     paths: &Paths,
     args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
     token_prefix: &str,
 ) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -73,6 +76,7 @@ fn in_runtime(
         paths: paths.clone(),
         disk: Arc::new(RealDisk),
         args,
+        env,
         token_prefix: token_prefix.to_owned(),
         timeouts: Timeouts::default(),
     };
@@ -90,6 +94,7 @@ async fn session(setup: Setup) -> Result<Outcome, Error> {
     let signals = Signals::listen().map_err(|error| Error::Refused(error.to_string()))?;
     let paths = setup.paths.clone();
     let _locks = take_locks(&paths)?;
+    config::claim(&RealDisk, &paths)?;
     refuse_beside_a_stranger(&setup)?;
     let files = Files::new(setup.disk.clone(), paths.clone());
     let initial = State::initial(installed(&files, &paths)?, setup.config.policy());
@@ -114,7 +119,7 @@ async fn session(setup: Setup) -> Result<Outcome, Error> {
         policy: setup.config.policy(),
     };
     let host = LocalHost::new(setup, signals);
-    Ok(Shell::new(opened.state, opened.journal, host).run(started).await?)
+    Ok(Shell::new(opened.state, opened.journal, host).run(started).await)
 }
 
 /// One `run` an instance, and one a home.

@@ -1,12 +1,13 @@
 //! Who runs a command, and whether that is who should.
 
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::unistd::{Uid, User};
 
 use super::Error;
-use crate::config::Env;
+use crate::config::{self, Env};
 use crate::machine::Requester;
 
 /// The user who runs this command; behind `sudo`, the one who called it.
@@ -45,6 +46,15 @@ pub(super) fn check_owner<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Resu
         }
     }
     Ok(())
+}
+
+/// Says whose a configuration is, where that is why it can't be read.
+pub(super) fn explained(error: Error) -> Error {
+    let Error::Config(config::Error::Unreadable { path, source }) = &error else { return error };
+    if source.kind() != io::ErrorKind::PermissionDenied {
+        return error;
+    }
+    check_owner([path.as_path()]).err().unwrap_or(error)
 }
 
 /// The user's name, or the id in digits where it has none.

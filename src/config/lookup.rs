@@ -87,7 +87,7 @@ pub fn check_claim(disk: &dyn Disk, paths: &Paths) -> Result<(), Error> {
     });
     for owner in [Some(own), claimed].into_iter().flatten() {
         let exists = matches!(disk.kind(&owner), Ok(Some(_)));
-        if exists && !same(&owner, asked) {
+        if exists && !same_path(&owner, asked) {
             return Err(Error::Foreign { id, owner, asked: asked.to_owned() });
         }
     }
@@ -107,7 +107,9 @@ pub fn claim(disk: &dyn Disk, paths: &Paths) -> Result<(), Error> {
     disk::replace(disk, &marker, &bytes, 0o644).map_err(unwritable)
 }
 
-fn same(one: &Path, other: &Path) -> bool {
+/// Whether two paths, links followed, are the same.
+#[must_use]
+pub fn same_path(one: &Path, other: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     one == other || real(one) == real(other)
 }

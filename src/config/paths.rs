@@ -136,6 +136,12 @@ impl Paths {
         self.instance_data().join("belongs-to")
     }
 
+    /// `nym-node`
+    #[must_use]
+    pub fn daemon(&self) -> &str {
+        &self.daemon
+    }
+
     /// `~/.nym/nymvisors/data/nym-node`: versions, plan and history, shared by instances
     #[must_use]
     pub fn data(&self) -> &Path {
@@ -199,6 +205,12 @@ impl Paths {
     #[must_use]
     pub fn plan_lock(&self) -> PathBuf {
         self.data.join(".locks/plan")
+    }
+
+    /// `~/.nym/nymvisors/data/nym-node/.locks/fetch-v1.1.0`: while its binary is fetched
+    #[must_use]
+    pub fn fetch_lock(&self, name: &str) -> PathBuf {
+        self.data.join(".locks").join(format!("fetch-{name}"))
     }
 
     /// `~/.nym/nymvisors/data/nym-node/upgrade-history.json`

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Far more than anybody means, and far less than what arithmetic with clocks can't take.
-const MAX_DURATION: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+const MAX_DURATION: Duration = Duration::from_hours(100 * 366 * 24);
 const MAX_SEGMENT_BYTES: usize = 128;
 const SIZE_UNITS: [(&str, u64); 8] = [
     ("GIB", 1 << 30),

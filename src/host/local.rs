@@ -21,9 +21,10 @@ use super::signals::{Signal, Signals};
 use super::{Host, Stimulus};
 use crate::config::{Config, Paths};
 use crate::disk::Disk;
-use crate::journal::Order;
+use crate::journal::{HeldOrder, Order};
 use crate::machine::{Code, Effect, Event, Failure, Timer};
 
+mod binary;
 mod feeds;
 mod look;
 mod prepare;
@@ -44,6 +45,8 @@ pub struct Setup {
     pub disk: Arc<dyn Disk>,
     /// What the daemon is started with.
     pub args: Vec<OsString>,
+    /// The daemon's environment.
+    pub env: Vec<(OsString, OsString)>,
     /// This instance's part of the session token.
     pub token_prefix: String,
     /// This session, in the journal and in the daemon's token.
@@ -67,6 +70,7 @@ pub struct LocalHost {
     inbox: UnboundedReceiver<Stimulus>,
     timers: BTreeMap<Timer, AbortHandle>,
     due: Option<AbortHandle>,
+    reminder: Option<AbortHandle>,
     work: Option<Work>,
     lock: Option<HeldLock>,
     announced: Announced,
@@ -106,6 +110,7 @@ impl LocalHost {
             inbox,
             timers: BTreeMap::new(),
             due: None,
+            reminder: None,
             work: None,
             lock: None,
             announced: Announced::default(),
@@ -160,20 +165,9 @@ impl LocalHost {
         }));
     }
 
-    fn release_lock(&mut self) {
-        if let Some(Err(error)) = self.lock.take().map(HeldLock::release_and_remove) {
-            tracing::warn!("the upgrade lock could not be removed: {error}");
-        }
-    }
-}
-
-impl Host for LocalHost {
-    fn now(&self) -> DateTime<Utc> {
-        Utc::now()
-    }
-
-    fn perform(&mut self, order: Order) {
-        match order.into_effect() {
+    /// Begins what is ordered.
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
             Effect::Observe { upgrade, binary, backup } => self.observe(upgrade, binary, backup),
             Effect::SpawnDaemon(version) => self.spawn_daemon(&version),
             Effect::InterruptDaemon(daemon) => self.interrupt_daemon(daemon),
@@ -218,6 +212,37 @@ impl Host for LocalHost {
         }
     }
 
+    fn release_lock(&mut self) {
+        if let Some(Err(error)) = self.lock.take().map(HeldLock::release_and_remove) {
+            tracing::warn!("the upgrade lock could not be removed: {error}");
+        }
+    }
+}
+
+impl Host for LocalHost {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    fn perform(&mut self, order: Order) {
+        self.carry_out(order.into_effect());
+    }
+
+    fn perform_held(&mut self, order: HeldOrder) {
+        self.carry_out(order.into_effect());
+    }
+
+    fn remind(&mut self, after: Duration) {
+        let sender = self.teller.0.clone();
+        let task = spawn_local(async move {
+            tokio::time::sleep(after).await;
+            let _ = sender.send(Stimulus::Reminder);
+        });
+        if let Some(former) = self.reminder.replace(task.abort_handle()) {
+            former.abort();
+        }
+    }
+
     fn listen(&mut self) {
         self.open_feeds();
     }
@@ -231,7 +256,7 @@ impl Host for LocalHost {
     }
 
     async fn close(&mut self) {
-        for task in self.feeds.drain(..).chain(self.due.take()) {
+        for task in self.feeds.drain(..).chain(self.due.take()).chain(self.reminder.take()) {
             task.abort();
         }
         for task in std::mem::take(&mut self.timers).into_values() {
@@ -266,7 +291,7 @@ fn event_of(timer: &Timer) -> Event {
 ///
 /// The clock may be set, and the machine may sleep, so one long sleep would not do.
 async fn until(at: DateTime<Utc>) -> DateTime<Utc> {
-    const LOOK_AGAIN: Duration = Duration::from_secs(60);
+    const LOOK_AGAIN: Duration = Duration::from_mins(1);
     loop {
         let now = Utc::now();
         let Ok(left) = (at - now).to_std() else { return now };

@@ -17,6 +17,8 @@ const ARGUMENTS: [&str; 3] = ["--no-banner", "build-info", "--output=json"];
 const MAX_OUTPUT_BYTES: u64 = 1024 * 1024;
 /// As much of stderr as is of use in a message.
 const MAX_STDERR_BYTES: u64 = 4096;
+/// How long what is left on stderr is waited for. It is only quoted.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 const QUOTED_LINES: usize = 5;
 const QUOTED_CHARS: usize = 200;
 /// A file that was just written may still be open for writing in a process that forked meanwhile.
@@ -119,24 +121,33 @@ pub async fn build_info(binary: &Path, timeout: Duration) -> Result<BuildInfo, E
     let group = Group(child.id());
     let mut stdout = Collected::default();
     let mut stderr = Collected::default();
+    let (out, err) = (child.stdout.take(), child.stderr.take());
     let ended = {
-        let (out, err) = (child.stdout.take(), child.stderr.take());
-        let mut answered = std::pin::pin!(async {
-            stdout.fill(out, MAX_OUTPUT_BYTES + 1).await?;
-            // Whoever prints more is blocked on the pipe, and there is no point in waiting.
-            if stdout.is_over(MAX_OUTPUT_BYTES) { Ok(None) } else { child.wait().await.map(Some) }
-        });
         let mut said = std::pin::pin!(stderr.fill(err, MAX_STDERR_BYTES));
-        // stderr is only quoted: a helper that holds it open is no reason to wait for it.
+        let mut all_said = false;
         let talk = async {
+            let mut answered = std::pin::pin!(async {
+                stdout.fill(out, MAX_OUTPUT_BYTES + 1).await?;
+                // Whoever prints more is blocked on the pipe: there is no point in waiting.
+                let over = stdout.is_over(MAX_OUTPUT_BYTES);
+                if over { Ok(None) } else { child.wait().await.map(Some) }
+            });
             tokio::select! {
                 ended = &mut answered => ended,
-                _ = &mut said => answered.await,
+                _ = &mut said => {
+                    all_said = true;
+                    answered.await
+                }
             }
         };
-        tokio::time::timeout(timeout, talk).await
+        let ended = tokio::time::timeout(timeout, talk).await;
+        drop(group);
+        if !all_said {
+            // With the group gone the pipe ends, unless somebody has left the group.
+            let _ = tokio::time::timeout(LAST_WORDS, said).await;
+        }
+        ended
     };
-    drop(group);
     let said = stderr.text();
     match ended {
         Err(_) => Err(Error::TimedOut { path: binary, timeout, stderr: said }),

@@ -36,7 +36,7 @@ pub fn open(
     super::create_folder(&*disk, folder)?;
     let opening = Opening { disk, folder: folder.to_owned(), owner, session, at };
     let Some(last) = segments(&*opening.disk, folder)?.last().copied() else {
-        return opening.begin(Start::first(), initial, None);
+        return opening.begin(&Start::first(), initial, None);
     };
     let path = segment::path(folder, last);
     let bytes = match opening.disk.kind(&path).map_err(failed("read", &path))? {
@@ -48,22 +48,15 @@ pub fn open(
         Ok(content) => match content.rest.clone() {
             Rest::Nothing => opening.go_on(last, content),
             Rest::Torn => opening.cut(last, content, &bytes),
-            Rest::Bad { line, why } => {
-                opening.set_aside(last, &bytes, Bad { line, why: &why }, initial)
-            }
+            Rest::Bad { line, why } => opening.set_aside(last, &bytes, (line, &why), initial),
         },
-        Err(why) => opening.set_aside(last, &bytes, Bad { line: 1, why: &why }, initial),
+        Err(why) => opening.set_aside(last, &bytes, (1, &why), initial),
     }
 }
 
 fn failed(doing: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Error + use<> {
     let path = path.to_owned();
     move |source| Error::Io { doing, path: path.clone(), source }
-}
-
-struct Bad<'a> {
-    line: u64,
-    why: &'a BadLine,
 }
 
 /// Where a new segment takes up.
@@ -103,6 +96,7 @@ impl Opening {
             folder: self.folder,
             owner: self.owner,
             session: self.session,
+            held: None,
         };
         Ok(Opened { journal, state: content.state, mishap: None })
     }
@@ -125,7 +119,7 @@ impl Opening {
         };
         let seq = content.records.last().map_or(content.header.seq, |line| line.record.seq);
         let start = Start { segment: segment + 1, seq, prev: content.head };
-        self.begin(start, content.state, Some(mishap))
+        self.begin(&start, content.state, Some(mishap))
     }
 
     /// The last segment is damaged: it is set aside whole, never repaired, and a new chain begins.
@@ -133,7 +127,7 @@ impl Opening {
         self,
         segment: u64,
         bytes: &[u8],
-        bad: Bad<'_>,
+        (line, why): (u64, &BadLine),
         initial: State,
     ) -> Result<Opened, Error> {
         let path = segment::path(&self.folder, segment);
@@ -143,14 +137,14 @@ impl Opening {
         let mishap = Mishap::Damaged {
             kept_as: name_of(&kept),
             sha256: Hash::of(bytes).as_str().to_owned(),
-            line: bad.line,
-            reason: bad.why.to_string(),
+            line,
+            reason: why.to_string(),
         };
         let start = Start { segment: segment + 1, seq: 0, prev: Hash::none() };
-        self.begin(start, initial, Some(mishap))
+        self.begin(&start, initial, Some(mishap))
     }
 
-    fn begin(self, start: Start, state: State, mishap: Option<Mishap>) -> Result<Opened, Error> {
+    fn begin(self, start: &Start, state: State, mishap: Option<Mishap>) -> Result<Opened, Error> {
         let header = Header {
             format: FORMAT,
             instance: self.owner.instance.clone(),
@@ -173,6 +167,7 @@ impl Opening {
             folder: self.folder,
             owner: self.owner,
             session: self.session,
+            held: None,
         };
         Ok(Opened { journal, state, mishap })
     }

@@ -81,6 +81,10 @@ pub fn describe(mishap: &Mishap) -> String {
             "the last line of {file} was cut short by a crash; its {bytes} bytes are kept as \
              {kept_as}"
         ),
+        Mishap::WriteFailed { file, seq, records } => format!(
+            "{file} could not be written after record {seq}; the {records} records from then on \
+             were held in memory and follow here"
+        ),
         Mishap::Damaged { kept_as, sha256, line, reason } => format!(
             "the journal was damaged: line {line} {reason}; the file is kept as {kept_as} (sha256 \
              {sha256}), and a new chain begins here, from what the disk said"

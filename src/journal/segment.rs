@@ -131,7 +131,7 @@ impl Content {
         if links.prev != self.head {
             return Err(BadLine::WrongPrev);
         }
-        let record: Record = serde_json::from_slice(text).map_err(unreadable)?;
+        let record: Record = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
         let last = self.records.last().map_or(self.header.seq, |line| line.record.seq);
         if record.seq != last + 1 {
             return Err(BadLine::WrongSeq);
@@ -144,7 +144,7 @@ impl Content {
     }
 }
 
-fn unreadable(error: serde_json::Error) -> BadLine {
+fn unreadable(error: &serde_json::Error) -> BadLine {
     BadLine::Unreadable(error.to_string())
 }
 
@@ -171,12 +171,12 @@ fn read_header(line: &[u8], owner: &Owner) -> Result<(Header, Links), BadLine> {
     }
     let text = line.strip_suffix(b"\n").ok_or(BadLine::NoHash)?;
     let links = chain::unseal(text)?;
-    let Format { format } = serde_json::from_slice(text).map_err(unreadable)?;
+    let Format { format } = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
     if format > FORMAT {
         let text = format!("it is of format {format}, and this program reads up to {FORMAT}");
         return Err(BadLine::Foreign(text));
     }
-    let header: Header = serde_json::from_slice(text).map_err(unreadable)?;
+    let header: Header = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
     if header.instance != owner.instance || header.daemon != owner.daemon {
         return Err(BadLine::Foreign(format!(
             "it belongs to the instance {} of {}, not to {} of {}",

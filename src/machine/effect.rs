@@ -185,6 +185,45 @@ pub enum Timer {
 }
 
 impl Effect {
+    /// Whether it may be ordered by a record that is only held in memory, while the journal can't
+    /// be written: what keeps the daemon up (start, signals, waits, the end of the run, the look
+    /// at what there is), and the end of work that no record would cover.
+    #[must_use]
+    pub fn is_for_supervision(&self) -> bool {
+        match self {
+            Self::Observe { .. }
+            | Self::SpawnDaemon(_)
+            | Self::InterruptDaemon(_)
+            | Self::ForwardSignal { .. }
+            | Self::KillGroup(_)
+            | Self::SweepGroup(_)
+            | Self::StartTimer { .. }
+            | Self::StopTimer(_)
+            | Self::WatchDue { .. }
+            | Self::CancelPreparation { .. }
+            | Self::ReleaseLock
+            | Self::StandDown { .. }
+            | Self::Exit(_) => true,
+            Self::FetchBinary { .. }
+            | Self::CheckBinary { .. }
+            | Self::CheckRoom { .. }
+            | Self::TakeLock { .. }
+            | Self::SealBackup { .. }
+            | Self::DiscardBackup(_)
+            | Self::SkipBackup { .. }
+            | Self::ConfirmBinary { .. }
+            | Self::ConfirmCheck { .. }
+            | Self::CommitSwap { .. }
+            | Self::QueueAnnouncement(_)
+            | Self::DropFromQueue(_)
+            | Self::MoveShared(_)
+            | Self::RestoreVersionFile(_)
+            | Self::RebuildPlan(_)
+            | Self::MendLink(_)
+            | Self::Answer { .. } => false,
+        }
+    }
+
     /// The order's name, as the journal and its readers know it.
     #[must_use]
     pub fn name(&self) -> &'static str {

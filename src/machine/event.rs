@@ -156,6 +156,13 @@ pub enum Event {
         /// Whose.
         attempt: u64,
     },
+    /// The journal can't be written: from here on records are held in memory.
+    JournalFailed {
+        /// Why.
+        failure: Failure,
+    },
+    /// The journal can be written again, and what was held has been.
+    JournalRestored,
     /// A step of a preparation or an attempt failed.
     WorkFailed {
         /// Whose.
@@ -195,6 +202,8 @@ impl Event {
             Self::BinaryPresent { .. } => "binary-present",
             Self::SwapCommitted { .. } => "swap-committed",
             Self::StoodDown { .. } => "stood-down",
+            Self::JournalFailed { .. } => "journal-failed",
+            Self::JournalRestored => "journal-restored",
             Self::WorkFailed { .. } => "work-failed",
         }
     }

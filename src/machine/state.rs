@@ -13,6 +13,8 @@ pub struct State {
     pub phase: Phase,
     /// A session began and what it found is not yet known: `phase` is the last one's.
     pub recovering: bool,
+    /// The journal can be written. While it can't, no upgrade begins.
+    pub recording: bool,
     /// The settings of this session.
     pub policy: Policy,
     /// The version that this instance's version file names.
@@ -116,6 +118,7 @@ impl State {
                 wait: Wait::Session { resume: None },
             }),
             recovering: false,
+            recording: true,
             policy,
             installed,
             queue: Queue::default(),

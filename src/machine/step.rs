@@ -1,4 +1,5 @@
 //! `step`: one fact in, the next state and the orders out.
+#![expect(clippy::unnecessary_wraps, reason = "what handles a fact has one shape")]
 
 use super::effect::Effect;
 use super::event::Event;
@@ -7,6 +8,7 @@ use super::state::State;
 
 mod attempt;
 mod daemon;
+mod journal;
 mod prepare;
 mod queue;
 mod session;
@@ -93,6 +95,8 @@ fn dispatch(next: &mut Next, event: &Event) -> Step {
         Event::BinaryPresent { attempt } => attempt::binary_present(next, *attempt),
         Event::SwapCommitted { attempt, .. } => attempt::swap_committed(next, *attempt),
         Event::StoodDown { attempt } => attempt::stood_down(next, *attempt),
+        Event::JournalFailed { failure } => journal::failed(next, failure),
+        Event::JournalRestored => journal::restored(next),
         Event::WorkFailed { attempt, failure } => attempt::work_failed(next, *attempt, failure),
     }
 }

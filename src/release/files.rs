@@ -15,9 +15,13 @@ const FILE_MODE: u32 = 0o644;
 /// Reads a file: absent, unreadable and damaged are told apart.
 pub fn load<T: DeserializeOwned>(disk: &dyn Disk, path: &Path) -> Result<T, Error> {
     let path_buf = || path.to_owned();
-    let bytes = disk.read(path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => Error::Absent { path: path_buf() },
-        _ => Error::Unreadable { path: path_buf(), source },
+    let bytes = disk.read(path).map_err(|source| {
+        let absent = source.kind() == io::ErrorKind::NotFound;
+        if absent {
+            Error::Absent { path: path_buf() }
+        } else {
+            Error::Unreadable { path: path_buf(), source }
+        }
     })?;
     serde_json::from_slice(&bytes).map_err(|error| {
         let (line, column, problem) = json_problem(&error);

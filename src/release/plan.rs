@@ -49,6 +49,15 @@ impl Plan {
         self
     }
 
+    /// The plan with the entry of this name replaced, and nothing else changed.
+    #[must_use]
+    pub fn amended(mut self, info: &UpgradeInfo) -> Self {
+        for queued in self.queued_up.iter_mut().filter(|queued| queued.name == info.name) {
+            *queued = info.clone();
+        }
+        self
+    }
+
     /// Takes an upgrade out of the queue; that it isn't there is no error.
     #[must_use]
     pub fn without(mut self, name: &UpgradeName) -> Self {

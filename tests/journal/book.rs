@@ -59,7 +59,7 @@ pub(crate) fn open_in(
 pub(crate) fn append(opened: &mut Opened, event: &Event) -> Result<Committed, journal::Error> {
     let transition = step(&opened.state, event).unwrap();
     let state = transition.state.clone();
-    let committed = opened.journal.append(event.clone(), transition, at(1))?;
+    let committed = opened.journal.append(&opened.state, event, &transition, at(1))?;
     opened.state = state;
     Ok(committed)
 }

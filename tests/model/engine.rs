@@ -110,7 +110,7 @@ impl Engine {
         match self.world.finish(*index, luck) {
             Some(Reported::Fact(event)) => self.take(event),
             Some(Reported::Found(observed)) => self.take(recover(&self.state, observed)),
-            None => Ok(()),
+            Some(Reported::Reminder) | None => Ok(()),
         }
     }
 

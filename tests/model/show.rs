@@ -101,6 +101,7 @@ pub(crate) fn event(event: &Event) -> String {
             format!("{name} {of}")
         }
         Event::WorkFailed { attempt, failure } => format!("{name} #{attempt} {:?}", failure.code),
+        Event::JournalFailed { failure } => format!("{name} {:?}", failure.code),
         Event::CameDue { attempt, .. }
         | Event::BinaryFetched { attempt, .. }
         | Event::BinaryChecked { attempt, .. }
@@ -117,6 +118,7 @@ pub(crate) fn event(event: &Event) -> String {
         Event::SessionStarted { .. }
         | Event::StopRequested { .. }
         | Event::StartupPassed
+        | Event::JournalRestored
         | Event::GroupGone
         | Event::GraceElapsed
         | Event::DelayElapsed => name.to_owned(),
@@ -128,6 +130,9 @@ pub(crate) fn state(state: &State) -> String {
     let mut text = phase(&state.phase);
     if state.recovering {
         text.push_str(", recovering");
+    }
+    if !state.recording {
+        text.push_str(", unrecorded");
     }
     if let Some(candidate) = &state.candidate {
         let due = if candidate.due { " due" } else { "" };

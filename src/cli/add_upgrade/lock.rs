@@ -1,12 +1,16 @@
 //! Keeping off while an engine performs an upgrade.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 
 use serde::Deserialize;
 
-use super::Error;
+use crate::cli::Error;
+use crate::config::Paths;
+use crate::disk::{self, RealDisk};
+use crate::journal::{self, Owner};
+use crate::machine::PhaseName;
+use crate::release::UpgradeName;
 
 /// What the holder of `upgrade.lock` has written into it.
 #[derive(Debug, Deserialize)]
@@ -16,36 +20,64 @@ struct Holder {
     upgrade: String,
 }
 
-/// Holds `upgrade.lock` while a binary is replaced; `None` where there is no such file.
+/// Holds `upgrade.lock` while files of this upgrade are replaced.
 ///
-/// The file is the engine's: it is neither made nor removed here.
-pub(super) fn keep_off(path: &Path) -> Result<Option<File>, Error> {
-    let mut file = match File::open(path) {
+/// The file is the engine's: it is neither made nor removed here. Where nothing is replaced, only
+/// the engine that performs this very upgrade is in the way; it may hold the lock for another one
+/// for as long as that isn't due.
+pub(super) fn keep_off(
+    paths: &Paths,
+    name: &UpgradeName,
+    replaces: bool,
+) -> Result<Option<File>, Error> {
+    let path = paths.upgrade_lock();
+    let mut file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("open", path)(error)),
+        Err(error) => return Err(Error::io("open", &path)(error)),
     };
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(Error::Refused(format!(
-            "an upgrade is being performed ({}, which {} holds); try again when it is done",
+    let holder = read_holder(&mut file);
+    if !replaces && holder.as_ref().is_none_or(|holder| holder.upgrade != name.as_str()) {
+        return Ok(None);
+    }
+    match disk::try_lock(&file) {
+        Ok(true) => Ok(Some(file)),
+        Ok(false) => Err(Error::Refused(format!(
+            "an upgrade is being performed: {} is held by {}; try again when it is done",
             path.display(),
-            holder(&mut file)
+            shown(holder, paths)
         ))),
-        Err(TryLockError::Error(error)) => Err(Error::io("lock", path)(error)),
+        Err(error) => Err(Error::io("lock", &path)(error)),
     }
 }
 
-fn holder(file: &mut File) -> String {
+fn read_holder(file: &mut File) -> Option<Holder> {
     const MAX_BYTES: u64 = 4096;
     let mut text = String::new();
-    let read = file.take(MAX_BYTES).read_to_string(&mut text).ok();
-    match read.and_then(|_| serde_json::from_str::<Holder>(&text).ok()) {
-        Some(Holder { pid, instance, upgrade }) => format!(
-            "process {pid} of the instance '{}' with the upgrade '{}'",
-            instance.escape_debug(),
-            upgrade.escape_debug()
-        ),
+    file.take(MAX_BYTES).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+fn shown(holder: Option<Holder>, paths: &Paths) -> String {
+    match holder {
+        Some(Holder { pid, instance, upgrade }) => {
+            let phase = phase_of(&instance, paths)
+                .map(|phase| format!(", in the phase {phase}"))
+                .unwrap_or_default();
+            format!(
+                "process {pid} of the instance '{}' for the upgrade '{}'{phase}",
+                instance.escape_debug(),
+                upgrade.escape_debug()
+            )
+        }
         None => "another process".to_owned(),
     }
+}
+
+/// Where the engine of an instance stands, as its journal says.
+fn phase_of(instance: &str, paths: &Paths) -> Option<PhaseName> {
+    let owner = Owner { instance: instance.to_owned(), daemon: paths.daemon().to_owned() };
+    let folder = paths.root().instance(instance).join("data/journal");
+    let state = journal::last_state(&RealDisk, &folder, &owner).ok().flatten()?;
+    Some(state.phase.name())
 }

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use super::super::output;
-use super::{
-    BuildInfo, CurrentVersion, Disk, Error, History, Paths, Plan, ReleaseVersion, UpgradeInfo,
-    UpgradeName, if_there, install, load, load_current_version,
-};
+use crate::cli::{Error, install, output};
+use crate::config::Paths;
 use crate::digest::Algorithm;
+use crate::disk::Disk;
+use crate::machine::{Order, compare};
+use crate::release::{
+    BuildInfo, CurrentVersion, History, Plan, ReleaseVersion, UpgradeInfo, UpgradeName, if_there,
+    load, load_current_version,
+};
 
 /// What is installed and queued, read under the plan's lock.
 pub(super) struct Installed {
@@ -52,14 +55,19 @@ impl Installed {
         version: &ReleaseVersion,
         allow_downgrade: bool,
     ) -> Result<(), Error> {
-        if allow_downgrade || *version > self.current.version {
+        if allow_downgrade {
             return Ok(());
         }
-        Err(Error::Refused(format!(
-            "the version {version} is not newer than {}, which runs; --allow-downgrade queues it \
-             all the same",
-            self.current.version
-        )))
+        // Another instance of the data folder may be ahead of this one.
+        for installed in [&self.current.version, &self.plan.current.version] {
+            if compare(&version.to_string(), &installed.to_string()) != Order::Newer {
+                return Err(Error::Refused(format!(
+                    "the version {version} is not newer than {installed}, which runs; \
+                     --allow-downgrade queues it all the same"
+                )));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -68,11 +68,22 @@ pub(in crate::cli) struct InitArgs {
     pub(super) output: Output,
 }
 
+/// A key, its flag and the value that was given for it.
+type Row<'a> = (&'static str, &'static str, Option<&'a OsStr>);
+
+fn on<'a>(switch: bool) -> Option<&'a OsStr> {
+    switch.then_some(OsStr::new("true"))
+}
+
 impl InitArgs {
     /// What was given: the key, the flag and its value.
     pub(super) fn given(&self) -> impl Iterator<Item = (&'static str, &'static str, &OsStr)> {
-        let on = |switch: bool| switch.then_some(OsStr::new("true"));
-        let rows = [
+        let rows = self.nymvisor_rows().into_iter().chain(self.daemon_rows());
+        rows.filter_map(|(key, flag, value)| Some((key, flag, value?)))
+    }
+
+    fn nymvisor_rows(&self) -> [Row<'_>; 5] {
+        [
             ("nymvisor.id", "--id", self.id.as_deref()),
             (
                 "nymvisor.upstream_base_upgrade_url",
@@ -90,6 +101,11 @@ impl InitArgs {
                 "--upgrade-data-directory",
                 self.upgrade_data_directory.as_deref(),
             ),
+        ]
+    }
+
+    fn daemon_rows(&self) -> [Row<'_>; 12] {
+        [
             ("daemon.home", "--daemon-home", self.daemon_home.as_deref()),
             (
                 "daemon.absolute_upstream_upgrade_url",
@@ -142,7 +158,6 @@ impl InitArgs {
                 self.daemon_backup_data_directory.as_deref(),
             ),
             ("daemon.unsafe_skip_backup", "--unsafe-skip-backup", on(self.unsafe_skip_backup)),
-        ];
-        rows.into_iter().filter_map(|(key, flag, value)| Some((key, flag, value?)))
+        ]
     }
 }

@@ -39,7 +39,9 @@ impl Target {
         let mut config = layered(before.clone().unwrap_or_else(Config::draft), env, args)?;
         if config.daemon.name.is_empty() {
             // A daemon's own word is checked by the rules of its variable.
-            config.set_by_flag("daemon.name", "the binary's name", name.as_ref())?;
+            config
+                .set_by_flag("daemon.name", "the binary's own name", name.as_ref())
+                .map_err(|error| Error::Refused(error.to_string()))?;
         }
         if config.daemon.name != *name {
             return Err(Error::Refused(format!(
@@ -54,7 +56,7 @@ impl Target {
         }
         let config = config.finish()?;
         if let Some(before) = before
-            && before.daemon.home != config.daemon.home
+            && !config::same_path(&before.daemon.home, &config.daemon.home)
         {
             return Err(Error::Refused(format!(
                 "the instance '{}' exists, with the home {}; for the home {} give another --id, \

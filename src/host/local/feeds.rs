@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::task::{spawn_blocking, spawn_local};
 
@@ -14,6 +15,12 @@ use crate::machine::{Event, Requester, Upgrade};
 use crate::release::UpgradeInfo;
 use crate::requests::{self, Answer, Wish};
 
+/// From one look for binaries that are put in place by hand to the next.
+const LOOK_PAUSE: Duration = Duration::from_mins(1);
+
+/// Before a feed that failed begins again.
+const AGAIN_PAUSE: Duration = Duration::from_secs(10);
+
 /// The last announcement, whole; the machine knows only what it decides by.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Announced(Rc<RefCell<Option<UpgradeInfo>>>);
@@ -22,13 +29,20 @@ impl LocalHost {
     /// Begins to poll and to watch. Once a session.
     pub(super) fn open_feeds(&mut self) {
         let (setup, teller) = (self.setup.clone(), self.teller.clone());
-        let poll = poll(setup.clone(), teller.clone(), self.announced.clone());
-        let plan = watch_plan(setup.clone(), self.files.clone(), teller.clone());
-        let heed = heed_requests(setup, teller);
+        let (announced, files) = (self.announced.clone(), self.files.clone());
+        let poll = {
+            let (setup, teller) = (setup.clone(), teller.clone());
+            move || poll(setup.clone(), teller.clone(), announced.clone())
+        };
+        let plan = {
+            let (setup, teller) = (setup.clone(), teller.clone());
+            move || watch_plan(setup.clone(), files.clone(), teller.clone())
+        };
+        let heed = move || heed_requests(setup.clone(), teller.clone());
         self.feeds.extend([
-            spawn_local(poll).abort_handle(),
-            spawn_local(plan).abort_handle(),
-            spawn_local(heed).abort_handle(),
+            spawn_local(supervised("polling upstream", poll)).abort_handle(),
+            spawn_local(supervised("watching the plan", plan)).abort_handle(),
+            spawn_local(supervised("heeding requests", heed)).abort_handle(),
         ]);
     }
 
@@ -49,6 +63,17 @@ impl LocalHost {
             requests::answer(&folder, &request, &Answer { granted, text })
                 .map_err(|error| format!("{}: {error}", folder.display()))
         });
+    }
+}
+
+/// Runs a feed again where it ends early: one that is silent for good would go unnoticed.
+async fn supervised<F: Future<Output = ()> + 'static>(what: &str, feed: impl Fn() -> F) {
+    loop {
+        match spawn_local(feed()).await {
+            Ok(()) => return,
+            Err(error) => tracing::error!("{what} failed, and begins again: {error}"),
+        }
+        tokio::time::sleep(AGAIN_PAUSE).await;
     }
 }
 
@@ -119,7 +144,12 @@ async fn watch_plan(setup: Rc<Setup>, files: Files, teller: Teller) {
             Ok(Err(error)) => complain_once(&mut failing, &error),
             Err(error) => tracing::error!("reading the plan ended early: {error}"),
         }
-        watch.changed().await;
+        if setup.config.daemon.allow_binaries_download {
+            watch.changed().await;
+        } else {
+            // A binary may be put in its place by hand, which the plan's folder doesn't show.
+            let _ = tokio::time::timeout(LOOK_PAUSE, watch.changed()).await;
+        }
     }
 }
 

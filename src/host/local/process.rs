@@ -37,7 +37,7 @@ impl LocalHost {
             args: self.setup.args.clone(),
             token: format!("{}:{}", self.setup.token_prefix, self.setup.session),
             remove_env: Vec::new(),
-            envs: Vec::new(),
+            envs: self.setup.env.clone(),
         };
         daemon::spawn(&command).map_err(|error| error.to_string())
     }

@@ -3,13 +3,18 @@
 //! Answers of a preparation and of an attempt are the same facts; the number tells whose they are.
 
 use super::super::effect::Effect;
-use super::super::phase::{AfterFailure, Attempt, Failed, Phase, PhaseName, Swapping, Why};
+use super::super::phase::{AfterFailure, Attempt, Failed, Phase, Swapping, Why};
 use super::super::state::Stage;
-use super::super::values::{Archive, Binary, Failure, Upgrade};
+use super::super::values::{Archive, Binary, Code, Failure, Upgrade};
 use super::{Next, Rejected, Step, prepare, queue, session};
 
 /// The daemon is down, and nothing is left of its group.
 pub(super) fn back_up(next: &mut Next, attempt: Attempt) {
+    if !next.state.recording {
+        let text = "the journal can't be written, and an upgrade must be on the record".to_owned();
+        fail(next, attempt, &Failure { code: Code::Io, text }, false);
+        return;
+    }
     let id = attempt.id;
     next.order(if next.state.policy.skip_backup {
         Effect::SkipBackup { attempt: id }
@@ -130,7 +135,6 @@ pub(super) fn work_failed(next: &mut Next, id: u64, failure: &Failure) -> Step {
         prepare::failed(next, failure);
         return Ok(());
     }
-    let phase = next.state.phase.name();
     let (attempt, stop) = match &next.state.phase {
         Phase::BackingUp(attempt)
         | Phase::Locking(attempt)
@@ -145,15 +149,18 @@ pub(super) fn work_failed(next: &mut Next, id: u64, failure: &Failure) -> Step {
             return Err(Rejected::Stale);
         }
     };
-    fail(next, attempt, phase, failure, stop);
+    fail(next, attempt, failure, stop);
     Ok(())
 }
 
-fn fail(next: &mut Next, attempt: Attempt, phase: PhaseName, failure: &Failure, stop: bool) {
+/// Back to the old version, which has held all the time.
+pub(super) fn fail(next: &mut Next, attempt: Attempt, failure: &Failure, stop: bool) {
+    let phase = next.state.phase.name();
     queue::hold(next, &attempt.upgrade, failure);
-    // The home is as it was: a loop of failures must not fill the disk with copies of it.
-    let discarded = attempt.backup.clone().map(Effect::DiscardBackup);
-    next.effects.extend(discarded);
+    if next.state.recording {
+        // The home is as it was: a loop of failures must not fill the disk with copies of it.
+        next.effects.extend(attempt.backup.clone().map(Effect::DiscardBackup));
+    }
     next.order(Effect::StandDown { attempt: attempt.id });
     let then = AfterFailure::OldVersion { attempt, stop };
     next.enter(Phase::Failed(Failed { phase, failure: failure.clone(), then }));

@@ -54,7 +54,7 @@ pub(super) fn spawn_failed(next: &mut Next, failure: &Failure) -> Step {
     count_startup_failure(next);
     if may_restart(next) {
         delay_restart(next, true);
-        // An upgrade may be what helps.
+        // What is queued may be the very thing that helps.
         prepare::choose(next);
         prepare::advance(next);
     } else {

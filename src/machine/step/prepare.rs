@@ -34,7 +34,7 @@ impl Candidate {
 ///
 /// Only where the daemon is up, or about to be: an attempt under way is not disturbed.
 pub(super) fn choose(next: &mut Next) {
-    if !is_up_or_coming(&next.state.phase) {
+    if !is_up_or_coming(&next.state.phase) || !next.state.recording {
         return;
     }
     let wanted = next.state.next_upgrade().cloned();
@@ -117,7 +117,7 @@ pub(super) fn room_found(next: &mut Next, id: u64) -> Step {
 
 /// Goes on with a candidate that is due and ready: the lock first, then the drain.
 pub(super) fn advance(next: &mut Next) {
-    if !is_up_or_coming(&next.state.phase) {
+    if !is_up_or_coming(&next.state.phase) || !next.state.recording {
         return;
     }
     let Some(candidate) = next.state.candidate.as_mut().filter(|candidate| candidate.due) else {
@@ -172,13 +172,14 @@ pub(super) fn is_due(state: &State) -> bool {
 
 /// The candidate's time has come, and nothing is left to prepare.
 pub(super) fn is_due_and_ready(state: &State) -> bool {
-    state.candidate.as_ref().is_some_and(|candidate| {
-        candidate.due
-            && match candidate.stage {
-                Stage::Fetching | Stage::Checking | Stage::Sizing(_) => false,
-                Stage::Ready(_) | Stage::Locking(_) | Stage::Locked(_) => true,
-            }
-    })
+    state.recording
+        && state.candidate.as_ref().is_some_and(|candidate| {
+            candidate.due
+                && match candidate.stage {
+                    Stage::Fetching | Stage::Checking | Stage::Sizing(_) => false,
+                    Stage::Ready(_) | Stage::Locking(_) | Stage::Locked(_) => true,
+                }
+        })
 }
 
 /// Turns the candidate into an attempt.

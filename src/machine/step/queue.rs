@@ -27,7 +27,7 @@ pub(super) fn read(next: &mut Next, queue: &Queue) -> Step {
 /// What is at or below what the plan calls current will never be performed.
 pub(super) fn drop_superseded(next: &mut Next) {
     let superseded = next.state.superseded();
-    if !superseded.is_empty() {
+    if !superseded.is_empty() && next.state.recording {
         next.order(Effect::DropFromQueue(superseded));
     }
 }
@@ -40,19 +40,34 @@ fn release_where_binary_is_in_place(state: &mut State) {
 }
 
 /// Upstream announces something: it is queued if it is news, and nobody's wish stands against it.
+/// An older version than the same upstream has queued takes that one back.
 pub(super) fn announced(next: &mut Next, upgrade: &Upgrade) -> Step {
-    let state = &next.state;
+    let withdrawn = withdrawn_by(&next.state.queue, upgrade);
+    if !withdrawn.is_empty() {
+        next.order(Effect::DropFromQueue(withdrawn));
+    }
+    if is_news(&next.state, upgrade) {
+        next.order(Effect::QueueAnnouncement(upgrade.clone()));
+    }
+    if next.effects.is_empty() { Err(Rejected::Unchanged) } else { Ok(()) }
+}
+
+fn withdrawn_by(queue: &Queue, upgrade: &Upgrade) -> Vec<String> {
+    let taken_back = |entry: &&Upgrade| {
+        entry.requester == upgrade.requester
+            && matches!(entry.requester, Requester::Upstream { .. })
+            && compare(&upgrade.version, &entry.version) == Order::Older
+    };
+    queue.entries.iter().filter(taken_back).map(|entry| entry.name.clone()).collect()
+}
+
+fn is_news(state: &State, upgrade: &Upgrade) -> bool {
     let queued = &state.queue;
     let known = queued.performed.contains(&upgrade.name)
         || upgrade.name == state.installed.name
         || queued.current.as_ref().is_some_and(|current| current.name == upgrade.name)
         || queued.entries.iter().any(|entry| entry.is(upgrade));
-    if known || !is_newer_than_all_that_run(state, upgrade) || is_wished_otherwise(queued, upgrade)
-    {
-        return Err(Rejected::Unchanged);
-    }
-    next.order(Effect::QueueAnnouncement(upgrade.clone()));
-    Ok(())
+    !known && is_newer_than_all_that_run(state, upgrade) && !is_wished_otherwise(queued, upgrade)
 }
 
 fn is_newer_than_all_that_run(state: &State, upgrade: &Upgrade) -> bool {

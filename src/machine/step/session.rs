@@ -8,12 +8,13 @@ use super::super::phase::{
 use super::super::recover::{Observed, Row, row};
 use super::super::state::{Candidate, Hold, Stage, State};
 use super::super::values::{Code, Failure, Policy, Version};
-use super::{Next, Rejected, Step, daemon, prepare, queue};
+use super::{Next, Rejected, Step, daemon, journal, prepare, queue};
 
 /// A `run` began: nothing is decided before it is known what there is.
 pub(super) fn started(next: &mut Next, policy: &Policy) -> Step {
     next.state.policy = policy.clone();
     next.state.recovering = true;
+    next.state.recording = true;
     // A drain of what an earlier session left was that session's; it is looked for anew.
     if let Phase::Draining(Draining { then: AfterDrain::Recover(before), .. }) = &next.state.phase {
         next.state.phase = (**before).clone();
@@ -52,6 +53,12 @@ pub(super) fn while_recovering(next: &mut Next, event: &Event) -> Step {
     }
     if let Event::StopRequested { .. } = event {
         return stopped(next);
+    }
+    if let Event::JournalFailed { failure } = event {
+        return journal::failed(next, failure);
+    }
+    if let Event::JournalRestored = event {
+        return journal::restored(next);
     }
     let Phase::Draining(Draining { then: AfterDrain::Recover(_), step, .. }) = &next.state.phase
     else {
@@ -113,7 +120,10 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
         return Ok(());
     }
     next.state.recovering = false;
-    mend_files(next, row, observed);
+    take_over(next, row, observed);
+    if next.state.recording {
+        mend_files(next, row, observed);
+    }
     keep_candidate(&mut next.state, observed);
     let attempt = before.attempt().cloned();
     match row {
@@ -148,30 +158,32 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
 /// Nothing was changed after it: many failures must not fill the disk with copies of the home.
 fn discard_backup(next: &mut Next, attempt: Option<&Attempt>) {
     let discarded = attempt.and_then(|attempt| attempt.backup.clone()).map(Effect::DiscardBackup);
-    next.effects.extend(discarded);
+    next.effects.extend(discarded.filter(|_| next.state.recording));
 }
 
-/// Takes over what was found, and orders anew what can be derived.
-fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
-    match &observed.version {
-        Some(version) if row == Row::VersionMovedOutside => {
-            next.state.installed = version.clone();
-        }
-        Some(_) => {}
-        None => next.order(Effect::RestoreVersionFile(next.state.installed.clone())),
+/// Takes over what was found.
+fn take_over(next: &mut Next, row: Row, observed: &Observed) {
+    if let (Some(version), Row::VersionMovedOutside) = (&observed.version, row) {
+        next.state.installed = version.clone();
     }
+    if let Some(queue) = &observed.queue {
+        next.state.queue = queue.clone();
+    }
+}
+
+/// Orders anew what can be derived.
+fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
     let installed = next.state.installed.clone();
-    let current = match &observed.queue {
-        Some(queue) => {
-            next.state.queue = queue.clone();
-            queue::drop_superseded(next);
-            queue.current.as_ref().map(|upgrade| upgrade.name.clone())
-        }
+    if observed.version.is_none() {
+        next.order(Effect::RestoreVersionFile(installed.clone()));
+    }
+    let current = if let Some(queue) = &observed.queue {
+        queue::drop_superseded(next);
+        queue.current.as_ref().map(|upgrade| upgrade.name.clone())
+    } else {
         // The plan that is written anew calls current what is installed.
-        None => {
-            next.order(Effect::RebuildPlan(installed.clone()));
-            None
-        }
+        next.order(Effect::RebuildPlan(installed.clone()));
+        None
     };
     if row != Row::SwapInterrupted && next.state.is_ahead_of_plan() {
         let queued = next.state.queue.entries.iter().find(|entry| entry.name == installed.name);
@@ -193,14 +205,15 @@ fn keep_candidate(state: &mut State, observed: &Observed) {
     if wanted && ready.is_some() && ready == observed.binary.as_ref() {
         let stage = Stage::Ready(observed.binary.clone());
         let due = candidate.due || candidate.upgrade.due_at <= observed.at;
-        state.candidate = Some(Candidate { stage, due, ..candidate });
+        state.candidate = Some(Candidate { due, stage, ..candidate });
     }
 }
 
 /// Starts the daemon, or performs first what is both due and ready.
 fn begin(next: &mut Next, observed: &Observed) {
     let ready = next.state.candidate.as_ref().filter(|candidate| {
-        candidate.due
+        next.state.recording
+            && candidate.due
             && candidate.ready_binary().is_some()
             && candidate.ready_binary() == observed.binary.as_ref()
     });
@@ -234,7 +247,7 @@ fn take_up(next: &mut Next, attempt: Option<Attempt>, observed: &Observed, more:
     attempt.resumed = attempt.resumed.saturating_add(more);
     if !observed.backup_holds {
         let discarded = attempt.backup.take().map(Effect::DiscardBackup);
-        next.effects.extend(discarded);
+        next.effects.extend(discarded.filter(|_| next.state.recording));
     }
     next.state.candidate = None;
     drain_nobody(next, Some(attempt));

@@ -30,7 +30,7 @@ pub(super) fn requested(next: &mut Next) -> Step {
             next.enter(Phase::Swapping(Swapping { attempt, committed, stop: true }));
             Ok(())
         }
-        Phase::Restarting(restarting) => while_restarting(next, restarting),
+        Phase::Restarting(restarting) => while_restarting(next, &restarting),
         Phase::Failed(Failed { phase, failure, then }) => match then {
             AfterFailure::OldVersion { attempt, stop: false } => {
                 let then = AfterFailure::OldVersion { attempt, stop: true };
@@ -70,7 +70,7 @@ fn while_draining(next: &mut Next, draining: Draining) -> Step {
     }
 }
 
-fn while_restarting(next: &mut Next, restarting: Restarting) -> Step {
+fn while_restarting(next: &mut Next, restarting: &Restarting) -> Step {
     match restarting.wait {
         Wait::Delay { swept, .. } => {
             next.order(Effect::StopTimer(Timer::RestartDelay));

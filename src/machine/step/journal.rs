@@ -1,0 +1,40 @@
+//! The journal itself fails, and comes back.
+//!
+//! While records can only be held in memory, the daemon is looked after as always, and no upgrade
+//! begins or goes on: what it changes on disk must be on the record first.
+
+use super::super::phase::Phase;
+use super::super::values::Failure;
+use super::{Next, Rejected, Step, attempt, prepare};
+
+pub(super) fn failed(next: &mut Next, failure: &Failure) -> Step {
+    if !next.state.recording {
+        return Err(Rejected::Unchanged);
+    }
+    next.state.recording = false;
+    match next.state.phase.clone() {
+        Phase::BackingUp(attempt)
+        | Phase::Locking(attempt)
+        | Phase::Downloading(attempt)
+        | Phase::Verifying(attempt) => {
+            attempt::fail(next, attempt, failure, false);
+        }
+        // A drain ends first; a swap that is ordered is on the record.
+        Phase::Running(_)
+        | Phase::Draining(_)
+        | Phase::Swapping(_)
+        | Phase::Restarting(_)
+        | Phase::Failed(_) => {}
+    }
+    Ok(())
+}
+
+pub(super) fn restored(next: &mut Next) -> Step {
+    if next.state.recording {
+        return Err(Rejected::Unchanged);
+    }
+    next.state.recording = true;
+    prepare::choose(next);
+    prepare::advance(next);
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! The configuration from the environment, from a `-c` file and from flags.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::time::Duration;
+
+use nymvisor::config::{Env, Error};
+
+use crate::config::{env, read_text, sample};
+
+#[test]
+fn every_malformed_variable_is_named_with_what_is_allowed() {
+    let table = [
+        ("NYMVISOR_ID", "a/b", "characters"),
+        ("NYMVISOR_ID", "..", "characters"),
+        ("NYMVISOR_UPSTREAM_BASE_UPGRADE_URL", "example.com", "http://"),
+        ("NYMVISOR_UPSTREAM_BASE_UPGRADE_URL", "file:///etc/passwd", "http://"),
+        ("NYMVISOR_UPSTREAM_POLLING_RATE", "0", "duration"),
+        ("NYMVISOR_UPSTREAM_POLLING_RATE", "0s", "more than zero"),
+        ("NYMVISOR_UPSTREAM_POLLING_RATE", "soon", "duration"),
+        ("NYMVISOR_DISABLE_LOGS", "yes", "true"),
+        ("NYMVISOR_UPGRADE_DATA_DIRECTORY", "a\0b", "path"),
+        ("DAEMON_NAME", "../sh", "characters"),
+        ("DAEMON_HOME", "a\0b", "path"),
+        ("DAEMON_ABSOLUTE_UPSTREAM_UPGRADE_URL", "http://", "http://"),
+        ("DAEMON_ALLOW_BINARIES_DOWNLOAD", "2", "true"),
+        ("DAEMON_ENFORCE_DOWNLOAD_CHECKSUM", "on", "true"),
+        ("DAEMON_RESTART_AFTER_UPGRADE", "truee", "true"),
+        ("DAEMON_RESTART_ON_FAILURE", "-", "true"),
+        ("DAEMON_FAILURE_RESTART_DELAY", "10", "duration"),
+        ("DAEMON_MAX_STARTUP_FAILURES", "-1", "whole number"),
+        ("DAEMON_STARTUP_PERIOD_DURATION", "1 fortnight", "duration"),
+        ("DAEMON_SHUTDOWN_GRACE_PERIOD", "999999years", "duration"),
+        ("DAEMON_BACKUP_DATA_DIRECTORY", "\0", "path"),
+        ("DAEMON_UNSAFE_SKIP_BACKUP", "no", "true"),
+        ("DAEMON_PREPARE_AHEAD", "maybe", "true"),
+        ("DAEMON_MAX_BINARY_SIZE", "0GiB", "number of bytes"),
+        ("DAEMON_MAX_BINARY_SIZE", "99999999999GiB", "number of bytes"),
+    ];
+    for (name, value, allowed) in table {
+        let text = env(&[(name, value)]).check().unwrap_err().to_string();
+        assert!(text.contains(name) && text.contains(allowed), "{name}={value}: {text}");
+        let shown = value.replace('\0', "\\u{0}");
+        assert!(text.contains(&format!("'{shown}'")), "{name}={value}: {text}");
+    }
+    let not_utf8 = (OsString::from("DAEMON_RESTART_ON_FAILURE"), OsString::from_vec(vec![0xff]));
+    assert!(Env::of([not_utf8]).check().is_err());
+}
+
+#[test]
+fn h50_an_empty_variable_counts_as_unset() {
+    let all = [
+        "NYMVISOR_ID",
+        "DAEMON_NAME",
+        "DAEMON_HOME",
+        "DAEMON_BACKUP_DATA_DIRECTORY",
+        "DAEMON_RESTART_ON_FAILURE",
+        "NYMVISOR_UPSTREAM_POLLING_RATE",
+        "DAEMON_MAX_STARTUP_FAILURES",
+    ];
+    let empty = env(&all.map(|name| (name, "")));
+    empty.check().unwrap();
+    let mut config = sample();
+    config.set_by_env(&empty).unwrap();
+    assert_eq!(config, sample());
+}
+
+#[test]
+fn values_have_several_spellings() {
+    let set = |name: &str, value: &str| {
+        let mut config = sample();
+        config.set_by_env(&env(&[(name, value)])).unwrap();
+        config
+    };
+    for (text, on) in [("TRUE", true), ("t", true), ("1", true), ("False", false), ("F", false)] {
+        assert_eq!(set("NYMVISOR_DISABLE_LOGS", text).nymvisor.disable_logs, on);
+    }
+    for (text, secs) in [("10s", 10), ("1h 30m", 5400), ("1h30m", 5400), ("0s", 0)] {
+        let delay = set("DAEMON_FAILURE_RESTART_DELAY", text).daemon.failure_restart_delay;
+        assert_eq!(delay, Duration::from_secs(secs), "{text}");
+    }
+    for (text, bytes) in [("1", 1), ("2GiB", 1 << 31), ("3 kb", 3000), ("5MiB", 5 << 20)] {
+        assert_eq!(set("DAEMON_MAX_BINARY_SIZE", text).daemon.max_binary_size, bytes, "{text}");
+    }
+}
+
+#[test]
+fn environment_counts_more_than_flags_and_flags_more_than_the_file() {
+    let mut config = read_text(
+        "[daemon]\nname='n'\nhome='/file'\nmax_startup_failures=1\nfailure_restart_delay='1s'",
+    )
+    .unwrap();
+    config.set_by_flag("daemon.home", "--daemon-home", "/flag".as_ref()).unwrap();
+    config.set_by_flag("daemon.max_startup_failures", "--max", "2".as_ref()).unwrap();
+    config.set_by_env(&env(&[("DAEMON_MAX_STARTUP_FAILURES", "3")])).unwrap();
+    assert_eq!(config.daemon.home, Path::new("/flag"));
+    assert_eq!(config.daemon.max_startup_failures, 3);
+    assert_eq!(config.daemon.failure_restart_delay, Duration::from_secs(1));
+    let error = config.set_by_flag("daemon.max_startup_failures", "--max", "x".as_ref());
+    assert!(error.unwrap_err().to_string().starts_with("--max is 'x'; allowed is a whole number"));
+}
+
+#[test]
+fn the_env_file_overrides_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("node.env");
+    let text = b"\xef\xbb\xbf# a comment\n\nexport A=1\r\nB = two words # comment\n\
+        C='single # $x \\n'\nD=\"double \\\"x\\\" \\n\\$y\" # comment\n\
+        E=\nexported=x\nF=a#b\nPATHLIKE=/\xff\nPATH=\nG=#c\nA=2\n";
+    fs::write(&path, text).unwrap();
+    let env = Env::read(Some(&path)).unwrap();
+    let expected: [(&str, Option<&str>); 10] = [
+        ("A", Some("2")),
+        ("B", Some("two words")),
+        ("C", Some("single # $x \\n")),
+        ("D", Some("double \"x\" \n$y")),
+        ("E", None),
+        ("exported", Some("x")),
+        ("F", Some("a#b")),
+        ("PATH", None),
+        ("G", None),
+        ("missing", None),
+    ];
+    for (name, value) in expected {
+        assert_eq!(env.get(name), value.map(OsStr::new), "{name}");
+    }
+    assert_eq!(env.get("PATHLIKE"), Some(OsStr::from_bytes(b"/\xff")));
+    assert!(env.iter().any(|(name, _)| name == "CARGO_MANIFEST_DIR"), "the rest is inherited");
+}
+
+#[test]
+fn a_malformed_env_file_is_reported_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("node.env");
+    let table = [
+        ("A=1\nB", 2, "no '='"),
+        ("\n\n=x", 3, "key of letters"),
+        ("1A=x", 1, "key of letters"),
+        ("A B=x", 1, "key of letters"),
+        ("A='x", 1, "not closed"),
+        ("A=\"x\\q\"", 1, "backslash"),
+        ("A=\"x\\", 1, "backslash"),
+        ("A='x'y", 1, "after the closing quote"),
+    ];
+    for (text, line, problem) in table {
+        fs::write(&path, text).unwrap();
+        let error = Env::read(Some(&path)).unwrap_err().to_string();
+        let place = format!("node.env, line {line}: ");
+        assert!(error.contains(&place) && error.contains(problem), "{text:?}: {error}");
+    }
+    fs::write(&path, "DAEMON_PREPARE_AHEAD=perhaps").unwrap();
+    assert!(matches!(Env::read(Some(&path)), Err(Error::Variable { .. })));
+    assert!(matches!(Env::read(Some(folder.path())), Err(Error::Unreadable { .. })));
+}
