@@ -9,6 +9,27 @@
 //! [`Order`], so that performing something unrecorded does not compile. The one exception has a
 //! type of its own: while nothing can be written, records are [held in memory](HeldOrder) and may
 //! order what keeps the daemon up.
+//!
+//! ```compile_fail,E0423
+//! # use nymvisor::{journal::Order, machine::Effect};
+//! let order = Order(Effect::ReleaseLock); // its content is private
+//! ```
+//!
+//! ```compile_fail,E0451
+//! # use nymvisor::{journal::Committed, machine::{Record, State}};
+//! fn commit(record: Record, state: State) -> Committed {
+//!     Committed { record, state } // its fields are private
+//! }
+//! ```
+//!
+//! ```compile_fail,E0308
+//! # use nymvisor::{host::Host, machine::Transition};
+//! fn hasty<H: Host>(host: &mut H, transition: Transition) {
+//!     for effect in transition.effects {
+//!         host.perform(effect); // an effect is no order
+//!     }
+//! }
+//! ```
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

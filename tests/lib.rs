@@ -40,6 +40,7 @@ mod state_machine_md;
 mod supervision;
 mod support;
 mod takeover;
+mod tidy;
 mod upgrades;
 mod upstream;
 mod watch;

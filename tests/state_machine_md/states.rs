@@ -143,6 +143,8 @@ pub(super) fn representatives() -> Vec<State> {
     take(tale.stop());
     let mut tale = Tale::running(policy());
     take(&tale);
+    let mut unrecorded = Tale::running(policy());
+    take(unrecorded.event(Event::JournalFailed { failure: failure(Code::Io) }));
     take(tale.queue(&u1()));
     take(tale.work(1));
     take(tale.work(1));
@@ -245,6 +247,8 @@ pub(super) fn events(state: &State) -> Vec<Event> {
         Event::SwapCommitted { attempt, left: String::new() },
         Event::StoodDown { attempt },
         Event::WorkFailed { attempt, failure: failure(Code::Io) },
+        Event::JournalFailed { failure: failure(Code::Io) },
+        Event::JournalRestored,
     ]
 }
 

@@ -88,7 +88,8 @@ impl Stage {
     pub(crate) fn install_script(&self, body: &str) {
         let info = FakeDaemon::new("nym-node", "1.0.0").build_info().to_string();
         let script = format!(
-            "#!/bin/sh\n[ \"$2\" = build-info ] && echo '{info}' && exit 0\nhome=$DAEMON_HOME\n{body}"
+            "#!/bin/sh\n[ \"$2\" = build-info ] && echo '{info}' && exit 0\n\
+             home=$DAEMON_HOME\n{body}"
         );
         self.install(script.as_bytes());
     }
