@@ -124,7 +124,10 @@ impl LocalHost {
     }
 
     pub(super) fn take_lock(&mut self, attempt: u64, upgrade: &Upgrade) {
-        let outcome = self.lock_for(upgrade).map(|()| Event::LockTaken { attempt });
+        // The daemon is stopped next, and what the plan says no more could not be committed.
+        let asked_for = self.files.announcement(upgrade).map(drop).map_err(Failure::from);
+        let locked = asked_for.and_then(|()| self.lock_for(upgrade));
+        let outcome = locked.map(|()| Event::LockTaken { attempt });
         self.teller.tell_outcome(attempt, outcome);
     }
 
