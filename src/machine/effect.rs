@@ -138,6 +138,8 @@ pub enum Effect {
     RestoreVersionFile(Version),
     /// Write the plan anew; the damaged one has been set aside.
     RebuildPlan(Version),
+    /// Move plan, history and link to what is committed: the commit itself could not.
+    MoveShared(Upgrade),
     /// Make `current` point at what the plan calls current.
     MendLink(String),
     /// Answer a command's request.
@@ -216,6 +218,7 @@ impl Effect {
             | Self::DropFromQueue(_)
             | Self::RestoreVersionFile(_)
             | Self::RebuildPlan(_)
+            | Self::MoveShared(_)
             | Self::MendLink(_)
             | Self::Answer { .. } => false,
         }
@@ -251,6 +254,7 @@ impl Effect {
             Self::DropFromQueue(_) => "drop-from-queue",
             Self::RestoreVersionFile(_) => "restore-version-file",
             Self::RebuildPlan(_) => "rebuild-plan",
+            Self::MoveShared(_) => "move-shared",
             Self::MendLink(_) => "mend-link",
             Self::Answer { .. } => "answer",
             Self::Exit(_) => "exit",

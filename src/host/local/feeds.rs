@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::task::{spawn_blocking, spawn_local};
 
 use super::super::files::Files;
+use super::super::http;
 use super::super::upstream::{self, Poll, Poller};
 use super::super::watch::{Names, Watch};
-use super::super::http;
 use super::{LocalHost, Setup, Teller};
 use crate::machine::{Event, Requester, Upgrade};
 use crate::release::{PlanLock, UpgradeInfo};

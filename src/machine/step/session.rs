@@ -6,9 +6,9 @@ use super::super::phase::{
     AfterDrain, Attempt, DrainStep, Draining, Phase, Restarting, Swapping, Wait, Why,
 };
 use super::super::recover::{Observed, Row, row};
-use super::super::state::{Candidate, Hold, Stage, State};
-use super::super::values::{Code, Failure, Policy, Version};
-use super::{Next, Rejected, Step, daemon, journal, prepare, queue};
+use super::super::state::{Candidate, Hold, Queue, Stage, State};
+use super::super::values::{Code, Failure, Policy, Upgrade, Version};
+use super::{Next, Rejected, Step, attempt, daemon, journal, prepare, queue};
 
 /// A `run` began: nothing is decided before it is known what there is.
 pub(super) fn started(next: &mut Next, policy: &Policy) -> Step {
@@ -172,6 +172,11 @@ fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
     }
     let current = match &observed.queue {
         Some(queue) => {
+            if let Some(left) = left_behind(queue, &installed, row) {
+                next.order(Effect::MoveShared(left.clone()));
+                attempt::take_as_current(next, left);
+                return;
+            }
             queue::drop_superseded(next);
             queue.current.as_ref().map(|upgrade| upgrade.name.clone())
         }
@@ -185,6 +190,18 @@ fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
     if observed.link.as_ref() != Some(&leads_to) && row != Row::SwapInterrupted {
         next.order(Effect::MendLink(leads_to));
     }
+}
+
+/// What is installed and still stands in the queue: after its commit something went wrong. Where
+/// another upgrade was performed since, it was queued anew by hand.
+fn left_behind<'a>(queue: &'a Queue, installed: &Version, row: Row) -> Option<&'a Upgrade> {
+    let is_current = queue.current.as_ref().is_some_and(|current| current.name == installed.name);
+    let is_history = queue.performed.contains(&installed.name)
+        && queue.performed.last() != Some(&installed.name);
+    if is_current || is_history || row == Row::SwapInterrupted {
+        return None;
+    }
+    queue.entries.iter().find(|entry| entry.target() == *installed)
 }
 
 /// What was ready stays ready if it is still the file that was checked; the rest is redone.
