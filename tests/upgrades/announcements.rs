@@ -29,8 +29,23 @@ fn h26_hostile_names_are_ignored_logged_once_and_reach_no_path() {
     let (run, pid) = started(&stage);
     let long = "v".repeat(5000);
     let names = [
-        "", ".", "..", "../../evil", "/abs", "a/b", "genesis", "current", "upgrades", "-rf",
-        ".hidden", "a b", "a\nb", "a\0b", "v1\u{202e}", "é", &long,
+        "",
+        ".",
+        "..",
+        "../../evil",
+        "/abs",
+        "a/b",
+        "genesis",
+        "current",
+        "upgrades",
+        "-rf",
+        ".hidden",
+        "a b",
+        "a\nb",
+        "a\0b",
+        "v1\u{202e}",
+        "é",
+        &long,
     ];
     let mut before = stage.site.tree();
     let keep = |path: &std::path::Path| {

@@ -16,9 +16,8 @@ fn crash(stage: &Stage, mut run: crate::support::run::Run) -> String {
     // The kernel ends the daemon with its nymvisor.
     daemons.into_iter().for_each(until_gone);
     stage.until("the end of all daemons", || stage.daemons().is_empty().then_some(()));
-    let version = crate::support::site::read_json(
-        &stage.site.home("nymvisor/current-version-info.json"),
-    );
+    let version =
+        crate::support::site::read_json(&stage.site.home("nymvisor/current-version-info.json"));
     version["version"].as_str().unwrap().to_owned()
 }
 
@@ -110,9 +109,10 @@ fn h13_interrupted_too_often_the_old_version_runs_and_the_upgrade_waits_for_retr
     stage.until("a daemon", || (!stage.daemons().is_empty()).then_some(()));
     stage.until_phase("Running");
     let version = stage.assert_consistent();
-    let given_up = stage.records().iter().any(|record| {
-        record.event() == "recovered" && record.data()["row"] == "attempt-given-up"
-    });
+    let given_up = stage
+        .records()
+        .iter()
+        .any(|record| record.event() == "recovered" && record.data()["row"] == "attempt-given-up");
     assert_eq!(version == "genesis", given_up, "{}", stage.story());
     if given_up {
         assert!(stage.site.ok(&["retry", "v1.1.0"]).contains("tried again"));

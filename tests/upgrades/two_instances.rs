@@ -102,9 +102,7 @@ fn h21_both_upgrade_for_themselves_with_one_history_entry() {
         stage.announce(version);
         stage.until_log(&format!("started {version}"), 1);
         second.until_logs(&format!("started {version}"));
-        stage.until("both versions", || {
-            (second.version() == format!("v{version}")).then_some(())
-        });
+        stage.until("both versions", || (second.version() == format!("v{version}")).then_some(()));
     }
     until_runs(&stage, "1.2.0");
     assert_shared(&stage, &["v1.1.0", "v1.2.0"]);
