@@ -257,6 +257,36 @@ fn what_is_kept_can_be_looked_at() {
     assert_eq!(nymvisor(&["retry", "v1.1.0"]).stdout, b"v1.1.0 is tried again\n");
 }
 
+/// What the demo says that an operator would type when the new version was given up.
+#[test]
+fn the_way_back_from_a_version_that_does_not_start_works() {
+    for phase in ["running", "restarting"] {
+        let temp = tempdir().unwrap();
+        let output = demo(temp.path(), &["--keep", "--fail", phase]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        let folder = fs::read_dir(temp.path()).unwrap().next().unwrap().unwrap().path();
+        let nymvisor = |args: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_nymvisor"));
+            command.args(args).env("NYM_HOME_DIR", &folder).env("HOME", &folder);
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        };
+        let old = folder.join("nym-node");
+        let back = ["--upgrade-name", "back-to-v1.0.0", "--allow-downgrade", "--now"];
+        let added = nymvisor(&[&["add-upgrade", old.to_str().unwrap()], &back[..]].concat());
+        assert!({ added }.status().unwrap().success());
+        let run = nymvisor(&["run", "run"]).spawn().unwrap();
+        let mut run = Guarded(run);
+        let ledger = folder.join("home/data/ledger.log");
+        fs::write(&ledger, "").unwrap();
+        eventually("the old version at work", || {
+            fs::read_to_string(&ledger).unwrap().contains("1.0.0 entry").then_some(())
+        });
+        kill(Pid::from_raw(run.0.id().cast_signed()), Signal::SIGTERM).unwrap();
+        assert!(run.0.wait().unwrap().success());
+    }
+}
+
 #[test]
 fn the_help_shows_the_phases_and_hides_the_daemon() {
     let help = |args: &[&str]| {

@@ -100,7 +100,7 @@ fn show(stage: &Stage, page: &Page, scenario: Scenario, asked: &Asked) -> Result
 
     page.title("What happens")?;
     page.command("NYMVISOR_UPSTREAM_POLLING_RATE=200ms nymvisor run run")?;
-    page.say("Seconds since the start, the phase (-> where it is entered), and what led to it:")?;
+    page.say("Below: seconds, phase (-> where one is entered), and what led to it.")?;
     let envs = [("NYMVISOR_UPSTREAM_POLLING_RATE", "200ms")];
     let run = stage.start(&["run".into(), "run".into()], &envs, RUN_LOG)?;
     let mut play = Play { stage, page, scenario, asked, server, follower, run };

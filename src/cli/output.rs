@@ -1,5 +1,4 @@
 //! What commands print, and how.
-#![expect(clippy::print_stderr, reason = "warnings and errors of commands belong on stderr")]
 
 use std::io::{self, Write};
 

@@ -227,11 +227,6 @@ impl Files {
             .ok_or(Error::NoDetails { path })
     }
 
-    /// Moves plan, history and link to an upgrade that was committed without them.
-    pub fn move_to(&self, upgrade: &Upgrade, at: DateTime<Utc>) -> Result<(), Error> {
-        self.move_shared(self.announcement(upgrade)?, at)
-    }
-
     fn move_shared(&self, info: UpgradeInfo, at: DateTime<Utc>) -> Result<(), Error> {
         let plan: Plan = release::load(&*self.disk, &self.paths.plan())?;
         let name = info.name.clone();

@@ -202,9 +202,9 @@ impl LocalHost {
             Effect::StandDown { attempt } => self.stand_down(attempt),
             Effect::QueueAnnouncement(upgrade) => self.queue_announcement(&upgrade),
             Effect::DropFromQueue(names) => self.drop_from_queue(names),
+            Effect::MoveShared(upgrade) => self.move_shared(upgrade),
             Effect::RestoreVersionFile(version) => self.restore_version_file(version),
             Effect::RebuildPlan(version) => self.rebuild_plan(version),
-            Effect::MoveShared(upgrade) => self.move_shared(upgrade),
             Effect::MendLink(name) => self.mend_link(name),
             Effect::Answer { request, granted, text } => self.answer(request, granted, text),
             // The shell ends the run itself.

@@ -134,12 +134,12 @@ pub enum Effect {
     QueueAnnouncement(Upgrade),
     /// Take superseded upgrades out of the plan.
     DropFromQueue(Vec<String>),
+    /// Move history, plan and link to this upgrade, which is committed already.
+    MoveShared(Upgrade),
     /// Write the version file anew, from what the journal knows.
     RestoreVersionFile(Version),
     /// Write the plan anew; the damaged one has been set aside.
     RebuildPlan(Version),
-    /// Move plan, history and link to what is committed: the commit itself could not.
-    MoveShared(Upgrade),
     /// Make `current` point at what the plan calls current.
     MendLink(String),
     /// Answer a command's request.
@@ -216,9 +216,9 @@ impl Effect {
             | Self::CommitSwap { .. }
             | Self::QueueAnnouncement(_)
             | Self::DropFromQueue(_)
+            | Self::MoveShared(_)
             | Self::RestoreVersionFile(_)
             | Self::RebuildPlan(_)
-            | Self::MoveShared(_)
             | Self::MendLink(_)
             | Self::Answer { .. } => false,
         }
@@ -252,9 +252,9 @@ impl Effect {
             Self::StandDown { .. } => "stand-down",
             Self::QueueAnnouncement(_) => "queue-announcement",
             Self::DropFromQueue(_) => "drop-from-queue",
+            Self::MoveShared(_) => "move-shared",
             Self::RestoreVersionFile(_) => "restore-version-file",
             Self::RebuildPlan(_) => "rebuild-plan",
-            Self::MoveShared(_) => "move-shared",
             Self::MendLink(_) => "mend-link",
             Self::Answer { .. } => "answer",
             Self::Exit(_) => "exit",

@@ -96,6 +96,8 @@ pub struct Attempt {
 pub struct Swapping {
     /// What is performed.
     pub attempt: Attempt,
+    /// The version file is known to name the new version: there is no way back.
+    pub committed: bool,
     /// A stop was requested meanwhile: the swap is finished, then the run ends.
     pub stop: bool,
 }

@@ -137,11 +137,17 @@ impl State {
     /// the data folder is ahead, what that one runs comes first.
     #[must_use]
     pub fn next_upgrade(&self) -> Option<&Upgrade> {
-        self.queue
-            .current
-            .iter()
+        let current = self.queue.current.iter().filter(|_| !self.is_ahead_of_plan());
+        current
             .chain(&self.queue.entries)
             .find(|upgrade| self.wants(upgrade) && !self.is_held(upgrade))
+    }
+
+    /// Whether the plan still queues what this instance has committed: history, plan and link could
+    /// not be moved then, and what the plan calls current is of the past.
+    #[must_use]
+    pub fn is_ahead_of_plan(&self) -> bool {
+        self.queue.entries.iter().any(|entry| entry.name == self.installed.name)
     }
 
     /// Whether `upgrade` would move this instance on.

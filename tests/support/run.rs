@@ -146,7 +146,7 @@ impl Stage {
     /// The command behind [`Stage::start`], to be changed before it is started.
     pub(crate) fn run_command<S: AsRef<OsStr>>(&self, daemon_args: &[S]) -> Command {
         let mut command = self.site.command(&["run"]);
-        command.args(daemon_args);
+        command.args(daemon_args).stdin(Stdio::null());
         command
     }
 
@@ -155,7 +155,6 @@ impl Stage {
         let number = self.runs.fetch_add(1, Ordering::SeqCst);
         let path = |name: &str| self.site.path(&format!("run-{number}.{name}"));
         let (stdout, stderr) = (path("stdout"), path("stderr"));
-        command.stdin(Stdio::null());
         command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
         Run { child: command.spawn().unwrap(), stdout, stderr }
     }
@@ -213,6 +212,13 @@ impl Stage {
             self.records().iter().map(|record| record.to().to_owned()).collect();
         phases.dedup();
         phases
+    }
+
+    /// The rows of the recovery table that applied so far.
+    pub(crate) fn rows(&self) -> Vec<String> {
+        let records = self.records();
+        let recovered = records.iter().filter(|record| record.event() == "recovered");
+        recovered.map(|record| record.data()["row"].as_str().unwrap().to_owned()).collect()
     }
 
     /// Waits until the journal has so many events of this name; gives the last of them.

@@ -145,3 +145,49 @@ fn room_that_vanishes_after_the_stop_brings_the_old_version_back() {
     until_runs(&stage, "1.1.0");
     end(run);
 }
+
+#[test]
+fn h12_a_backup_folder_that_cannot_be_written_is_found_out_before_the_stop() {
+    let stage = Stage::after(|site| {
+        let folder = site.path("backups");
+        site.set_env("DAEMON_BACKUP_DATA_DIRECTORY", folder.to_str().unwrap());
+    });
+    let Some(disk) = SmallDisk::mount(&stage.site.path("backups"), "8m") else { return };
+    let mut command = Command::new("mount");
+    assert!(command.args(["-o", "remount,ro"]).arg(&disk.0).status().unwrap().success());
+    stage.announce("1.1.0");
+    let (run, pid) = started(&stage);
+    let text = until_fails(&stage, "io");
+    assert!(text.contains("backups"), "{text}");
+    assert_never_stopped(&stage, pid);
+    drop(disk);
+    stage.site.ok(&["retry", "v1.1.0"]);
+    until_runs(&stage, "1.1.0");
+    end(run);
+}
+
+#[test]
+fn h12_a_version_file_that_cannot_be_written_is_found_out_before_the_stop() {
+    let stage = Stage::new();
+    let folder = stage.site.home("nymvisor");
+    let kept = fs::read(folder.join("current-version-info.json")).unwrap();
+    let Some(disk) = SmallDisk::mount(&folder, "8m") else { return };
+    fs::write(folder.join("current-version-info.json"), kept).unwrap();
+    fs::create_dir(folder.join("backups")).unwrap();
+    let (run, pid) = started(&stage);
+    let mut command = Command::new("mount");
+    command.args(["--bind", "-o", "ro"]).arg(&disk.0).arg(&disk.0);
+    // Its files stay writable for who has them open, as after an error of the medium.
+    if !command.status().unwrap().success() {
+        return;
+    }
+    let second = SmallDisk(disk.0.clone());
+    stage.announce("1.1.0");
+    let text = until_fails(&stage, "io");
+    assert!(text.contains("nymvisor"), "{text}");
+    assert_never_stopped(&stage, pid);
+    drop(second);
+    stage.site.ok(&["retry", "v1.1.0"]);
+    until_runs(&stage, "1.1.0");
+    end(run);
+}

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::{archives, end, started, until_runs};
-use crate::support::run::{Stage, until_gone};
+use super::{archives, end, queued, started, until_polled, until_runs};
+use crate::support::run::{Record, Run, Stage, until_gone};
 
 const UPGRADES: u32 = 20;
 /// From an announcement to the new daemon it takes less than this.
 const UPGRADE_MS_MAX: u64 = 600;
 
 /// Waits for what a kill leaves to pass away, and checks what is left.
-fn crash(stage: &Stage, mut run: crate::support::run::Run) -> String {
+fn crash(stage: &Stage, mut run: Run) -> String {
     let daemons = stage.daemons();
     run.kill();
     // The kernel ends the daemon with its nymvisor.
@@ -82,41 +82,40 @@ fn killed_in_every_phase_the_attempt_is_taken_up_where_it_stood() {
 #[test]
 fn h13_interrupted_too_often_the_old_version_runs_and_the_upgrade_waits_for_retry() {
     let stage = Stage::new();
+    // A backup of this takes long enough to be killed in it.
+    std::fs::write(stage.site.home("much"), vec![7; 96 << 20]).unwrap();
     stage.switch("ignore-int.1.0.0", "");
     let (run, _) = started(&stage);
     stage.announce("1.1.0");
     stage.until_phase("Draining");
     crash(&stage, run);
-    // From here on there is no daemon to wait for: the backup is what takes its time.
     std::fs::remove_file(stage.site.home("ignore-int.1.0.0")).unwrap();
-    let fifo = stage.site.home("nymvisor/backups");
-    for _ in 0..4 {
-        // A folder that can't be made: the attempt can't get on, and is killed.
-        let _ = &fifo;
-        let run = stage.start(&["run"]);
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(5) {
-            let taken_up = run.stderr().contains("it is taken up again");
-            let given_up = run.stderr().contains("interrupted too often");
-            if taken_up || given_up {
-                break;
-            }
+    let until_said = |run: &Run, text: &str| {
+        while !run.stderr().contains(text) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        crash(&stage, run);
+    };
+    for _ in 0..3 {
+        let run = stage.start(&["run"]);
+        until_said(&run, "it is taken up again");
+        assert_eq!(crash(&stage, run), "1.0.0");
     }
+    // Once given up, it stays so in later sessions.
+    for starts in 2..4 {
+        let run = stage.start(&["run"]);
+        stage.until_log("started 1.0.0", starts);
+        stage.until_phase("Running");
+        until_polled(&stage, 2);
+        assert_eq!(stage.assert_consistent(), "genesis");
+        assert_eq!(queued(&stage), ["v1.1.0"]);
+        end(run);
+    }
+    let given_up = |record: &&Record| record.data()["row"] == "attempt-given-up";
+    assert_eq!(stage.records().iter().filter(given_up).count(), 1, "{}", stage.story());
+    assert!(stage.site.ok(&["retry", "v1.1.0"]).contains("tried again"));
     let run = stage.start(&["run"]);
-    stage.until("a daemon", || (!stage.daemons().is_empty()).then_some(()));
-    stage.until_phase("Running");
-    let version = stage.assert_consistent();
-    let given_up = stage
-        .records()
-        .iter()
-        .any(|record| record.event() == "recovered" && record.data()["row"] == "attempt-given-up");
-    assert_eq!(version == "genesis", given_up, "{}", stage.story());
-    if given_up {
-        assert!(stage.site.ok(&["retry", "v1.1.0"]).contains("tried again"));
-    }
     until_runs(&stage, "1.1.0");
     end(run);
+    let left = super::files(&stage.site.home("nymvisor/backups"));
+    assert_eq!(left.len(), 1, "what was begun is not left: {left:?}");
 }

@@ -51,6 +51,27 @@ fn h17_what_is_queued_while_an_upgrade_is_performed_is_not_lost() {
 }
 
 #[test]
+fn what_is_past_its_preparation_is_not_replaced() {
+    let stage = Stage::new();
+    stage.switch("ignore-int.1.0.0", "");
+    let (mut run, pid) = started(&stage);
+    add_ok(&stage, "1.1.0", "--now");
+    stage.until_phase("Draining");
+    for flags in ["--force --now", "--add-binary --force"] {
+        let refused = super::add(&stage, "1.1.0", flags);
+        assert_eq!(refused.status, 1, "{}", refused.stderr);
+        for said in ["Draining", &run.pid().to_string()] {
+            assert!(refused.stderr.contains(said), "{}", refused.stderr);
+        }
+    }
+    let leader = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+    nix::sys::signal::kill(leader, nix::sys::signal::Signal::SIGKILL).unwrap();
+    until_runs(&stage, "1.1.0");
+    assert!(!run.is_over());
+    end(run);
+}
+
+#[test]
 fn h18_an_upgrade_that_was_put_off_is_not_performed_at_its_former_time() {
     let stage = Stage::new();
     let (run, _) = started(&stage);

@@ -194,13 +194,20 @@ pub(super) async fn checked(
     files: &Files,
     upgrade: &Upgrade,
     fetched: Fetched,
+    mut stop: watch::Receiver<bool>,
 ) -> Result<Binary, Failure> {
     let path = fetched.path.clone();
     let made = spawn_blocking(move || place::make_executable(&path)).await.map_err(our_failure)?;
     made.map_err(|error| Failure { code: error.code(), text: error.to_string() })?;
-    let details = probe::build_info(&fetched.path, BUILD_INFO_PATIENCE)
-        .await
-        .map_err(|error| wrong_build(error.to_string()))?;
+    let details = tokio::select! {
+        details = probe::build_info(&fetched.path, BUILD_INFO_PATIENCE) => {
+            details.map_err(|error| wrong_build(error.to_string()))?
+        }
+        // One that hangs must not hold up the end of the run.
+        _ = stop.wait_for(|stop| *stop) => {
+            return Err(our_failure("the binary was not asked to the end: nobody waits for it"));
+        }
+    };
     let (setup, files, upgrade) = (setup.clone(), files.clone(), upgrade.clone());
     let paths = setup.paths.clone();
     let name = setup.config.daemon.name.clone();

@@ -29,7 +29,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Work {
     attempt: u64,
     cancel: backup::Cancel,
-    stop_fetch: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     /// The bytes that wait for their check.
     fetched: watch::Sender<Option<Fetched>>,
@@ -42,7 +42,7 @@ impl Work {
         Self {
             attempt,
             cancel: backup::Cancel::default(),
-            stop_fetch: watch::Sender::new(false),
+            stop: watch::Sender::new(false),
             tasks: Vec::new(),
             fetched: watch::Sender::new(None),
             name_lock: Rc::default(),
@@ -52,7 +52,7 @@ impl Work {
     /// Asks everything to end; what is still to be waited for.
     pub(super) fn cancel(self) -> Vec<JoinHandle<()>> {
         self.cancel.cancel();
-        self.stop_fetch.send_replace(true);
+        self.stop.send_replace(true);
         self.tasks
     }
 }
@@ -88,7 +88,7 @@ impl LocalHost {
         let (setup, files) = (self.setup.clone(), self.files.clone());
         let work = self.work(attempt);
         let name_lock = work.name_lock.clone();
-        let (stop, done) = (work.stop_fetch.subscribe(), work.fetched.clone());
+        let (stop, done) = (work.stop.subscribe(), work.fetched.clone());
         self.step(attempt, async move {
             let lock = lock_name(&setup, &upgrade, stop.clone()).await?;
             name_lock.replace(Some(lock));
@@ -104,9 +104,10 @@ impl LocalHost {
         let (setup, files) = (self.setup.clone(), self.files.clone());
         let work = self.work(attempt);
         let (fetched, name_lock) = (work.fetched.borrow().clone(), work.name_lock.clone());
+        let stop = work.stop.subscribe();
         self.step(attempt, async move {
             let fetched = fetched.ok_or_else(|| gone(&upgrade))?;
-            let binary = checked(&setup, &files, &upgrade, fetched).await?;
+            let binary = checked(&setup, &files, &upgrade, fetched, stop).await?;
             name_lock.take();
             Ok(Event::BinaryChecked { attempt, binary })
         });
@@ -181,9 +182,11 @@ impl LocalHost {
     }
 
     pub(super) fn discard_backup(&mut self, archive: Archive) {
+        let disk = self.setup.disk.clone();
         self.chore("an archive that is not needed could not be removed", move || {
             let path = backup::path_of(&archive);
-            std::fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))
+            crate::disk::remove_if_there(&*disk, &path)
+                .map_err(|error| format!("{}: {error}", path.display()))
         });
     }
 

@@ -30,6 +30,17 @@ impl LocalHost {
         });
     }
 
+    /// What could not be moved after a commit point is moved now.
+    pub(super) fn move_shared(&mut self, upgrade: Upgrade) {
+        self.change_plan("history, plan or link are still behind", move |files| {
+            match files.commit(&upgrade, Utc::now()) {
+                Ok(left) if left.is_empty() => Ok(()),
+                Ok(left) => Err(left),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+    }
+
     pub(super) fn rebuild_plan(&mut self, version: Version) {
         self.change_plan("the plan could not be written anew", move |files| {
             let aside = files.rebuild_plan(&version, Utc::now()).map_err(|e| e.to_string())?;
@@ -47,12 +58,6 @@ impl LocalHost {
                 tracing::warn!("the damaged version file is kept as {}", aside.display());
             }
             Ok(())
-        });
-    }
-
-    pub(super) fn move_shared(&mut self, upgrade: Upgrade) {
-        self.change_plan("plan, history and link could not be moved", move |files| {
-            files.move_to(&upgrade, Utc::now()).map_err(|error| error.to_string())
         });
     }
 

@@ -54,6 +54,9 @@ pub(super) fn spawn_failed(next: &mut Next, failure: &Failure) -> Step {
     count_startup_failure(next);
     if may_restart(next) {
         delay_restart(next, true);
+        // What is queued may be the very thing that helps.
+        prepare::choose(next);
+        prepare::advance(next);
     } else {
         give_up(next, PhaseName::Restarting, Ending::NeverStarted, failure.clone());
         next.order(Effect::Exit(Outcome::DaemonFailed(Ending::NeverStarted)));

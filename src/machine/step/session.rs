@@ -6,9 +6,9 @@ use super::super::phase::{
     AfterDrain, Attempt, DrainStep, Draining, Phase, Restarting, Swapping, Wait, Why,
 };
 use super::super::recover::{Observed, Row, row};
-use super::super::state::{Candidate, Hold, Queue, Stage, State};
-use super::super::values::{Code, Failure, Policy, Upgrade, Version};
-use super::{Next, Rejected, Step, attempt, daemon, journal, prepare, queue};
+use super::super::state::{Candidate, Hold, Stage, State};
+use super::super::values::{Code, Failure, Policy, Version};
+use super::{Next, Rejected, Step, daemon, journal, prepare, queue};
 
 /// A `run` began: nothing is decided before it is known what there is.
 pub(super) fn started(next: &mut Next, policy: &Policy) -> Step {
@@ -131,7 +131,13 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
         Row::AttemptTakenUp => take_up(next, attempt, observed, 0),
         Row::AttemptResumed => take_up(next, attempt, observed, 1),
         Row::AttemptGivenUp => {
+            discard_backup(next, attempt.as_ref());
             give_up(next, attempt);
+            begin(next, observed);
+            Ok(())
+        }
+        Row::WasFailing | Row::AttemptWithdrawn | Row::AttemptUnprepared => {
+            discard_backup(next, attempt.as_ref());
             begin(next, observed);
             Ok(())
         }
@@ -140,17 +146,19 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
             begin(next, observed);
             Ok(())
         }
-        Row::DaemonLost
-        | Row::WasFailing
-        | Row::AttemptWithdrawn
-        | Row::AttemptUnprepared
-        | Row::VersionMovedOutside => {
+        Row::DaemonLost | Row::VersionMovedOutside => {
             begin(next, observed);
             Ok(())
         }
         // A row of a living daemon with no daemon observed: not what `recover` makes.
         Row::DaemonLeftBehind => Err(Rejected::Unexpected),
     }
+}
+
+/// Nothing was changed after it: many failures must not fill the disk with copies of the home.
+fn discard_backup(next: &mut Next, attempt: Option<&Attempt>) {
+    let discarded = attempt.and_then(|attempt| attempt.backup.clone()).map(Effect::DiscardBackup);
+    next.effects.extend(discarded.filter(|_| next.state.recording));
 }
 
 /// Takes over what was found.
@@ -170,38 +178,24 @@ fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
     if observed.version.is_none() {
         next.order(Effect::RestoreVersionFile(installed.clone()));
     }
-    let current = match &observed.queue {
-        Some(queue) => {
-            if let Some(left) = left_behind(queue, &installed, row) {
-                next.order(Effect::MoveShared(left.clone()));
-                attempt::take_as_current(next, left);
-                return;
-            }
-            queue::drop_superseded(next);
-            queue.current.as_ref().map(|upgrade| upgrade.name.clone())
-        }
+    let current = if let Some(queue) = &observed.queue {
+        queue::drop_superseded(next);
+        queue.current.as_ref().map(|upgrade| upgrade.name.clone())
+    } else {
         // The plan that is written anew calls current what is installed.
-        None => {
-            next.order(Effect::RebuildPlan(installed.clone()));
-            None
-        }
+        next.order(Effect::RebuildPlan(installed.clone()));
+        None
     };
+    if row != Row::SwapInterrupted && next.state.is_ahead_of_plan() {
+        let queued = next.state.queue.entries.iter().find(|entry| entry.name == installed.name);
+        let moves = queued.cloned().map(Effect::MoveShared);
+        next.effects.extend(moves);
+        return;
+    }
     let leads_to = current.unwrap_or(installed.name);
     if observed.link.as_ref() != Some(&leads_to) && row != Row::SwapInterrupted {
         next.order(Effect::MendLink(leads_to));
     }
-}
-
-/// What is installed and still stands in the queue: after its commit something went wrong. Where
-/// another upgrade was performed since, it was queued anew by hand.
-fn left_behind<'a>(queue: &'a Queue, installed: &Version, row: Row) -> Option<&'a Upgrade> {
-    let is_current = queue.current.as_ref().is_some_and(|current| current.name == installed.name);
-    let is_history = queue.performed.contains(&installed.name)
-        && queue.performed.last() != Some(&installed.name);
-    if is_current || is_history || row == Row::SwapInterrupted {
-        return None;
-    }
-    queue.entries.iter().find(|entry| entry.target() == *installed)
 }
 
 /// What was ready stays ready if it is still the file that was checked; the rest is redone.
@@ -270,7 +264,7 @@ fn finish_swap(next: &mut Next, attempt: Option<Attempt>) -> Step {
         upgrade: attempt.upgrade.clone(),
         from: attempt.from.clone(),
     });
-    next.enter(Phase::Swapping(Swapping { attempt, stop: false }));
+    next.enter(Phase::Swapping(Swapping { attempt, committed: true, stop: false }));
     Ok(())
 }
 

@@ -26,8 +26,8 @@ pub(super) fn requested(next: &mut Next) -> Step {
             Ok(())
         }
         // A matter of milliseconds, and half of it would be worse than all of it.
-        Phase::Swapping(Swapping { attempt, stop: false }) => {
-            next.enter(Phase::Swapping(Swapping { attempt, stop: true }));
+        Phase::Swapping(Swapping { attempt, committed, stop: false }) => {
+            next.enter(Phase::Swapping(Swapping { attempt, committed, stop: true }));
             Ok(())
         }
         Phase::Restarting(restarting) => while_restarting(next, &restarting),
