@@ -148,8 +148,8 @@ fn h33_a_plan_that_does_not_parse_changes_nothing_until_it_does() {
     for (index, damage) in broken.iter().enumerate() {
         let stage = Stage::new();
         let (run, pid) = started(&stage);
-        add_ok(&stage, "1.1.0", "--upgrade-delay 2s");
-        until_queued(&stage, &["v1.1.0"]);
+        add_ok(&stage, "1.1.0", "--upgrade-delay 3s");
+        stage.until_event("room-found", 1);
         let good = fs::read(plan_path(&stage)).unwrap();
         damage(&stage);
         stage.until("a word about the plan", || {
