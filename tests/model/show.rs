@@ -96,6 +96,7 @@ pub(crate) fn event(event: &Event) -> String {
             let current = queue.current.as_ref().map_or("nothing", |current| &current.name);
             format!("{name} {current} [{}]", names.join(" "))
         }
+        Event::PlanLost { failure } => format!("{name} {:?}", failure.code),
         Event::AnnouncementReceived { upgrade } => format!("{name} {}", upgrade.name),
         Event::PauseElapsed { name: of, .. } | Event::RetryRequested { name: of, .. } => {
             format!("{name} {of}")
@@ -184,7 +185,9 @@ pub(crate) fn phase(phase: &Phase) -> String {
                 AfterDrain::Upgrade(attempt) => format!("upgrade {}", self::attempt(attempt)),
                 AfterDrain::End(None) => "end".to_owned(),
                 AfterDrain::End(Some(attempt)) => format!("end, resume {}", self::attempt(attempt)),
-                AfterDrain::Recover { before, .. } => format!("recover from {}", self::phase(before)),
+                AfterDrain::Recover { before, .. } => {
+                    format!("recover from {}", self::phase(before))
+                }
             };
             format!("{name} {step}, then {then}")
         }
