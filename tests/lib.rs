@@ -22,6 +22,7 @@ mod place;
 mod probe;
 mod processes;
 mod release;
+mod restore;
 mod room;
 mod supervision;
 mod support;
