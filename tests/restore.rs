@@ -2,6 +2,7 @@
 
 mod killed;
 mod mounts;
+mod power_cuts;
 mod refused;
 mod round_trip;
 

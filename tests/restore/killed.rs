@@ -18,7 +18,7 @@ const CALLS: &str = "rename,renameat,renameat2,mkdir,mkdirat,unlink,unlinkat,rmd
 const SAMPLE: usize = 40;
 
 /// A home to be restored, in a folder of its own.
-struct Prepared {
+pub(super) struct Prepared {
     folder: tempfile::TempDir,
     before: Tree,
     left: Vec<(&'static str, &'static str)>,
@@ -26,7 +26,10 @@ struct Prepared {
 
 impl Prepared {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    pub(super) fn at(folder: tempfile::TempDir) -> Self {
         let mut scene = Scene::new(folder.path());
         fill(&scene);
         let deep = scene.write("data/keep/backups/old.tar", "an old backup");
@@ -42,19 +45,19 @@ impl Prepared {
         scene_at(self.folder.path())
     }
 
-    fn strace(&self, test: &str, arguments: &[String]) -> (bool, String) {
-        let log = self.folder.path().join("strace.log");
+    pub(super) fn strace(&self, test: &str, arguments: &[String]) -> (bool, String) {
+        let log = tempfile::NamedTempFile::new().unwrap();
         let child = helper::again(test, "restore", self.folder.path());
         let mut command = Command::new("strace");
-        command.args(["-f", "-o"]).arg(&log).args(arguments);
+        command.args(["-f", "-o"]).arg(log.path()).args(arguments);
         command.arg(child.get_program()).args(child.get_args());
         command.envs(child.get_envs().filter_map(|(key, value)| Some((key, value?))));
         let output = command.output().unwrap();
-        (output.status.success(), fs::read_to_string(log).unwrap())
+        (output.status.success(), fs::read_to_string(log.path()).unwrap())
     }
 
     /// Whatever happened: one more run puts all right.
-    fn assert_ends_well(&self, what: &str) {
+    pub(super) fn assert_ends_well(&self, what: &str) {
         eprintln!("{what}");
         let scene = self.scene();
         let restored = scene.restore().unwrap();
@@ -75,13 +78,13 @@ fn scene_at(folder: &Path) -> Scene {
 }
 
 /// The restore itself, in the process that is killed; false in the suite's own process.
-fn is_child() -> bool {
+pub(super) fn is_child() -> bool {
     let Some((_, folder)): Option<(String, PathBuf)> = helper::role() else { return false };
     scene_at(&folder).restore().unwrap();
     true
 }
 
-fn has_strace() -> bool {
+pub(super) fn has_strace() -> bool {
     let traced = Command::new("strace").args(["-o", "/dev/null", "true"]).status();
     let there = traced.is_ok_and(|status| status.success());
     if !there {
@@ -91,7 +94,7 @@ fn has_strace() -> bool {
 }
 
 /// Each call with its number, as one clean run makes them in the thread that restores.
-fn points(test: &str) -> Vec<(String, usize)> {
+pub(super) fn points(test: &str) -> Vec<(String, usize)> {
     let prepared = Prepared::new();
     let (done, log) = prepared.strace(test, &["-e".into(), format!("trace={CALLS}")]);
     assert!(done, "{log}");
@@ -110,7 +113,11 @@ fn points(test: &str) -> Vec<(String, usize)> {
 }
 
 /// Some of them, spread evenly and from an offset, or all.
-fn sampled(points: Vec<(String, usize)>, sample: usize, offset: usize) -> Vec<(String, usize)> {
+pub(super) fn sampled(
+    points: Vec<(String, usize)>,
+    sample: usize,
+    offset: usize,
+) -> Vec<(String, usize)> {
     if std::env::var("NYMVISOR_SWEEP").is_ok_and(|value| value == "all") {
         return points;
     }
@@ -118,7 +125,7 @@ fn sampled(points: Vec<(String, usize)>, sample: usize, offset: usize) -> Vec<(S
     points.into_iter().skip(offset % step).step_by(step).collect()
 }
 
-fn inject(call: &str, what: &str, number: usize) -> Vec<String> {
+pub(super) fn inject(call: &str, what: &str, number: usize) -> Vec<String> {
     let trace = ["-e".into(), format!("trace={call}")];
     trace.into_iter().chain(["-e".into(), format!("inject={call}:{what}:when={number}")]).collect()
 }

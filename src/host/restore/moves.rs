@@ -152,21 +152,18 @@ impl<'a> Mirror<'a> {
     fn open(&mut self) -> Result<&File, Error> {
         let whole = self.whole();
         let failed = |error: Errno| Error::of("creating", &whole, error);
-        let opened = match self.to.take() {
-            Some(folder) => folder,
-            None => {
-                let root = folder_at(&self.zone.aside())?;
-                let folder = folder::make_below(&root, self.below()).map_err(failed)?;
-                let stat = fstat(self.from).map_err(failed)?;
-                let owner = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-                // Whose it is matters to who looks into it, and to nothing else.
-                let _ = fchown(&folder, Some(owner.0), Some(owner.1));
-                let mode = Mode::from_bits_truncate(stat.st_mode & 0o777) | Mode::S_IRWXU;
-                fchmod(&folder, mode).map_err(failed)?;
-                folder
-            }
-        };
-        Ok(self.to.insert(opened))
+        if let Some(folder) = self.to.take() {
+            return Ok(self.to.insert(folder));
+        }
+        let root = folder_at(&self.zone.aside())?;
+        let folder = folder::make_below(&root, self.below()).map_err(failed)?;
+        let stat = fstat(self.from).map_err(failed)?;
+        let owner = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+        // Whose it is matters to who looks into it, and to nothing else.
+        let _ = fchown(&folder, Some(owner.0), Some(owner.1));
+        let mode = Mode::from_bits_truncate(stat.st_mode & 0o777) | Mode::S_IRWXU;
+        fchmod(&folder, mode).map_err(failed)?;
+        Ok(self.to.insert(folder))
     }
 
     /// Moves one child over; false for a folder that can't be moved and has to stay.
