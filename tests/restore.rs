@@ -89,6 +89,12 @@ impl Scene {
     }
 }
 
+/// Tells what a sweep hit, or why a test was skipped.
+#[expect(clippy::print_stderr, reason = "this is what the reader of a test's output looks for")]
+pub(crate) fn say(what: &str) {
+    eprintln!("{what}");
+}
+
 /// Compares, and tells the first difference in few words.
 pub(crate) fn assert_same(expected: &Tree, found: &Tree) {
     let paths = |tree: &Tree| tree.keys().cloned().collect::<Vec<_>>();

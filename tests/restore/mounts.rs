@@ -6,7 +6,7 @@ use std::process::Command;
 
 use nymvisor::host::restore::Error;
 
-use super::{Scene, assert_aside, assert_same, fill, names, spoil};
+use super::{Scene, assert_aside, assert_same, fill, names, say, spoil};
 use crate::backup::tree::set_mtime;
 
 /// A mount; gone when dropped.
@@ -20,7 +20,7 @@ impl Mount {
         if done.is_ok_and(|done| done.status.success()) {
             return Some(Self(at));
         }
-        eprintln!("skipped: may not mount");
+        say("skipped: may not mount");
         None
     }
 
@@ -133,7 +133,7 @@ fn a_file_or_a_read_only_folder_that_is_mounted_is_left_alone() {
     let target = scene.write("config/secret", "");
     let mounted = Command::new("mount").arg("--bind").arg(&own).arg(&target).output();
     if !mounted.is_ok_and(|done| done.status.success()) {
-        eprintln!("skipped: may not mount");
+        say("skipped: may not mount");
         return;
     }
     let _secret = Mount(target.clone());

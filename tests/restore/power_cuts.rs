@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::killed::{Prepared, has_strace, inject, is_child, points, sampled};
 use super::mounts::Mount;
+use super::say;
 
 /// `FS_IOC_SHUTDOWN` without flushing the log.
 const SHUT_DOWN: &str = "import fcntl, os, struct, sys\n\
@@ -33,7 +34,7 @@ fn a_power_cut_at_any_sync_or_move_ends_in_the_same_place() {
     let (image, at) = (folder.path().join("image"), folder.path().join("disk"));
     File::create(&image).unwrap().set_len(64 << 20).unwrap();
     if !succeeds(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image)) {
-        eprintln!("skipped: no mkfs.ext4");
+        say("skipped: no mkfs.ext4");
         return;
     }
     let cuts = ["fsync", "fdatasync", "syncfs", "renameat2", "rename", "unlinkat"];
@@ -44,9 +45,10 @@ fn a_power_cut_at_any_sync_or_move_ends_in_the_same_place() {
         let Some(mount) = mounted(&image, &at) else { return };
         let prepared = Prepared::at(tempfile::tempdir_in(&at).unwrap());
         assert!(succeeds(Command::new("sync").arg("-f").arg(&at)));
-        let _ = prepared.strace(TEST, &inject(call, "signal=KILL", *number));
+        let (_, log) = prepared.strace(TEST, &inject(call, "signal=KILL", *number));
+        assert!(log.contains("killed by SIGKILL"), "{call} {number}: {log}");
         if !succeeds(Command::new("python3").arg("-c").arg(SHUT_DOWN).arg(&at)) {
-            eprintln!("skipped: the file system can't be shut down");
+            say("skipped: the file system can't be shut down");
             return;
         }
         drop(mount);
@@ -54,5 +56,5 @@ fn a_power_cut_at_any_sync_or_move_ends_in_the_same_place() {
         prepared.assert_ends_well(&format!("power cut at {call} {number}"));
         drop(prepared);
     }
-    println!("{} power cuts, of {count} points", chosen.len());
+    say(&format!("{} power cuts, of {count} points", chosen.len()));
 }

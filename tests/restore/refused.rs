@@ -73,7 +73,7 @@ fn an_archive_that_leads_elsewhere_is_refused() {
         let bytes = zstd::encode_all(&tarball.into_inner().unwrap()[..], 1).unwrap();
         let path = folder.path().join("evil.tar.zst");
         fs::write(&path, &bytes).unwrap();
-        let sha256 = nymvisor_digest(&bytes);
+        let sha256 = sha256_of(&bytes);
         let path = path.to_str().unwrap().to_owned();
         let archive = Archive { path, bytes: bytes.len() as u64, sha256, entries: 3, skipped: 0 };
         let text = serde_json::to_vec(&archive).unwrap();
@@ -84,9 +84,13 @@ fn an_archive_that_leads_elsewhere_is_refused() {
     }
 }
 
-fn nymvisor_digest(bytes: &[u8]) -> String {
+fn sha256_of(bytes: &[u8]) -> String {
     use sha2::Digest as _;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    sha2::Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 #[test]

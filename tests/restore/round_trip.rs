@@ -8,7 +8,7 @@ use std::process::Command;
 use nymvisor::host::backup::Cancel;
 use nymvisor::host::restore;
 
-use super::{Scene, allocated, assert_aside, assert_same, fill, names, spoil};
+use super::{Scene, allocated, assert_aside, assert_same, fill, names, say, spoil};
 use crate::backup::noise;
 use crate::backup::tree::{name, read, set_mtime};
 use crate::support::helper;
@@ -46,7 +46,7 @@ fn attributes_acls_and_capabilities_come_back() {
     let scene = Scene::new(folder.path());
     let file = scene.write("data/file", "x");
     if xattr::set(&file, "user.probe", b"1").is_err() {
-        eprintln!("skipped: this file system has no extended attributes");
+        say("skipped: this file system has no extended attributes");
         return;
     }
     xattr::set(&file, "user.a=b%c", b"\0\xff=\n%").unwrap();
@@ -75,7 +75,7 @@ fn attributes_acls_and_capabilities_come_back() {
 #[test]
 fn owners_come_back_for_root() {
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can give files away");
+        say("skipped: only root can give files away");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -186,7 +186,7 @@ fn a_cancelled_restore_goes_on() {
         });
         cancelled += usize::from(outcome.is_err_and(|error| error.is_cancelled()));
     }
-    eprintln!("cancelled {cancelled} times");
+    say(&format!("cancelled {cancelled} times"));
     let restored = scene.restore().unwrap();
     assert_eq!(restored.moved_aside, 2_000);
     assert_same(&before, &scene.manifest());
@@ -237,4 +237,29 @@ fn an_ordinary_user_restores_closed_folders_too() {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn begun_anew_without_its_record_it_loses_nothing_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = Scene::new(folder.path());
+    scene.write("top", "sealed");
+    let long = "n".repeat(255);
+    scene.write(&long, "sealed");
+    scene.seal();
+    let before = scene.manifest();
+    for turn in ["first", "second", "third"] {
+        scene.write("top", turn);
+        scene.write(&long, turn);
+        let restored = scene.restore().unwrap();
+        assert_same(&before, &scene.manifest());
+        fs::remove_file(scene.job().work.join("state.json")).unwrap();
+        let mut found: Vec<_> = names(&restored.aside)
+            .into_iter()
+            .map(|name| fs::read_to_string(restored.aside.join(name)).unwrap())
+            .collect();
+        found.sort();
+        assert_eq!(found.iter().filter(|content| *content == turn).count(), 2);
+        assert_eq!(found.iter().filter(|content| *content == "first").count(), 2);
+    }
 }
