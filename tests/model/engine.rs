@@ -231,7 +231,8 @@ impl Engine {
             }
             self.world.work.clear();
         }
-        self.down(alive && self.state.recovering)
+        self.down(alive && self.state.recovering);
+        Ok(())
     }
 
     fn crash(&mut self, done: u8, daemon_survives: bool) -> Result<(), String> {
@@ -256,7 +257,8 @@ impl Engine {
         if json(&self.state) != before {
             return Err("the journal leads to another state than the one that was live".to_owned());
         }
-        self.down(survives)
+        self.down(survives);
+        Ok(())
     }
 
     /// The state that the journal leads to.
@@ -266,7 +268,7 @@ impl Engine {
         })
     }
 
-    fn down(&mut self, daemon_survives: bool) -> Result<(), String> {
+    fn down(&mut self, daemon_survives: bool) {
         self.up = false;
         let world = &mut self.world;
         world.timers.clear();
@@ -281,7 +283,6 @@ impl Engine {
             }
             process => *process = None,
         }
-        Ok(())
     }
 
     fn tamper(&mut self, tamper: Tamper) {

@@ -8,6 +8,7 @@ use nymvisor::machine::{
 };
 
 /// Knows the records and nothing else.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Oracle {
     failures: u32,
