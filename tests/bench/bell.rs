@@ -11,7 +11,7 @@ use nix::unistd::mkfifo;
 
 use crate::support::daemon::FakeDaemon;
 
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 /// What ends the listening thread.
 const OVER: &str = "over";
 

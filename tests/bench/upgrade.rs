@@ -1,5 +1,6 @@
 //! Down time: from the old daemon's exit to the new one's exec.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -96,7 +97,7 @@ fn text(seed: usize) -> Vec<u8> {
     while text.len() < MIB {
         value = value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
         let (peer, bytes) = (value >> 48, value >> 32 & 0xffff);
-        text.push_str(&format!("INFO mixnode::packets: {bytes} bytes forwarded to peer {peer}\n"));
+        let _ = writeln!(text, "INFO mixnode::packets: {bytes} bytes forwarded to peer {peer}");
     }
     text.truncate(MIB);
     text.into_bytes()

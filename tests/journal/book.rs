@@ -58,9 +58,8 @@ pub(crate) fn open_in(
 /// One turn of the engine with this journal.
 pub(crate) fn append(opened: &mut Opened, event: &Event) -> Result<Committed, journal::Error> {
     let transition = step(&opened.state, event).unwrap();
-    let state = transition.state.clone();
     let committed = opened.journal.append(&opened.state, event, &transition, at(1))?;
-    opened.state = state;
+    opened.state = transition.state;
     Ok(committed)
 }
 

@@ -185,7 +185,9 @@ pub(crate) fn phase(phase: &Phase) -> String {
                 AfterDrain::Upgrade(attempt) => format!("upgrade {}", self::attempt(attempt)),
                 AfterDrain::End(None) => "end".to_owned(),
                 AfterDrain::End(Some(attempt)) => format!("end, resume {}", self::attempt(attempt)),
-                AfterDrain::Recover(before) => format!("recover from {}", self::phase(before)),
+                AfterDrain::Recover { before, .. } => {
+                    format!("recover from {}", self::phase(before))
+                }
             };
             format!("{name} {step}, then {then}")
         }

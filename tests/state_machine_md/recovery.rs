@@ -112,7 +112,7 @@ fn seen() -> BTreeMap<Row, Seen> {
                 step(&state, &event).unwrap_or_else(|why| panic!("{why:?}: {last}, {words:?}"));
             let seen = rows.entry(*row).or_default();
             let in_recovery = matches!(&state.phase, Phase::Draining(draining)
-                if matches!(draining.then, AfterDrain::Recover(_)));
+                if matches!(draining.then, AfterDrain::Recover { .. }));
             assert!(!in_recovery, "a new session looks anew");
             seen.last.insert(last.clone());
             for (set, word) in seen.words.iter_mut().zip(words) {

@@ -17,7 +17,7 @@ use crate::model::values::{archive, binary, by_command, daemon, failure, policy,
 pub(super) fn kind(state: &State) -> &'static str {
     if state.recovering {
         return match &state.phase {
-            Phase::Draining(draining) if matches!(draining.then, AfterDrain::Recover(_)) => {
+            Phase::Draining(draining) if matches!(draining.then, AfterDrain::Recover { .. }) => {
                 match draining.step {
                     DrainStep::Asked => "recovering, left-over daemon asked",
                     DrainStep::Killing => "recovering, left-over daemon killed",
@@ -49,7 +49,7 @@ pub(super) fn kind(state: &State) -> &'static str {
             (DrainStep::Asked, AfterDrain::End(Some(_))) => "asked, then end and resume",
             (DrainStep::Killing, AfterDrain::End(Some(_))) => "killed, then end and resume",
             (DrainStep::Sweeping, AfterDrain::End(Some(_))) => "swept, then end and resume",
-            (_, AfterDrain::Recover(_)) => "recovering only",
+            (_, AfterDrain::Recover { .. }) => "recovering only",
         },
         Phase::BackingUp(_) | Phase::Locking(_) => "under way",
         Phase::Downloading(attempt) | Phase::Verifying(attempt) => {
