@@ -20,6 +20,8 @@ pub(crate) struct Engine {
     /// A `run` is going on.
     pub(crate) up: bool,
     first: State,
+    /// The plan was lost at some time, and with it who had queued what.
+    pub(crate) plan_was_lost: bool,
     pub(crate) oracle: Oracle,
     sessions: u32,
 }
@@ -34,6 +36,7 @@ impl Engine {
             states: Vec::new(),
             up: false,
             first,
+            plan_was_lost: false,
             oracle: Oracle::default(),
             sessions: 0,
         }
@@ -315,7 +318,10 @@ impl Engine {
             }
             Tamper::Lock(busy) => self.world.lock_busy = busy && !self.world.lock,
             Tamper::LoseVersion if down => files.version = None,
-            Tamper::LosePlan if down => files.queue = None,
+            Tamper::LosePlan if down => {
+                files.queue = None;
+                self.plan_was_lost = true;
+            }
             Tamper::LoseLink if down => files.link = None,
             Tamper::MoveVersion if down => files.version = Some(values::version("hand", "1.0.5")),
             Tamper::LoseVersion | Tamper::LosePlan | Tamper::LoseLink | Tamper::MoveVersion => {}
