@@ -101,11 +101,11 @@ async fn session(setup: Setup) -> Result<Outcome, Error> {
     config::claim(&RealDisk, &paths)?;
     refuse_beside_a_stranger(&setup).await?;
     let files = Files::new(setup.disk.clone(), paths.clone());
-    let initial = State::initial(installed(&files, &paths)?, setup.config.policy());
     let owner = Owner {
         instance: setup.config.nymvisor.id.clone(),
         daemon: setup.config.daemon.name.clone(),
     };
+    let initial = State::initial(installed(&files, &paths, &owner)?, setup.config.policy());
     let opened = journal::open(
         setup.disk.clone(),
         &paths.journal(),
@@ -174,11 +174,14 @@ async fn refuse_beside_a_stranger(setup: &Setup) -> Result<(), Error> {
     Ok(())
 }
 
-/// The version this instance runs: by its version file, else by the link it shares.
-fn installed(files: &Files, paths: &Paths) -> Result<Version, Error> {
+/// The version this instance runs: by its version file, else by its journal, else by the link,
+/// which it may share with one that is ahead.
+fn installed(files: &Files, paths: &Paths, owner: &Owner) -> Result<Version, Error> {
     let version = files.version().or_else(|error| {
-        let from_link = files.version_by_link().ok().flatten();
-        from_link.ok_or_else(|| {
+        let state = journal::last_state(&RealDisk, &paths.journal(), owner).ok().flatten();
+        let from_journal = state.map(|state| state.installed);
+        let known = from_journal.or_else(|| files.version_by_link().ok().flatten());
+        known.ok_or_else(|| {
             Error::Unusable(format!(
                 "nothing tells which version runs here: {error}; put the file back, or make {} a \
                  link to the folder of the version that ran last",

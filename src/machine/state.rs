@@ -15,6 +15,8 @@ pub struct State {
     pub recovering: bool,
     /// The journal can be written. While it can't, no upgrade begins.
     pub recording: bool,
+    /// The plan can be read. While it can't, nobody knows what it asks for, and no upgrade begins.
+    pub plan_reads: bool,
     /// The settings of this session.
     pub policy: Policy,
     /// The version that this instance's version file names.
@@ -119,6 +121,7 @@ impl State {
             }),
             recovering: false,
             recording: true,
+            plan_reads: true,
             policy,
             installed,
             queue: Queue::default(),

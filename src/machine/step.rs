@@ -80,6 +80,7 @@ fn dispatch(next: &mut Next, event: &Event) -> Step {
         Event::GraceElapsed => daemon::grace_elapsed(next),
         Event::DelayElapsed => daemon::delay_elapsed(next),
         Event::QueueRead { queue } => queue::read(next, queue),
+        Event::PlanLost { .. } => queue::plan_lost(next),
         Event::AnnouncementReceived { upgrade } => queue::announced(next, upgrade),
         Event::PauseElapsed { name, digest } => queue::pause_elapsed(next, name, digest),
         Event::RetryRequested { name, request, .. } => queue::retry(next, name, request),

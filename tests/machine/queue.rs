@@ -55,13 +55,14 @@ fn a_downgrade_needs_the_operators_word() {
 }
 
 #[test]
-fn an_announcement_that_is_no_news_is_refused() {
+fn h29_an_announcement_counts_if_it_is_news_or_takes_something_back() {
     let mut tale = Tale::running(policy());
     let announce = |upgrade: Upgrade| Event::AnnouncementReceived { upgrade };
     let by_hand = by_command(upgrade("hand", "1.3.0", 10));
     tale.queue(&upgrade("u1", "1.1.0", 10)).queue(&by_hand).forget();
     tale.event(announce(upgrade("u1", "1.1.0", 10)));
     tale.event(announce(upgrade("genesis", "2.0.0", 10)));
+    tale.event(announce(upgrade("older", "0.9.0", 10)));
     tale.event(announce(upgrade("odd", "not-a-version", 10)));
     tale.event(announce(upgrade("hand", "1.4.0", 10)));
     tale.event(announce(upgrade("other-name", "1.3.0", 10)));
@@ -69,23 +70,13 @@ fn an_announcement_that_is_no_news_is_refused() {
     insta::assert_snapshot!(tale, @"
     announcement-received u1: refused
     announcement-received genesis: refused
+    announcement-received older: Running 1001 | #1 u1 fetching
+      => drop-from-queue u1
     announcement-received odd: refused
     announcement-received hand: refused
     announcement-received other-name: refused
     announcement-received u1: Running 1001 | #1 u1 fetching
       => queue-announcement u1
-    ");
-}
-
-#[test]
-fn h29_an_older_announcement_takes_back_what_the_same_upstream_queued() {
-    let mut tale = Tale::running(policy());
-    let by_hand = by_command(upgrade("hand", "1.3.0", 10));
-    tale.queue(&upgrade("u1", "1.1.0", 10)).queue(&by_hand).forget();
-    tale.event(Event::AnnouncementReceived { upgrade: upgrade("older", "0.9.0", 10) });
-    insta::assert_snapshot!(tale, @"
-    announcement-received older: Running 1001 | #1 u1 fetching
-      => drop-from-queue u1
     ");
 }
 

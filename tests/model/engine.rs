@@ -1,7 +1,9 @@
 //! The pure engine on the simulated machine: every turn is journaled, checked and replayed.
 
 use nymvisor::host::Stimulus as Reported;
-use nymvisor::machine::{Effect, Ending, Event, Policy, Record, State, recover, replay, step};
+use nymvisor::machine::{
+    Code, Effect, Ending, Event, Policy, Record, State, recover, replay, step,
+};
 
 use super::files::{Plan, enqueue};
 use super::host::{Luck, World};
@@ -136,9 +138,10 @@ impl Engine {
     }
 
     pub(crate) fn read_plan(&mut self) -> Result<(), String> {
-        match self.world.files.queue.clone().filter(|_| self.listens()) {
+        match self.world.files.queue.clone() {
+            _ if !self.listens() => Ok(()),
             Some(queue) => self.take(Event::QueueRead { queue }),
-            None => Ok(()),
+            None => self.take(Event::PlanLost { failure: values::failure(Code::Io) }),
         }
     }
 

@@ -98,6 +98,7 @@ pub(crate) fn event(event: &Event) -> String {
             let current = queue.current.as_ref().map_or("nothing", |current| &current.name);
             format!("{name} {current} [{}]", names.join(" "))
         }
+        Event::PlanLost { failure } => format!("{name} {:?}", failure.code),
         Event::AnnouncementReceived { upgrade } => format!("{name} {}", upgrade.name),
         Event::PauseElapsed { name: of, .. } | Event::RetryRequested { name: of, .. } => {
             format!("{name} {of}")

@@ -228,6 +228,7 @@ pub(super) fn events(state: &State) -> Vec<Event> {
         Event::GraceElapsed,
         Event::DelayElapsed,
         Event::QueueRead { queue: other_plan },
+        Event::PlanLost { failure: failure(Code::Io) },
         Event::AnnouncementReceived { upgrade: upgrade("u2", "1.2.0", 20) },
         Event::CameDue { attempt, at: u1().due_at },
         Event::PauseElapsed { name: name(), digest: u1().digest },

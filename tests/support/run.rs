@@ -63,7 +63,12 @@ impl Stage {
         site.set_env("DAEMON_SHUTDOWN_GRACE_PERIOD", "20s");
         fs::create_dir_all(site.home("")).unwrap();
         prepare(&mut site);
-        Self { site: site.initialised(), server, runs: AtomicU32::new(0) }
+        Self::of(site.initialised(), server)
+    }
+
+    /// One on a site with an installation of another origin.
+    pub(crate) fn of(site: Site, server: Server) -> Self {
+        Self { site, server, runs: AtomicU32::new(0) }
     }
 
     /// With another setting.

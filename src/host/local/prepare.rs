@@ -14,6 +14,7 @@ use super::super::{backup, place, room};
 use super::binary::{Fetched, checked, fetched};
 use super::{LocalHost, Setup, our_failure};
 use crate::config::Paths;
+use crate::disk::Disk;
 use crate::machine::{Archive, Binary, Code, Event, Failure, Upgrade};
 use crate::release::UpgradeName;
 
@@ -21,6 +22,8 @@ use crate::release::UpgradeName;
 const BACKUP_WORKERS_MAX: usize = 2;
 /// The level of zstd at which compression keeps up with most disks.
 const BACKUP_LEVEL: i32 = 3;
+/// Backups hold keys.
+const BACKUP_FOLDER_MODE: u32 = 0o700;
 /// From one look at a lock that another instance holds to the next.
 const LOCK_PAUSE: Duration = Duration::from_millis(500);
 
@@ -117,15 +120,24 @@ impl LocalHost {
         let setup = self.setup.clone();
         self.step(attempt, async move {
             let skip = setup.config.daemon.unsafe_skip_backup;
-            let paths = setup.paths.clone();
-            let found = spawn_blocking(move || room_for_backup(&paths, skip));
+            let (paths, disk) = (setup.paths.clone(), setup.disk.clone());
+            let found = spawn_blocking(move || {
+                try_writing(&*disk, &paths.home_nymvisor())?;
+                if !skip {
+                    try_writing(&*disk, paths.backups())?;
+                }
+                room_for_backup(&paths, skip)
+            });
             let (needed_bytes, free_bytes) = found.await.map_err(our_failure)??;
             Ok(Event::RoomFound { attempt, needed_bytes, free_bytes })
         });
     }
 
     pub(super) fn take_lock(&mut self, attempt: u64, upgrade: &Upgrade) {
-        let outcome = self.lock_for(upgrade).map(|()| Event::LockTaken { attempt });
+        // The daemon is stopped next, and what the plan says no more could not be committed.
+        let asked_for = self.files.announcement(upgrade).map(drop).map_err(Failure::from);
+        let locked = asked_for.and_then(|()| self.lock_for(upgrade));
+        let outcome = locked.map(|()| Event::LockTaken { attempt });
         self.teller.tell_outcome(attempt, outcome);
     }
 
@@ -255,6 +267,20 @@ fn changed(upgrade: &Upgrade) -> Failure {
         upgrade.name
     );
     Failure { code: Code::BinaryChanged, text }
+}
+
+/// Writes a file into a folder that the upgrade will write to once the daemon is down.
+fn try_writing(disk: &dyn Disk, folder: &Path) -> Result<(), Failure> {
+    let path = folder.join(format!(".nymvisor-tries-{}", std::process::id()));
+    // A crash may have left one.
+    let _ = disk.remove_file(&path);
+    let written = crate::disk::create_dirs(disk, folder, BACKUP_FOLDER_MODE)
+        .and_then(|()| disk.create(&path, 0o600).map(drop))
+        .and_then(|()| disk.remove_file(&path));
+    written.map_err(|error| Failure {
+        code: if error.kind() == std::io::ErrorKind::StorageFull { Code::NoRoom } else { Code::Io },
+        text: format!("{} can't be written to, as the upgrade must: {error}", folder.display()),
+    })
 }
 
 /// What the backup may need, and what is free.

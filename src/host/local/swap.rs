@@ -48,8 +48,8 @@ impl LocalHost {
     pub(super) fn rebuild_plan(&mut self, version: Version) {
         self.change_plan("the plan could not be written anew", move |files| {
             let aside = files.rebuild_plan(&version, Utc::now()).map_err(|e| e.to_string())?;
-            if let Some(aside) = aside {
-                tracing::warn!("the damaged plan is kept as {}", aside.display());
+            for aside in aside {
+                tracing::warn!("what was damaged is kept as {}", aside.display());
             }
             Ok(())
         });

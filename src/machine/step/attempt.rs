@@ -120,7 +120,7 @@ pub(super) fn swap_committed(next: &mut Next, id: u64) -> Step {
 }
 
 /// What the plan says now, so that it need not be read again before the next decision.
-fn take_as_current(next: &mut Next, upgrade: &Upgrade) {
+pub(super) fn take_as_current(next: &mut Next, upgrade: &Upgrade) {
     let queue = &mut next.state.queue;
     queue.entries.retain(|entry| entry.name != upgrade.name);
     queue.in_place.retain(|name| *name != upgrade.name);

@@ -117,7 +117,8 @@ pub(super) fn room_found(next: &mut Next, id: u64) -> Step {
 
 /// Goes on with a candidate that is due and ready: the lock first, then the drain.
 pub(super) fn advance(next: &mut Next) {
-    if !is_up_or_coming(&next.state.phase) || !next.state.recording {
+    let may_begin = next.state.recording && next.state.plan_reads;
+    if !is_up_or_coming(&next.state.phase) || !may_begin {
         return;
     }
     let Some(candidate) = next.state.candidate.as_mut().filter(|candidate| candidate.due) else {
@@ -173,6 +174,7 @@ pub(super) fn is_due(state: &State) -> bool {
 /// The candidate's time has come, and nothing is left to prepare.
 pub(super) fn is_due_and_ready(state: &State) -> bool {
     state.recording
+        && state.plan_reads
         && state.candidate.as_ref().is_some_and(|candidate| {
             candidate.due
                 && match candidate.stage {

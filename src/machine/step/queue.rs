@@ -13,10 +13,11 @@ const PAUSE_MAX_MS: u64 = 3_600_000;
 
 /// The plan is another one.
 pub(super) fn read(next: &mut Next, queue: &Queue) -> Step {
-    if next.state.queue == *queue {
+    if next.state.queue == *queue && next.state.plan_reads {
         return Err(Rejected::Unchanged);
     }
     next.state.queue = queue.clone();
+    next.state.plan_reads = true;
     drop_superseded(next);
     release_where_binary_is_in_place(&mut next.state);
     prepare::choose(next);
@@ -30,6 +31,15 @@ pub(super) fn drop_superseded(next: &mut Next) {
     if !superseded.is_empty() && next.state.recording {
         next.order(Effect::DropFromQueue(superseded));
     }
+}
+
+/// The plan is damaged or gone: nobody knows whether what it asked for is still wanted.
+pub(super) fn plan_lost(next: &mut Next) -> Step {
+    if !next.state.plan_reads {
+        return Err(Rejected::Unchanged);
+    }
+    next.state.plan_reads = false;
+    Ok(())
 }
 
 fn release_where_binary_is_in_place(state: &mut State) {

@@ -188,6 +188,7 @@ fn take_over(next: &mut Next, row: Row, observed: &Observed) {
     if let (Some(version), Row::VersionMovedOutside) = (&observed.version, row) {
         next.state.installed = version.clone();
     }
+    next.state.plan_reads = observed.queue.is_some();
     if let Some(queue) = &observed.queue {
         next.state.queue = queue.clone();
     }
@@ -235,6 +236,7 @@ fn keep_candidate(state: &mut State, observed: &Observed) {
 fn begin(next: &mut Next, observed: &Observed) {
     let ready = next.state.candidate.as_ref().filter(|candidate| {
         next.state.recording
+            && next.state.plan_reads
             && candidate.due
             && candidate.ready_binary().is_some()
             && candidate.ready_binary() == observed.binary.as_ref()
