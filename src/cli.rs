@@ -116,7 +116,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Error> {
         Command::DaemonBuildInfo(args) => daemon_build_info::show(disk, &env, args.output)?,
         Command::AddUpgrade(args) => add_upgrade::add_upgrade(disk, &env, args)?,
         Command::Retry(args) => retry::retry(disk, &env, args)?,
-        Command::Journal(command) => journal::journal(disk, &env, command)?,
+        Command::Journal(command) => return journal::journal(disk, &env, command),
         Command::Config(args) => config::show(disk, &env, args.output)?,
         Command::Demo(args) => demo::demo(args)?,
         Command::PlayDaemon(args) => play::play(args)?,

@@ -30,6 +30,10 @@ use crate::{logs, narrate};
 const BLOCKING_THREADS_MAX: usize = 4;
 const BLOCKING_THREAD_LIFE: Duration = Duration::from_secs(2);
 
+/// Who still serves the home after so long is no `run` that is about to end.
+const STRANGER_STAYS: Duration = Duration::from_secs(1);
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+
 /// Runs the daemon with these arguments until the run ends.
 pub(super) fn run(env: &Env, args: Vec<OsString>) -> Result<(), Error> {
     let (config, paths) = config::load(&RealDisk, env)?;
@@ -95,7 +99,7 @@ async fn session(setup: Setup) -> Result<Outcome, Error> {
     let paths = setup.paths.clone();
     let _locks = take_locks(&paths)?;
     config::claim(&RealDisk, &paths)?;
-    refuse_beside_a_stranger(&setup)?;
+    refuse_beside_a_stranger(&setup).await?;
     let files = Files::new(setup.disk.clone(), paths.clone());
     let owner = Owner {
         instance: setup.config.nymvisor.id.clone(),
@@ -139,7 +143,10 @@ fn take_locks(paths: &Paths) -> Result<[HeldLock; 2], Error> {
 }
 
 /// A daemon of that home that runs without us would be the second on its data.
-fn refuse_beside_a_stranger(setup: &Setup) -> Result<(), Error> {
+///
+/// Another `run` that has just lost the race for the locks looks like a stranger for the moment in
+/// which it ends, so a stranger is one that stays.
+async fn refuse_beside_a_stranger(setup: &Setup) -> Result<(), Error> {
     let sought = processes::Sought {
         home: setup.paths.home().to_owned(),
         daemon_name: setup.config.daemon.name.clone(),
@@ -150,17 +157,21 @@ fn refuse_beside_a_stranger(setup: &Setup) -> Result<(), Error> {
         config_path: setup.paths.config_file().to_owned(),
         instance_id: setup.config.nymvisor.id.clone(),
     };
-    match processes::foreign(&sought) {
-        None => Ok(()),
-        Some(stranger) => Err(Error::RunsAlready(format!(
-            "process {} ({}) already serves {} without this nymvisor: {}; stop it first (if it is \
-             a service of its own, disable that one)",
-            stranger.pid,
-            stranger.command_line,
-            setup.paths.home().display(),
-            stranger.why,
-        ))),
+    let since = Instant::now();
+    while let Some(stranger) = processes::foreign(&sought) {
+        if since.elapsed() >= STRANGER_STAYS {
+            return Err(Error::RunsAlready(format!(
+                "process {} ({}) already serves {} without this nymvisor: {}; stop it first (if \
+                 it is a service of its own, disable that one)",
+                stranger.pid,
+                stranger.command_line,
+                setup.paths.home().display(),
+                stranger.why,
+            )));
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
     }
+    Ok(())
 }
 
 /// The version this instance runs: by its version file, else by its journal, else by the link,
@@ -199,7 +210,7 @@ fn end_daemons(token_prefix: &str, grace: Duration) {
     }
     let since = Instant::now();
     while since.elapsed() < grace && left.iter().any(|daemon| processes::is_alive(*daemon)) {
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(LOOK_PAUSE);
     }
     for daemon in left {
         let _ = daemon::kill_group(daemon);

@@ -59,6 +59,8 @@ pub struct Content {
     pub header: Header,
     /// What the header names as the line before it.
     pub header_prev: Hash,
+    /// Hash of the header.
+    pub header_hash: Hash,
     /// The records that are whole, and that follow each other legally.
     pub records: Vec<Line>,
     /// The state after the last of them.
@@ -105,6 +107,7 @@ pub fn read_segment(bytes: &[u8], owner: &Owner) -> Result<Content, BadLine> {
         state: header.state.clone(),
         header,
         header_prev: links.prev,
+        header_hash: links.hash.clone(),
         records: Vec::new(),
         head: links.hash,
         good_bytes: first.len() as u64,

@@ -71,7 +71,12 @@ pub enum AfterDrain {
     /// The run ends; an attempt that had begun is taken up by the next session.
     End(Option<Attempt>),
     /// The daemon was left over by an earlier session; that session's phase is recovered next.
-    Recover(Box<Phase>),
+    Recover {
+        /// The phase of the session that left it.
+        before: Box<Phase>,
+        /// A stop was requested meanwhile: the run ends, and the next session recovers.
+        stop: bool,
+    },
 }
 
 /// One try to perform an upgrade, from its drain on.
@@ -264,7 +269,7 @@ impl Phase {
             Self::Draining(Draining { then, .. }) => match then {
                 AfterDrain::Upgrade(attempt) => Some(attempt),
                 AfterDrain::End(resume) => resume.as_ref(),
-                AfterDrain::Recover(before) => before.attempt(),
+                AfterDrain::Recover { before, .. } => before.attempt(),
             },
             Self::Restarting(Restarting { wait, .. }) => match wait {
                 Wait::Session { resume } => resume.as_ref(),

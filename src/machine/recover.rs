@@ -161,7 +161,7 @@ fn standing(phase: &Phase) -> Standing<'_> {
             AfterDrain::Upgrade(attempt) => Standing::Attempt { attempt, counts: true },
             AfterDrain::End(Some(attempt)) => Standing::Attempt { attempt, counts: false },
             AfterDrain::End(None) => Standing::Idle(Row::DaemonLost),
-            AfterDrain::Recover(before) => standing(before),
+            AfterDrain::Recover { before, .. } => standing(before),
         },
         Phase::BackingUp(attempt)
         | Phase::Locking(attempt)

@@ -58,8 +58,9 @@ pub(crate) fn open_in(
 /// One turn of the engine with this journal.
 pub(crate) fn append(opened: &mut Opened, event: &Event) -> Result<Committed, journal::Error> {
     let transition = step(&opened.state, event).unwrap();
+    let state = transition.state.clone();
     let committed = opened.journal.append(&opened.state, event, &transition, at(1))?;
-    opened.state = transition.state;
+    opened.state = state;
     Ok(committed)
 }
 

@@ -1,6 +1,6 @@
 //! What random stories found, each told once by hand.
 
-use nymvisor::machine::{Code, Event, Phase, PhaseName, Row, Upgrade};
+use nymvisor::machine::{Code, Ending, Event, Phase, PhaseName, Row, Upgrade};
 
 use crate::model::host::Luck;
 use crate::model::settle::End;
@@ -142,10 +142,33 @@ fn a_stop_during_recovery_kills_nobody_who_is_gone() {
     recovered DaemonLeftBehind: Draining asked, then recover from Running 1001, recovering
       => interrupt-daemon 1001, start-timer grace 10000ms
     stop-requested: Draining asked, then recover from Running 1001, recovering
-      => kill-group 1001, exit done
     session-started: Running 1001, recovering
       => observe
     stop-requested: Running 1001, recovering
+      => exit done
+    ");
+}
+
+/// It is asked once; a second request skips its grace period, and its end ends the run.
+#[test]
+fn a_left_over_daemon_has_its_grace_before_the_run_ends() {
+    let mut tale = Tale::running(policy());
+    tale.crash_with(0, true).start().work(1).stop().stop();
+    tale.event(Event::DaemonEnded { ending: Ending::Unseen, uptime_ms: 0 });
+    tale.event(Event::GroupGone);
+    insta::assert_snapshot!(tale, @"
+    (killed)
+    session-started: Running 1001, recovering
+      => observe
+    recovered DaemonLeftBehind: Draining asked, then recover from Running 1001, recovering
+      => interrupt-daemon 1001, start-timer grace 10000ms
+    stop-requested: Draining asked, then recover from Running 1001, recovering
+    stop-requested: Draining killing, then recover from Running 1001, recovering
+      => stop-timer grace, kill-group 1001
+    daemon-ended Unseen after 0ms: Draining sweeping, then recover from Running 1001,
+          recovering
+      => stop-timer grace, sweep-group 1001
+    group-gone: Draining sweeping, then recover from Running 1001, recovering
       => exit done
     ");
 }

@@ -55,7 +55,7 @@ fn a_downgrade_needs_the_operators_word() {
 }
 
 #[test]
-fn an_announcement_that_is_no_news_is_refused() {
+fn h29_an_announcement_counts_if_it_is_news_or_takes_something_back() {
     let mut tale = Tale::running(policy());
     let announce = |upgrade: Upgrade| Event::AnnouncementReceived { upgrade };
     let by_hand = by_command(upgrade("hand", "1.3.0", 10));
@@ -70,7 +70,8 @@ fn an_announcement_that_is_no_news_is_refused() {
     insta::assert_snapshot!(tale, @"
     announcement-received u1: refused
     announcement-received genesis: refused
-    announcement-received older: refused
+    announcement-received older: Running 1001 | #1 u1 fetching
+      => drop-from-queue u1
     announcement-received odd: refused
     announcement-received hand: refused
     announcement-received other-name: refused

@@ -85,7 +85,6 @@ fn h06_a_daemon_that_no_record_knows_is_found_too() {
       => interrupt-daemon 1001, start-timer grace 10000ms
     stop-requested: Draining asked, then recover from Restarting (SessionStart) spawning,
           recovering
-      => kill-group 1001, exit done
     ");
 }
 

@@ -153,7 +153,7 @@ fn unprepared_the_phases_do_the_work_in_the_guides_order() {
 
 #[test]
 fn another_instance_is_ahead_and_this_one_follows() {
-    use crate::model::host::Plan;
+    use crate::model::files::Plan;
     let mut tale = Tale::running(policy());
     let u1 = upgrade("u1", "1.1.0", 10);
     let files = &mut tale.engine.world.files;

@@ -5,7 +5,8 @@ use nymvisor::machine::{
     Code, Effect, Ending, Event, Policy, Record, State, recover, replay, step,
 };
 
-use super::host::{Luck, Plan, World, enqueue};
+use super::files::{Plan, enqueue};
+use super::host::{Luck, World};
 use super::oracle::Oracle;
 use super::stimulus::{How, Stimulus, Tamper, catalogue};
 use super::values;

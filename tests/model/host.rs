@@ -1,30 +1,15 @@
-//! A tiny machine: files, one process, timers, and work that is ordered but not yet done.
+//! A tiny machine: its disk, one process, timers, and work that is ordered but not yet done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use nymvisor::host::Stimulus as Reported;
 use nymvisor::machine::{
-    Archive, Binary, Code, Daemon, Effect, Ending, Event, Observed, Outcome, Queue, Timer, Upgrade,
+    Archive, Binary, Code, Daemon, Effect, Ending, Event, Observed, Outcome, Timer, Upgrade,
     Version,
 };
 
+use super::files::{Files, Plan};
 use super::values;
-
-/// What survives a crash.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Files {
-    pub(crate) version: Option<Version>,
-    pub(crate) queue: Option<Queue>,
-    pub(crate) link: Option<String>,
-    /// Binaries in their places.
-    pub(crate) binaries: BTreeMap<String, Binary>,
-    /// Archives, and the generation of the home that each holds.
-    pub(crate) backups: Vec<(Archive, u64)>,
-    /// The home's generation: every start of a daemon changes it.
-    pub(crate) home: u64,
-    /// Names in the history, oldest first.
-    pub(crate) history: Vec<String>,
-}
 
 /// The daemon's process group.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,18 +52,9 @@ pub(crate) enum Luck {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let files = Files {
-            version: Some(values::genesis()),
-            queue: Some(values::queue(&[])),
-            link: Some("genesis".to_owned()),
-            binaries: BTreeMap::new(),
-            backups: Vec::new(),
-            home: 0,
-            history: Vec::new(),
-        };
         Self {
             minutes: 0,
-            files,
+            files: Files::new(),
             process: None,
             work: Vec::new(),
             timers: BTreeSet::new(),
@@ -344,53 +320,6 @@ impl World {
         }
         Some(Event::DaemonEnded { ending, uptime_ms })
     }
-}
-
-/// What a plan does when an upgrade of it is committed.
-pub(crate) trait Plan {
-    fn make_current(&mut self, upgrade: &Upgrade);
-}
-
-impl Plan for Queue {
-    fn make_current(&mut self, upgrade: &Upgrade) {
-        self.entries.retain(|entry| entry.name != upgrade.name);
-        self.in_place.retain(|name| *name != upgrade.name);
-        if !self.performed.contains(&upgrade.name) {
-            self.performed.push(upgrade.name.clone());
-        }
-        self.current = Some(upgrade.clone());
-    }
-}
-
-impl Files {
-    pub(crate) fn has(&self, archive: &Archive) -> bool {
-        self.backups.iter().any(|(kept, _)| kept == archive)
-    }
-
-    fn do_chore(&mut self, effect: &Effect) {
-        match (effect, &mut self.queue) {
-            (Effect::DiscardBackup(archive), _) => self.backups.retain(|(kept, _)| kept != archive),
-            (Effect::RestoreVersionFile(version), _) => self.version = Some(version.clone()),
-            (Effect::MendLink(name), _) => self.link = Some(name.clone()),
-            (Effect::RebuildPlan(version), queue) => {
-                let current = values::upgrade(&version.name, &version.version, 0);
-                let performed = self.history.clone();
-                *queue = Some(Queue { current: Some(current), performed, ..Queue::default() });
-            }
-            (Effect::QueueAnnouncement(upgrade), Some(queue)) => enqueue(queue, upgrade),
-            (Effect::DropFromQueue(names), Some(queue)) => {
-                queue.entries.retain(|entry| !names.contains(&entry.name));
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Puts an upgrade into a plan, sorted as the plan is.
-pub(crate) fn enqueue(queue: &mut Queue, upgrade: &Upgrade) {
-    queue.entries.retain(|e| e.name != upgrade.name && e.version != upgrade.version);
-    queue.entries.push(upgrade.clone());
-    queue.entries.sort_by(|a, b| (a.due_at, &a.version).cmp(&(b.due_at, &b.version)));
 }
 
 impl Luck {

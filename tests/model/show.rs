@@ -102,6 +102,7 @@ pub(crate) fn event(event: &Event) -> String {
             format!("{name} {of}")
         }
         Event::WorkFailed { attempt, failure } => format!("{name} #{attempt} {:?}", failure.code),
+        Event::JournalFailed { failure } => format!("{name} {:?}", failure.code),
         Event::CameDue { attempt, .. }
         | Event::BinaryFetched { attempt, .. }
         | Event::BinaryChecked { attempt, .. }
@@ -118,7 +119,6 @@ pub(crate) fn event(event: &Event) -> String {
         Event::SessionStarted { .. }
         | Event::StopRequested { .. }
         | Event::StartupPassed
-        | Event::JournalFailed { .. }
         | Event::JournalRestored
         | Event::GroupGone
         | Event::GraceElapsed
@@ -131,6 +131,9 @@ pub(crate) fn state(state: &State) -> String {
     let mut text = phase(&state.phase);
     if state.recovering {
         text.push_str(", recovering");
+    }
+    if !state.recording {
+        text.push_str(", unrecorded");
     }
     if let Some(candidate) = &state.candidate {
         let due = if candidate.due { " due" } else { "" };
@@ -182,7 +185,9 @@ pub(crate) fn phase(phase: &Phase) -> String {
                 AfterDrain::Upgrade(attempt) => format!("upgrade {}", self::attempt(attempt)),
                 AfterDrain::End(None) => "end".to_owned(),
                 AfterDrain::End(Some(attempt)) => format!("end, resume {}", self::attempt(attempt)),
-                AfterDrain::Recover(before) => format!("recover from {}", self::phase(before)),
+                AfterDrain::Recover { before, .. } => {
+                    format!("recover from {}", self::phase(before))
+                }
             };
             format!("{name} {step}, then {then}")
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use nymvisor::machine::{Code, Effect, Event, PhaseName, Policy, Timer, Upgrade};
 
 use super::engine::Engine;
+use super::files::enqueue;
 use super::host::{self, Luck};
 use super::stimulus::How;
 use super::{show, values};
@@ -131,7 +132,7 @@ impl Tale {
 
     /// An upgrade is put into the plan, and the plan is read.
     pub(crate) fn queue(&mut self, upgrade: &Upgrade) -> &mut Self {
-        host::enqueue(self.engine.world.files.queue.as_mut().unwrap(), upgrade);
+        enqueue(self.engine.world.files.queue.as_mut().unwrap(), upgrade);
         self.read_plan()
     }
 

@@ -83,12 +83,13 @@ fn begun() -> Vec<(String, State)> {
     let resumed = representatives().into_iter().filter_map(often_resumed);
     let resumed =
         resumed.map(begin).map(|(last, state)| (format!("{last}, resumed 3 times"), state));
-    representatives().into_iter().map(begin).chain(resumed).collect()
+    let at_once = representatives().into_iter().filter(|state| !state.recovering).map(begin);
+    at_once.chain(resumed).collect()
 }
 
 /// The same state after three crashes.
 fn often_resumed(state: State) -> Option<State> {
-    state.phase.attempt()?;
+    state.phase.attempt().filter(|_| !state.recovering)?;
     let json = serde_json::to_string(&state).unwrap();
     Some(serde_json::from_str(&json.replace("\"resumed\":0", "\"resumed\":3")).unwrap())
 }
@@ -111,7 +112,7 @@ fn seen() -> BTreeMap<Row, Seen> {
                 step(&state, &event).unwrap_or_else(|why| panic!("{why:?}: {last}, {words:?}"));
             let seen = rows.entry(*row).or_default();
             let in_recovery = matches!(&state.phase, Phase::Draining(draining)
-                if matches!(draining.then, AfterDrain::Recover(_)));
+                if matches!(draining.then, AfterDrain::Recover { .. }));
             assert!(!in_recovery, "a new session looks anew");
             seen.last.insert(last.clone());
             for (set, word) in seen.words.iter_mut().zip(words) {
@@ -141,12 +142,56 @@ pub(super) fn generated() -> String {
         let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join("; ");
         let orders = seen.orders.iter().copied().collect::<Vec<_>>().join(", ");
         text.push_str(&format!("**{row:?}**: {}.\n\n", narrate::row(row)));
-        text.push_str(&format!("- last durable state: {}\n", list(&seen.last)));
+        text.push_str(&format!("- how that comes about: {}\n", history(row)));
+        text.push_str(&format!("- last durable state: {}\n", by_phase(&seen.last)));
         let found = if found.is_empty() { "anything else".to_owned() } else { found.join(", ") };
         text.push_str(&format!("- found: {found}\n- leads to: {}\n", list(&seen.leads_to)));
         text.push_str(&format!("- may order: {orders}\n\n"));
     }
     text
+}
+
+/// States by phase; one that was resumed often is named only where no other is.
+fn by_phase(states: &BTreeSet<String>) -> String {
+    if begun().iter().all(|(last, _)| states.contains(last)) {
+        return "any".to_owned();
+    }
+    let mut phases: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for state in states {
+        let plain = state.strip_suffix(", resumed 3 times");
+        if plain.is_some_and(|plain| states.contains(plain)) {
+            continue;
+        }
+        let (phase, kind) = state.split_once(": ").unwrap();
+        phases.entry(phase).or_default().push(kind);
+    }
+    let phases = phases.into_iter().map(|(phase, kinds)| format!("{phase} ({})", kinds.join("; ")));
+    phases.collect::<Vec<_>>().join(", ")
+}
+
+/// The physical history that leads to a row.
+fn history(row: Row) -> &'static str {
+    match row {
+        Row::AtRest => {
+            "a stop request, a daemon that ended with 0, a manual upgrade; a first start"
+        }
+        Row::DaemonLost => "SIGKILL, a power cut or a panic while the daemon was up or due",
+        Row::DaemonLeftBehind => {
+            "nymvisor was killed and the daemon's parent-death signal did not reach it, or the \
+             kill came between fork and record: only the token in its environment tells of it"
+        }
+        Row::GaveUp => "a crash with restarts off, or too many startup failures; then a new run",
+        Row::WasFailing => "a kill between the failure of an attempt and the old version's start",
+        Row::AttemptTakenUp => "a stop request after the drain had begun",
+        Row::AttemptResumed => "a kill or power cut between the drain and the commit point",
+        Row::AttemptGivenUp => "the fourth kill of the same attempt: something about it kills us",
+        Row::AttemptWithdrawn => "a kill or a stop, and then the plan was changed by hand",
+        Row::AttemptUnprepared => "a kill or a stop, and then the binary was replaced or removed",
+        Row::SwapInterrupted => {
+            "a kill or power cut after the rename of the version file, before link or record"
+        }
+        Row::VersionMovedOutside => "somebody wrote the version file, or put an old one back",
+    }
 }
 
 /// One row for each combination, whatever it is; none of the table is never taken.

@@ -17,7 +17,7 @@ use crate::model::values::{archive, binary, by_command, daemon, failure, policy,
 pub(super) fn kind(state: &State) -> &'static str {
     if state.recovering {
         return match &state.phase {
-            Phase::Draining(draining) if matches!(draining.then, AfterDrain::Recover(_)) => {
+            Phase::Draining(draining) if matches!(draining.then, AfterDrain::Recover { .. }) => {
                 match draining.step {
                     DrainStep::Asked => "recovering, left-over daemon asked",
                     DrainStep::Killing => "recovering, left-over daemon killed",
@@ -49,7 +49,7 @@ pub(super) fn kind(state: &State) -> &'static str {
             (DrainStep::Asked, AfterDrain::End(Some(_))) => "asked, then end and resume",
             (DrainStep::Killing, AfterDrain::End(Some(_))) => "killed, then end and resume",
             (DrainStep::Sweeping, AfterDrain::End(Some(_))) => "swept, then end and resume",
-            (_, AfterDrain::Recover(_)) => "recovering only",
+            (_, AfterDrain::Recover { .. }) => "recovering only",
         },
         Phase::BackingUp(_) | Phase::Locking(_) => "under way",
         Phase::Downloading(attempt) | Phase::Verifying(attempt) => {
@@ -143,6 +143,8 @@ pub(super) fn representatives() -> Vec<State> {
     take(tale.stop());
     let mut tale = Tale::running(policy());
     take(&tale);
+    let mut unrecorded = Tale::running(policy());
+    take(unrecorded.event(Event::JournalFailed { failure: failure(Code::Io) }));
     take(tale.queue(&u1()));
     take(tale.work(1));
     take(tale.work(1));
@@ -246,6 +248,8 @@ pub(super) fn events(state: &State) -> Vec<Event> {
         Event::SwapCommitted { attempt, left: String::new() },
         Event::StoodDown { attempt },
         Event::WorkFailed { attempt, failure: failure(Code::Io) },
+        Event::JournalFailed { failure: failure(Code::Io) },
+        Event::JournalRestored,
     ]
 }
 

@@ -47,7 +47,11 @@ pub(super) fn details() -> String {
             if state.recovering || state.phase.name() != phase {
                 continue;
             }
-            let to = format!("{}: {}", transition.state.phase.name(), kind(&transition.state));
+            let (was, is) = (kind(&state), kind(&transition.state));
+            let to = match transition.state.phase.name() {
+                to if to == phase && was == is => "(stays)".to_owned(),
+                to => format!("{to}: {is}"),
+            };
             let orders: Vec<&str> = transition.effects.iter().map(|e| e.name()).collect();
             let (event, orders) = (word(&event), orders.join(", "));
             let same =

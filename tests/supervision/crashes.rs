@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::support::run::{Record, Stage, until_gone};
+use crate::support::run::process::until_gone;
+use crate::support::run::{Record, Stage};
 
 const NOTHING: [&str; 0] = [];
 
@@ -59,11 +60,11 @@ fn a_later_crash_sets_the_count_to_zero() {
     let stage = Stage::new()
         .with("DAEMON_MAX_STARTUP_FAILURES", "3")
         .with("DAEMON_FAILURE_RESTART_DELAY", "5ms")
-        .with("DAEMON_STARTUP_PERIOD_DURATION", "300ms");
+        .with("DAEMON_STARTUP_PERIOD_DURATION", "1s");
     // Two quick crashes, a late one, then quick ones for ever.
     stage.install_script(
         "echo started >> $home/events.log
-        [ $(grep -c started $home/events.log) = 3 ] && sleep 0.6
+        [ $(grep -c started $home/events.log) = 3 ] && sleep 1.3
         exit 1",
     );
     let end = stage.run_to_end(&NOTHING);
@@ -128,8 +129,8 @@ fn a_run_that_gave_up_begins_anew_the_next_time() {
 fn h03_a_long_delay_between_startup_failures_doesnt_hide_them() {
     let stage = Stage::new()
         .with("DAEMON_MAX_STARTUP_FAILURES", "3")
-        .with("DAEMON_STARTUP_PERIOD_DURATION", "250ms")
-        .with("DAEMON_FAILURE_RESTART_DELAY", "400ms");
+        .with("DAEMON_STARTUP_PERIOD_DURATION", "1s")
+        .with("DAEMON_FAILURE_RESTART_DELAY", "1200ms");
     stage.switch("exit-at-start", "1");
     assert_eq!(stage.run_to_end(&NOTHING).status, Some(4));
     assert_eq!(stage.logged("started"), 3);

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::daemon::FakeDaemon;
 use crate::support::helper::{Guarded, is_live};
-use crate::support::run::{End, Stage};
+use crate::support::run::{End, Run, Stage};
 use crate::support::site::Site;
 
 const NOTHING: [&str; 0] = [];
@@ -35,6 +35,23 @@ fn a_second_run_of_the_instance_ends_with_5_and_names_the_first() {
     assert!(!run.is_over());
     assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
     assert_eq!(stage.logged("signal"), 1, "the second run must not touch the daemon");
+}
+
+#[test]
+fn of_runs_that_begin_at_once_exactly_one_goes_on() {
+    let stage = Stage::new();
+    let mut runs: Vec<_> = (0..4).map(|_| stage.start(&NOTHING)).collect();
+    let over = stage.until("all but one to end", || {
+        let over: Vec<bool> = runs.iter_mut().map(Run::is_over).collect();
+        (over.iter().filter(|over| **over).count() == 3).then_some(over)
+    });
+    stage.until_started(1);
+    for (run, over) in runs.iter_mut().zip(over) {
+        let end = if over { run.wait() } else { run.stop(Signal::SIGINT) };
+        assert_eq!(end.status, Some(if over { 5 } else { 0 }), "{}", end.stderr);
+    }
+    assert_eq!(stage.logged("started"), 1);
+    stage.assert_consistent();
 }
 
 #[test]

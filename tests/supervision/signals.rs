@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use crate::support::run::{Stage, until_gone};
+use crate::support::run::Stage;
+use crate::support::run::process::until_gone;
 
 const NOTHING: [&str; 0] = [];
 

@@ -1,12 +1,16 @@
 //! Nymvisor is killed, panics or is starved: never two daemons, and never one without it.
 
-use std::process::Command;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::support::helper::is_live;
-use crate::support::run::{Stage, until_gone};
+use crate::support::daemon::FakeDaemon;
+use crate::support::helper::{Guarded, is_live, number_in};
+use crate::support::run::Stage;
+use crate::support::run::process::until_gone;
+use crate::support::server::Reply;
 
 const NOTHING: [&str; 0] = [];
 
@@ -113,7 +117,7 @@ fn h06_what_outlived_its_session_and_is_deaf_is_killed_after_the_grace_period() 
 
 #[test]
 fn h09_a_panic_ends_the_daemon_politely_and_is_no_success() {
-    let stage = Stage::new();
+    let stage = Stage::new().with(STACKS.0, STACKS.1);
     stage.install_script(
         "trap 'echo asked >> $home/events.log; sleep 0.2; echo flushed >> $home/events.log
                exit 0' INT
@@ -133,12 +137,64 @@ fn h09_a_panic_ends_the_daemon_politely_and_is_no_success() {
     assert!(stage.daemons().is_empty());
 }
 
+#[test]
+fn h09_a_step_of_a_preparation_that_panics_is_a_failure_and_the_daemon_runs_on() {
+    let stage = Stage::new().with(STACKS.0, STACKS.1);
+    let mut announcement = stage.announcement("1.1.0");
+    let info = FakeDaemon::new("nym-node", "1.1.0").build_info().to_string();
+    let (asked, answer) = (stage.site.home("asked"), stage.site.home("answer"));
+    let (mark, gate) = (asked.display(), answer.display());
+    let slow = format!(
+        "#!/bin/sh\necho $$ > {mark}; while ! [ -e {gate} ]; do sleep 0.02; done; echo '{info}'"
+    );
+    announcement["platforms"]["any"]["checksum"] = nymvisor::digest::sha256(slow.as_bytes()).into();
+    stage.server.put("/bin/1.1.0", Reply::ok(slow));
+    stage.publish(&announcement);
+    let mut run = stage.start(&NOTHING);
+    number_in(&asked);
+    stage.until("idle threads to go", || idle_threads(run.pid()).is_empty().then_some(()));
+    starve(run.pid());
+    stage.switch("answer", "");
+    let failed = stage.until_event("work-failed", 1);
+    assert_eq!(failed.data()["failure"]["code"], "io", "{failed:?}");
+    assert_eq!(stage.daemons().len(), 1, "{}", stage.story());
+    let end = run.stop(Signal::SIGINT);
+    assert_eq!(end.status, Some(0), "{}", end.stderr);
+    assert_eq!(stage.logged("signal INT"), 1, "{}", stage.story());
+    assert_eq!(stage.assert_consistent(), "genesis");
+}
+
+#[test]
+fn a_stop_request_at_any_instant_of_the_start_leaves_no_daemon() {
+    let stage = Stage::new();
+    for pause in 0..14 {
+        let mut command = stage.run_command(&NOTHING);
+        command.process_group(0);
+        let mut child = Guarded(command.stderr(Stdio::null()).spawn().unwrap());
+        std::thread::sleep(Duration::from_millis(2 * pause));
+        let pid = nix::unistd::Pid::from_raw(child.0.id().cast_signed());
+        nix::sys::signal::kill(pid, Signal::SIGTERM).unwrap();
+        let status = child.0.wait().unwrap();
+        // Before it listens, the system's own answer to the signal holds.
+        assert!(status.code() == Some(0) || status.signal() == Some(15), "{status} at {pause}");
+        assert!(stage.daemons().is_empty(), "{}", stage.story());
+    }
+    let started = stage.logged("started");
+    let mut run = stage.start(&NOTHING);
+    stage.until_started(started + 1);
+    assert_eq!(run.stop(Signal::SIGTERM).status, Some(0));
+    stage.assert_consistent();
+}
+
 /// Threads that the runtime keeps for what comes next.
 fn idle_threads(pid: u32) -> Vec<String> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let names = tasks.flat_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")));
     names.filter(|name| name.starts_with("tokio")).collect()
 }
+
+/// The C library would keep the stack of a thread that has ended, for the next one.
+const STACKS: (&str, &str) = ("GLIBC_TUNABLES", "glibc.pthread.stack_cache_size=0");
 
 /// Leaves a process too little address space for the stack of another thread.
 fn starve(pid: u32) {

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::{archives, end, queued, started, until_polled, until_runs};
-use crate::support::run::{Record, Run, Stage, until_gone};
+use crate::support::run::process::until_gone;
+use crate::support::run::{Record, Run, Stage};
 
 const UPGRADES: u32 = 20;
 /// From an announcement to the new daemon it takes less than this.

@@ -1,7 +1,7 @@
 //! The files move to the new version, and are mended where they were lost.
 
 use chrono::Utc;
-use tokio::task::spawn_blocking;
+use tokio::task::{spawn_blocking, spawn_local};
 
 use super::super::files::Files;
 use super::{LocalHost, our_failure};
@@ -13,11 +13,15 @@ impl LocalHost {
         tracing::debug!("moving the files from {} to {}", from.name, upgrade.name);
         let (files, teller) = (self.files.clone(), self.teller.clone());
         let lock = self.setup.paths.plan_lock();
-        self.chores.push(tokio::task::spawn_local(async move {
+        // In a task of its own: a panic has an outcome as well, or the swap would wait for ever.
+        let committed = spawn_local(async move {
             let committed = spawn_blocking(move || {
                 let _lock = PlanLock::acquire(&lock).map_err(our_failure)?;
                 files.commit(&upgrade, Utc::now()).map_err(Failure::from)
             });
+            committed.await.map_err(our_failure).flatten()
+        });
+        self.chores.push(spawn_local(async move {
             let outcome = committed.await.map_err(our_failure).flatten();
             teller
                 .tell_outcome(attempt, outcome.map(|left| Event::SwapCommitted { attempt, left }));

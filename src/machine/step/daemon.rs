@@ -228,7 +228,7 @@ pub(super) fn group_gone(next: &mut Next) -> Step {
                 session::end(next, resume);
                 Ok(())
             }
-            AfterDrain::Recover(_) => Err(Rejected::Unexpected),
+            AfterDrain::Recover { .. } => Err(Rejected::Unexpected),
         },
         Phase::Restarting(Restarting { why, wait: Wait::Delay { swept: false, elapsed } }) => {
             delay_passes(next, why, true, elapsed);

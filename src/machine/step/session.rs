@@ -1,6 +1,6 @@
 //! How a session begins: look, compare, go on.
 
-use super::super::effect::{Effect, Outcome};
+use super::super::effect::{Effect, Outcome, Timer};
 use super::super::event::Event;
 use super::super::phase::{
     AfterDrain, Attempt, DrainStep, Draining, Phase, Restarting, Swapping, Wait, Why,
@@ -16,7 +16,9 @@ pub(super) fn started(next: &mut Next, policy: &Policy) -> Step {
     next.state.recovering = true;
     next.state.recording = true;
     // A drain of what an earlier session left was that session's; it is looked for anew.
-    if let Phase::Draining(Draining { then: AfterDrain::Recover(before), .. }) = &next.state.phase {
+    if let Phase::Draining(Draining { then: AfterDrain::Recover { before, .. }, .. }) =
+        &next.state.phase
+    {
         next.state.phase = (**before).clone();
     }
     // A pause ends with the session in which it began.
@@ -60,7 +62,8 @@ pub(super) fn while_recovering(next: &mut Next, event: &Event) -> Step {
     if let Event::JournalRestored = event {
         return journal::restored(next);
     }
-    let Phase::Draining(Draining { then: AfterDrain::Recover(_), step, .. }) = &next.state.phase
+    let Phase::Draining(Draining { then: AfterDrain::Recover { stop, .. }, step, .. }) =
+        &next.state.phase
     else {
         return Err(Rejected::Unexpected);
     };
@@ -71,26 +74,38 @@ pub(super) fn while_recovering(next: &mut Next, event: &Event) -> Step {
         return daemon::grace_elapsed(next);
     }
     if let (Event::GroupGone, DrainStep::Sweeping) = (event, step) {
-        observe(next);
+        if *stop {
+            next.order(Effect::Exit(Outcome::Done));
+        } else {
+            observe(next);
+        }
         return Ok(());
     }
     Err(Rejected::Unexpected)
 }
 
-/// The phase stays what it was: the next session recovers from it as this one would have.
+/// What is recovered stays what it was: the next session recovers it as this one would have. A
+/// daemon that was left over has been asked to end; a second request skips its grace period.
 fn stopped(next: &mut Next) -> Step {
-    // Once it is killed or swept, nothing is left to be killed, and its pid may be another's.
-    if let Phase::Draining(Draining {
-        daemon: Some(daemon),
-        step: DrainStep::Asked,
-        then: AfterDrain::Recover(_),
-    }) = &next.state.phase
-    {
-        let daemon = *daemon;
-        next.order(Effect::KillGroup(daemon));
+    let Phase::Draining(Draining { daemon, step, then: AfterDrain::Recover { stop, .. } }) =
+        &mut next.state.phase
+    else {
+        next.order(Effect::Exit(Outcome::Done));
+        return Ok(());
+    };
+    let asked_before = std::mem::replace(stop, true);
+    match (*daemon, *step) {
+        (Some(daemon), DrainStep::Asked) if asked_before => {
+            *step = DrainStep::Killing;
+            next.order(Effect::StopTimer(Timer::Grace));
+            next.order(Effect::KillGroup(daemon));
+            Ok(())
+        }
+        (_, DrainStep::Asked | DrainStep::Killing | DrainStep::Sweeping) if asked_before => {
+            Err(Rejected::Unchanged)
+        }
+        (_, DrainStep::Asked | DrainStep::Killing | DrainStep::Sweeping) => Ok(()),
     }
-    next.order(Effect::Exit(Outcome::Done));
-    Ok(())
 }
 
 fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
@@ -99,7 +114,7 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
         return Err(Rejected::Unexpected);
     }
     let before = match next.state.phase.clone() {
-        Phase::Draining(Draining { then: AfterDrain::Recover(before), .. }) => *before,
+        Phase::Draining(Draining { then: AfterDrain::Recover { before, .. }, .. }) => *before,
         phase @ (Phase::Running(_)
         | Phase::Draining(_)
         | Phase::BackingUp(_)
@@ -114,7 +129,7 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
         next.enter(Phase::Draining(Draining {
             daemon: Some(daemon),
             step: DrainStep::Asked,
-            then: AfterDrain::Recover(Box::new(before)),
+            then: AfterDrain::Recover { before: Box::new(before), stop: false },
         }));
         daemon::ask_to_end(next, daemon);
         return Ok(());

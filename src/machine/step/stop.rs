@@ -66,7 +66,7 @@ fn while_draining(next: &mut Next, draining: Draining) -> Step {
                 Err(Rejected::Unchanged)
             }
         },
-        AfterDrain::Recover(_) => Err(Rejected::Unexpected),
+        AfterDrain::Recover { .. } => Err(Rejected::Unexpected),
     }
 }
 
