@@ -35,6 +35,7 @@ mod probe;
 mod processes;
 mod readme;
 mod release;
+mod restore;
 mod room;
 mod state_machine_md;
 mod supervision;

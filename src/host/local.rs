@@ -154,10 +154,11 @@ impl LocalHost {
         what: &'static str,
         job: impl FnOnce() -> Result<(), String> + Send + 'static,
     ) {
-        let done = spawn_blocking(job);
+        // In a task of its own: where no thread can be had, that is the chore's failure alone.
+        let done = spawn_local(async move { spawn_blocking(job).await });
         self.chores.retain(|chore| !chore.is_finished());
         self.chores.push(spawn_local(async move {
-            match done.await {
+            match done.await.flatten() {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::error!("{what}: {error}"),
                 Err(error) => tracing::error!("{what}: {error}"),

@@ -75,12 +75,13 @@ fn what_is_past_its_preparation_is_not_replaced() {
 fn h18_an_upgrade_that_was_put_off_is_not_performed_at_its_former_time() {
     let stage = Stage::new();
     let (run, _) = started(&stage);
-    add_ok(&stage, "1.1.0", "--upgrade-delay 1s");
+    // Far enough away for a slow machine to put it off in time.
+    add_ok(&stage, "1.1.0", "--upgrade-delay 6s");
     until_queued(&stage, &["v1.1.0"]);
     let later = Utc::now() + TimeDelta::hours(1);
     edit(&stage, |plan| plan["queuedUp"][0]["upgradeTime"] = json!(later.to_rfc3339()));
     // This one is due after the former time of the other.
-    add_ok(&stage, "1.2.0", "--upgrade-delay 2s");
+    add_ok(&stage, "1.2.0", "--upgrade-delay 7s");
     until_runs(&stage, "1.2.0");
     assert_eq!(stage.history(), ["v1.2.0"]);
     end(run);
@@ -90,11 +91,11 @@ fn h18_an_upgrade_that_was_put_off_is_not_performed_at_its_former_time() {
 fn an_upgrade_that_is_taken_out_of_the_plan_is_not_performed() {
     let stage = Stage::new();
     let (run, _) = started(&stage);
-    add_ok(&stage, "1.1.0", "--upgrade-delay 1s");
+    add_ok(&stage, "1.1.0", "--upgrade-delay 5s");
     stage.until_event("room-found", 1);
     edit(&stage, |plan| plan["queuedUp"] = json!([]));
     until_queued(&stage, &[]);
-    add_ok(&stage, "1.2.0", "--upgrade-delay 1s");
+    add_ok(&stage, "1.2.0", "--upgrade-delay 6s");
     until_runs(&stage, "1.2.0");
     assert_eq!(stage.history(), ["v1.2.0"]);
     end(run);

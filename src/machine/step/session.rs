@@ -113,8 +113,10 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
     if row != named {
         return Err(Rejected::Unexpected);
     }
-    let before = match next.state.phase.clone() {
-        Phase::Draining(Draining { then: AfterDrain::Recover { before, .. }, .. }) => *before,
+    let (before, stop) = match next.state.phase.clone() {
+        Phase::Draining(Draining { then: AfterDrain::Recover { before, stop }, .. }) => {
+            (*before, stop)
+        }
         phase @ (Phase::Running(_)
         | Phase::Draining(_)
         | Phase::BackingUp(_)
@@ -123,15 +125,20 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
         | Phase::Verifying(_)
         | Phase::Swapping(_)
         | Phase::Restarting(_)
-        | Phase::Failed(_)) => phase,
+        | Phase::Failed(_)) => (phase, false),
     };
     if let Some(daemon) = observed.daemon {
         next.enter(Phase::Draining(Draining {
             daemon: Some(daemon),
             step: DrainStep::Asked,
-            then: AfterDrain::Recover { before: Box::new(before), stop: false },
+            then: AfterDrain::Recover { before: Box::new(before), stop },
         }));
         daemon::ask_to_end(next, daemon);
+        return Ok(());
+    }
+    if stop {
+        // Requested while the last look was under way.
+        next.order(Effect::Exit(Outcome::Done));
         return Ok(());
     }
     next.state.recovering = false;
