@@ -140,37 +140,42 @@ fn h32_after_a_rename_over_the_next_change_is_seen_too() {
 
 #[test]
 fn h33_a_plan_that_does_not_parse_changes_nothing_until_it_does() {
-    let broken: [&dyn Fn(&Stage); 4] = [
-        &|stage| fs::write(plan_path(stage), "").unwrap(),
-        &|stage| fs::write(plan_path(stage), r#"{"current": {"#).unwrap(),
-        &|stage| fs::write(plan_path(stage), "[1]").unwrap(),
-        &|stage| fs::remove_file(plan_path(stage)).unwrap(),
+    let broken: [fn(&Stage); 4] = [
+        |stage| fs::write(plan_path(stage), "").unwrap(),
+        |stage| fs::write(plan_path(stage), r#"{"current": {"#).unwrap(),
+        |stage| fs::write(plan_path(stage), "[1]").unwrap(),
+        |stage| fs::remove_file(plan_path(stage)).unwrap(),
     ];
-    for (index, damage) in broken.iter().enumerate() {
-        let stage = Stage::new();
-        let (run, pid) = started(&stage);
-        add_ok(&stage, "1.1.0", "--upgrade-delay 3s");
-        stage.until_event("room-found", 1);
-        let good = fs::read(plan_path(&stage)).unwrap();
-        damage(&stage);
-        stage.until("a word about the plan", || {
-            run.stderr().contains("the plan can't be used").then_some(())
-        });
-        let said = run.stderr().matches("the plan can't be used").count();
-        assert_eq!(said, 1, "{}", run.stderr());
-        assert!(run.stderr().contains("upgrade-plan.json"), "{}", run.stderr());
-        // Past its time: the old daemon runs.
-        stage.until_event("came-due", 1);
-        until_polled(&stage, 2);
-        assert_eq!(stage.daemons(), [pid], "case {index}: {}", stage.story());
-        assert_eq!(stage.logged("started"), 1, "case {index}: {}", stage.story());
-        fs::write(plan_path(&stage), good).unwrap();
-        stage.until("a word about its recovery", || {
-            run.stderr().contains("the plan can be read again").then_some(())
-        });
-        until_runs(&stage, "1.1.0");
-        end(run);
-    }
+    // Each waits for its time.
+    std::thread::scope(|scope| {
+        for damage in broken {
+            scope.spawn(move || holds_until_it_parses(damage));
+        }
+    });
+}
+
+fn holds_until_it_parses(damage: fn(&Stage)) {
+    let stage = Stage::new();
+    let (run, pid) = started(&stage);
+    add_ok(&stage, "1.1.0", "--upgrade-delay 3s");
+    stage.until_event("room-found", 1);
+    let good = fs::read(plan_path(&stage)).unwrap();
+    damage(&stage);
+    stage.until("a word about the plan", || {
+        run.stderr().contains("the plan can't be used").then_some(())
+    });
+    assert!(run.stderr().contains("upgrade-plan.json"), "{}", run.stderr());
+    // Past its time: the old daemon runs.
+    stage.until_event("came-due", 1);
+    until_polled(&stage, 2);
+    assert_eq!(run.stderr().matches("the plan can't be used").count(), 1, "{}", run.stderr());
+    super::assert_never_stopped(&stage, pid);
+    fs::write(plan_path(&stage), good).unwrap();
+    stage.until("a word about its recovery", || {
+        run.stderr().contains("the plan can be read again").then_some(())
+    });
+    until_runs(&stage, "1.1.0");
+    end(run);
 }
 
 #[test]
