@@ -200,7 +200,7 @@ impl LocalHost {
                 self.commit_swap(attempt, upgrade, plan_current);
             }
             Effect::ReleaseLock => self.release_lock(),
-            Effect::StandDown { attempt } => self.stand_down(attempt),
+            Effect::StandDown { attempt, in_doubt } => self.stand_down(attempt, in_doubt.as_ref()),
             Effect::QueueAnnouncement(upgrade) => self.queue_announcement(&upgrade),
             Effect::DropFromQueue(names) => self.drop_from_queue(names),
             Effect::MoveShared { upgrade, plan_current } => self.move_shared(upgrade, plan_current),

@@ -168,11 +168,6 @@ impl LocalHost {
         self.release_lock();
     }
 
-    pub(super) fn stand_down(&mut self, attempt: u64) {
-        self.cancel_preparation(attempt);
-        self.teller.tell(Event::StoodDown { attempt });
-    }
-
     pub(super) fn seal_backup(&mut self, attempt: u64, upgrade: &Upgrade, sealed: Option<Archive>) {
         let job = backup_job(&self.setup.paths, upgrade);
         let cancel = self.work(attempt).cancel.clone();

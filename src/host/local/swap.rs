@@ -33,6 +33,20 @@ impl LocalHost {
         }));
     }
 
+    /// Puts away what is half-done. A failed swap may have moved the version file all the same.
+    pub(super) fn stand_down(&mut self, attempt: u64, in_doubt: Option<&Upgrade>) {
+        self.cancel_preparation(attempt);
+        let outcome = match in_doubt.map(|upgrade| (self.files.version(), upgrade.target())) {
+            Some((Ok(version), target)) if version == target => {
+                let left = "history, plan and link: the swap ended early".to_owned();
+                Ok(Event::SwapCommitted { attempt, left })
+            }
+            Some((Ok(_), _)) | None => Ok(Event::StoodDown { attempt }),
+            Some((Err(error), _)) => Err(Failure::from(error)),
+        };
+        self.teller.tell_outcome(attempt, outcome);
+    }
+
     pub(super) fn drop_from_queue(&mut self, names: Vec<String>) {
         self.change_plan("superseded upgrades stay in the plan", move |files| {
             files.drop_queued(&names).map_err(|error| error.to_string())
