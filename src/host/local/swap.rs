@@ -1,12 +1,18 @@
 //! The files move to the new version, and are mended where they were lost.
 
+use std::time::Duration;
+
 use chrono::Utc;
 use tokio::task::{spawn_blocking, spawn_local};
 
 use super::super::files::Files;
+use super::locks::plan_failure;
 use super::{LocalHost, our_failure};
 use crate::machine::{Announcement, Event, Failure, Upgrade, Version};
 use crate::release::{PlanLock, UpgradeName};
+
+/// The daemon is down: whoever holds the plan for longer has taken it since the lock was taken.
+const PLAN_PATIENCE: Duration = Duration::from_millis(500);
 
 impl LocalHost {
     pub(super) fn commit_swap(
@@ -21,7 +27,8 @@ impl LocalHost {
         // In a task of its own: a panic has an outcome as well, or the swap would wait for ever.
         let committed = spawn_local(async move {
             let committed = spawn_blocking(move || {
-                let _lock = PlanLock::acquire(&lock).map_err(our_failure)?;
+                let lock = PlanLock::acquire_within(&lock, PLAN_PATIENCE);
+                let _lock = lock.map_err(|error| plan_failure(&error))?;
                 files.commit(&upgrade, before.as_ref(), Utc::now()).map_err(Failure::from)
             });
             committed.await.map_err(our_failure).flatten()
