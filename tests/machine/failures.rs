@@ -138,7 +138,7 @@ fn h14_a_swap_that_failed_after_the_commit_point_is_committed() {
                   (1)
               => start-timer pause of u1 60000ms, stand-down #1 unless u1
             swap-committed #1 all but the version file: Restarting (Upgraded) spawning
-              => spawn-daemon u1 1.1.0, release-lock
+              => move-shared u1, spawn-daemon u1 1.1.0, release-lock
             ");
         }
     }

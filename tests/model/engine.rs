@@ -311,7 +311,10 @@ impl Engine {
             Tamper::OtherInstance(pick) => {
                 let name = catalogue(pick).name;
                 let Some(queue) = &mut files.queue else { return };
-                let entry = queue.entries.iter().find(|entry| entry.name == name).cloned();
+                // A plan that was lost and rebuilt may queue what others have performed long ago.
+                let used = files.history.contains(&name);
+                let mut entries = queue.entries.iter().filter(|_| !used);
+                let entry = entries.find(|entry| entry.name == name).cloned();
                 // The lock keeps the two apart.
                 if let Some(upgrade) = entry.filter(|_| !self.world.lock) {
                     queue.make_current(&upgrade);

@@ -45,7 +45,7 @@ impl LocalHost {
         self.cancel_preparation(attempt);
         let outcome = match in_doubt.map(|upgrade| (self.files.version(), upgrade.target())) {
             Some((Ok(version), target)) if version == target => {
-                let left = "history, plan and link: the swap ended early".to_owned();
+                let left = "history, plan and link, which follow: the swap ended early".to_owned();
                 Ok(Event::SwapCommitted { attempt, left })
             }
             Some((Ok(_), _)) | None => Ok(Event::StoodDown { attempt }),

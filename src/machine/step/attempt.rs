@@ -116,6 +116,10 @@ pub(super) fn swap_committed(next: &mut Next, id: u64) -> Step {
         | Phase::Failed(_) => return Err(Rejected::Stale),
     };
     let upgrade = attempt.upgrade;
+    if next.state.phase.name() == PhaseName::Failed && next.state.recording {
+        let (upgrade, plan_current) = (upgrade.clone(), attempt.plan_current.clone());
+        next.order(Effect::MoveShared { upgrade, plan_current });
+    }
     next.state.installed = upgrade.target();
     next.state.startup_failures = 0;
     next.state.troubles.retain(|trouble| trouble.name != upgrade.name);
