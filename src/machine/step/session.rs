@@ -208,16 +208,25 @@ fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
         next.order(Effect::RebuildPlan(installed.clone()));
         None
     };
-    if row != Row::SwapInterrupted && next.state.is_ahead_of_plan() {
-        let queued = next.state.queue.entries.iter().find(|entry| entry.name == installed.name);
-        let moves = queued.cloned().map(Effect::MoveShared);
-        next.effects.extend(moves);
+    if row != Row::SwapInterrupted && move_what_was_left(next) {
         return;
     }
     let leads_to = current.unwrap_or(installed.name);
     if observed.link.as_ref() != Some(&leads_to) && row != Row::SwapInterrupted {
         next.order(Effect::MendLink(leads_to));
     }
+}
+
+/// History, plan and link are moved to what is committed, where they could not be moved then.
+pub(super) fn move_what_was_left(next: &mut Next) -> bool {
+    if !next.state.is_ahead_of_plan() {
+        return false;
+    }
+    let installed = &next.state.installed.name;
+    let queued = next.state.queue.entries.iter().find(|entry| entry.name == *installed);
+    let moves = queued.cloned().map(Effect::MoveShared);
+    next.effects.extend(moves);
+    true
 }
 
 /// What was ready stays ready if it is still the file that was checked; the rest is redone.
@@ -281,6 +290,12 @@ fn take_up(next: &mut Next, attempt: Option<Attempt>, observed: &Observed, more:
 fn finish_swap(next: &mut Next, attempt: Option<Attempt>) -> Step {
     let Some(attempt) = attempt else { return Err(Rejected::Unexpected) };
     next.state.candidate = None;
+    if !next.state.recording {
+        // The new version holds; what is left to be moved is moved once that can be recorded.
+        next.state.installed = attempt.upgrade.target();
+        start(next, Why::SessionStart, attempt.upgrade.target());
+        return Ok(());
+    }
     next.order(Effect::CommitSwap {
         attempt: attempt.id,
         upgrade: attempt.upgrade.clone(),
