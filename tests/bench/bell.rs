@@ -10,8 +10,9 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use crate::support::daemon::FakeDaemon;
+use crate::support::run::Stage;
 
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 /// What ends the listening thread.
 const OVER: &str = "over";
 
@@ -45,12 +46,12 @@ impl Bell {
     }
 
     /// Waits for the next line that begins so; those before it are lost.
-    pub(crate) fn until(&self, beginning: &str) -> (Instant, String) {
+    pub(crate) fn until(&self, stage: &Stage, beginning: &str) -> (Instant, String) {
         let end = Instant::now() + DEADLINE;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let Ok((at, line)) = self.rung.recv_timeout(left) else {
-                panic!("no daemon says {beginning:?}");
+                panic!("no daemon says {beginning:?}\n{}", stage.story());
             };
             if line.starts_with(beginning) {
                 return (at, line);

@@ -18,8 +18,8 @@ pub(crate) fn print() {
     stage.install(&bell.crashing_daemon("1.0.0"));
     let mut run = stage.start(&["run"]);
     let beyond = (0..CRASHES).map(|_| {
-        let (ended, _) = bell.until("ended");
-        let (started, _) = bell.until("started");
+        let (ended, _) = bell.until(&stage, "ended");
+        let (started, _) = bell.until(&stage, "started");
         started.duration_since(ended).saturating_sub(DELAY)
     });
     let (p50, p95) = p50_p95(beyond.collect());
