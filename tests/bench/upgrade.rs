@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use nix::sys::signal::{Signal, kill};
@@ -42,7 +42,8 @@ fn print_one(home_mib: usize, ahead: bool, existing: &str) {
     stage.install(&bell.steady_daemon("1.0.0"));
     announce(&stage, bell.large_daemon("1.1.0", BINARY_BYTES), ahead);
     let mut run = stage.start(&["run"]);
-    let (ended, _) = bell.until(&stage, "ended");
+    bell.until(&stage, "started 1.0.0");
+    let (ended, _) = bell.until(&stage, "ended 1.0.0");
     let (started, _) = bell.until(&stage, "started 1.1.0");
     let peak = mib(run.pid(), "VmHWM");
     assert_eq!(run.stop(Signal::SIGINT).status, Some(0), "{}", stage.story());
@@ -132,20 +133,19 @@ fn bare(stage: &Stage, bell: &Bell) -> Duration {
     let rounds = (0..BARE_ROUNDS).map(|_| {
         let mut child = Command::new(&old).spawn().unwrap();
         bell.until(stage, "started 1.0.0");
-        end(&mut child);
+        let ended = end(&mut child);
         let mut child = Command::new(&new).spawn().unwrap();
-        let (ended, _) = bell.until(stage, "ended");
         let (started, _) = bell.until(stage, "started 1.1.0");
         end(&mut child);
-        bell.until(stage, "ended");
         started.duration_since(ended)
     });
     p50_p95(rounds.collect()).0
 }
 
-fn end(child: &mut Child) {
+fn end(child: &mut Child) -> Instant {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
     // Not SIGINT: a shell may have set that aside for what runs in its background.
     kill(pid, Signal::SIGTERM).unwrap();
     child.wait().unwrap();
+    Instant::now()
 }
