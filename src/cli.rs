@@ -14,11 +14,13 @@ mod add_upgrade;
 mod build_info;
 mod config;
 mod daemon_build_info;
+pub mod demo;
 mod error;
 mod init;
 mod install;
 mod journal;
 mod output;
+mod play;
 mod probe;
 mod retry;
 mod run;
@@ -64,6 +66,11 @@ enum Command {
     Journal(journal::JournalCommand),
     /// Show configuration options being used by this instance of nymvisor
     Config(output::OutputArgs),
+    /// Watch a real upgrade, or a failure and what follows, in a temporary folder
+    Demo(demo::DemoArgs),
+    /// Play a small daemon; what 'demo' runs
+    #[command(hide = true)]
+    PlayDaemon(play::PlayArgs),
 }
 
 /// What follows `run`. It doesn't go through clap: see [`split`].
@@ -109,8 +116,10 @@ fn dispatch(cli: &Cli) -> Result<Exit, Error> {
         Command::DaemonBuildInfo(args) => daemon_build_info::show(disk, &env, args.output)?,
         Command::AddUpgrade(args) => add_upgrade::add_upgrade(disk, &env, args)?,
         Command::Retry(args) => retry::retry(disk, &env, args)?,
-        Command::Journal(command) => journal::journal(disk, &env, command)?,
+        Command::Journal(command) => return journal::journal(disk, &env, command),
         Command::Config(args) => config::show(disk, &env, args.output)?,
+        Command::Demo(args) => demo::demo(args)?,
+        Command::PlayDaemon(args) => play::play(args)?,
     }
     Ok(Exit::Done)
 }

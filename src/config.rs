@@ -201,6 +201,11 @@ impl Config {
     }
 }
 
+/// Every key (`daemon.home`) with its variable (`DAEMON_HOME`), in the order of the file.
+pub fn keys() -> impl Iterator<Item = (String, &'static str)> {
+    keys::KEYS.iter().map(|key| (format!("{}.{}", key.table, key.name), key.variable))
+}
+
 /// The id of an instance that was given none.
 #[must_use]
 pub fn default_id(daemon: &str) -> String {

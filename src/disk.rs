@@ -9,8 +9,10 @@ use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 
+mod flock;
 mod real;
 
+pub use flock::try_lock;
 pub use real::RealDisk;
 pub(crate) use real::inherit_owner;
 

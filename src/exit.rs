@@ -20,6 +20,18 @@ pub enum Exit {
     DaemonFailed = 4,
     /// Another `run`, or the daemon itself, is running already.
     RunsAlready = 5,
+    /// `journal verify`: a line is damaged, foreign, or does not follow the one before it.
+    JournalChain = 10,
+    /// `journal verify`: a number is not the next one, or a file of the journal is missing.
+    JournalSequence = 11,
+    /// `journal verify`: the machine would not have made a transition.
+    JournalIllegal = 12,
+    /// `journal verify`: the files on disk say something else.
+    JournalFiles = 13,
+    /// `journal verify`: the head that was asked for is not in the chain.
+    JournalHead = 14,
+    /// `journal verify`: an earlier `run` set a damaged part aside.
+    JournalSetAside = 15,
 }
 
 impl From<Exit> for ExitCode {

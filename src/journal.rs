@@ -9,6 +9,27 @@
 //! [`Order`], so that performing something unrecorded does not compile. The one exception has a
 //! type of its own: while nothing can be written, records are [held in memory](HeldOrder) and may
 //! order what keeps the daemon up.
+//!
+//! ```compile_fail,E0423
+//! # use nymvisor::{journal::Order, machine::Effect};
+//! let order = Order(Effect::ReleaseLock); // its content is private
+//! ```
+//!
+//! ```compile_fail,E0451
+//! # use nymvisor::{journal::Committed, machine::{Record, State}};
+//! fn commit(record: Record, state: State) -> Committed {
+//!     Committed { record, state } // its fields are private
+//! }
+//! ```
+//!
+//! ```compile_fail,E0308
+//! # use nymvisor::{host::Host, machine::Transition};
+//! fn hasty<H: Host>(host: &mut H, transition: Transition) {
+//!     for effect in transition.effects {
+//!         host.perform(effect); // an effect is no order
+//!     }
+//! }
+//! ```
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +45,7 @@ mod held;
 mod open;
 mod read;
 mod segment;
+mod verify;
 
 pub use chain::{BadLine, Hash};
 use held::Held;
@@ -31,6 +53,7 @@ pub use held::{HeldOrder, Unwritten};
 pub use open::{Opened, open};
 pub use read::{Part, describe, last_state, read};
 pub use segment::{Content, Line, read_segment, segments};
+pub use verify::{Fault, FaultKind, Found, Last, Verified, verify};
 
 /// The version of the format that this program writes, and the newest it reads.
 pub const FORMAT: u32 = 1;
@@ -206,11 +229,10 @@ impl Journal {
         self.head = hash;
         self.bytes += line.len() as u64;
         let state = transition.state.clone();
-        if self.bytes > self.bytes_max
-            && let Err(error) = self.rotate(&state, at, None)
-        {
-            // The record itself is durable; the next one tries again.
-            tracing::warn!("{error}; the journal goes on in its present segment");
+        if self.bytes > self.bytes_max && self.rotate(&state, at, None).is_err() {
+            // The record itself is durable. Whether the next segment is begun is in doubt, so
+            // nothing more may be written to this one.
+            self.held = Some(Held::since(state.clone()));
         }
         Ok(Committed { record, state })
     }

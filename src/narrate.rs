@@ -56,7 +56,7 @@ fn severity(record: &Record) -> Severity {
         Event::DaemonEnded { ending, .. } if ending.is_crash() => {
             if record.from == PhaseName::Running { Severity::Bad } else { Severity::Normal }
         }
-        Event::GraceElapsed => Severity::Odd,
+        Event::GraceElapsed | Event::PlanLost { .. } => Severity::Odd,
         Event::Recovered { row, .. } if *row != Row::AtRest => Severity::Odd,
         Event::SwapCommitted { left, .. } if !left.is_empty() => Severity::Odd,
         Event::SessionStarted { .. } | Event::GroupGone | Event::SignalReceived { .. } => {
@@ -106,6 +106,10 @@ pub fn event(event: &Event) -> String {
         Event::GraceElapsed => "the grace period is over, the daemon is killed".to_owned(),
         Event::DelayElapsed => "the delay before the restart is over".to_owned(),
         Event::QueueRead { queue } => self::queue(queue),
+        Event::PlanLost { failure } => format!(
+            "the plan can't be used, no upgrade begins until it can: {}",
+            self::failure(failure)
+        ),
         Event::AnnouncementReceived { upgrade } => format!("announced: {}", self::upgrade(upgrade)),
         Event::CameDue { attempt, .. } => format!("upgrade {attempt} is due"),
         Event::PauseElapsed { name, .. } => format!("the pause of {name} is over"),

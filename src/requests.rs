@@ -49,7 +49,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(10);
 /// Leaves a request and gives its number.
 pub fn leave(folder: &Path, request: &Request) -> io::Result<String> {
     disk::create_dirs(&RealDisk, folder, 0o700)?;
-    let id = format!("{}-{}", chrono::Utc::now().format("%Y%m%dT%H%M%S%.9fZ"), std::process::id(),);
+    let id = format!("{}-{}", chrono::Utc::now().format("%Y%m%dT%H%M%S%.9fZ"), std::process::id());
     let bytes = serde_json::to_vec(request)?;
     disk::replace(&RealDisk, &folder.join(format!("{id}{REQUEST}")), &bytes, MODE)?;
     Ok(id)

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use crate::host::{Host, Stimulus};
-use crate::journal::{self, Journal};
+use crate::journal::Journal;
 use crate::machine::{
     Code, Effect, Event, Failure, Outcome, Rejected, State, Transition, recover, step,
 };
@@ -74,17 +74,22 @@ impl<H: Host> Shell<H> {
                     self.note_exit(order.effect());
                     self.host.perform(order);
                 }
+                if self.journal.is_failing() {
+                    self.journal_failed("its next segment could not be begun");
+                }
             }
-            Err(error) => self.journal_failed(event, &error),
+            Err(error) => {
+                // Nothing of the turn has happened: the machine is told first, then asked again.
+                self.journal_failed(&error.to_string());
+                self.take(event);
+            }
         }
     }
 
-    /// Nothing of the turn has happened: the machine is told first, then asked again.
-    fn journal_failed(&mut self, event: Event, error: &journal::Error) {
-        let failure = Failure { code: Code::Io, text: error.to_string() };
+    fn journal_failed(&mut self, why: &str) {
+        let failure = Failure { code: Code::Io, text: why.to_owned() };
         self.host.remind(RESTORE_PAUSE);
         self.take(Event::JournalFailed { failure });
-        self.take(event);
     }
 
     /// A turn whose record is held in memory.

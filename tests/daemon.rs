@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::Pid;
 use nymvisor::host::daemon::{
     Command, Error, Running, group_gone, kill_group, signal_leader, spawn,
@@ -57,7 +57,8 @@ async fn in_another_role() {
         }
         "describe" => {
             let script = "readlink /proc/$$/fd/0 > $1/stdin; env > $1/env
-                grep -E '^Sig(Blk|Ign)' /proc/$$/status > $1/signals; exit 7";
+                while read -r line; do case $line in Sig[BI]*) echo \"$line\";; esac
+                done < /proc/$$/status > $1/signals; exit 7";
             let mut command = shell(script, &folder);
             command.envs.push(("ADDED".into(), "yes".into()));
             command.remove_env.push("UNWANTED".into());
@@ -68,7 +69,9 @@ async fn in_another_role() {
         }
         "deaf" => {
             // Without listening for signals, which would change what is ignored.
-            let script = "grep ^SigIgn /proc/$$/status > $1/signals";
+            // Without a child, for which the shell would block signals for an instant.
+            let script = "while read -r line; do case $line in Sig[BI]*) echo \"$line\";; esac
+                done < /proc/$$/status > $1/signals";
             start(script, &folder).ended().await;
         }
         "listener" => {
@@ -219,6 +222,27 @@ fn signals_that_a_launcher_ignores_reach_the_daemon_all_the_same() {
             }
         }
     }
+}
+
+#[test]
+fn signals_that_a_launcher_blocks_reach_us_and_the_daemon_all_the_same() {
+    let mut blocked = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGCHLD] {
+        blocked.add(signal);
+    }
+    // What this thread starts inherits its mask.
+    blocked.thread_block().unwrap();
+    let folder = tempdir().unwrap();
+    let mut listener = Guarded(again(AGAIN, "listener", folder.path()).spawn().unwrap());
+    number_in(&folder.path().join("ready"));
+    let pid = Pid::from_raw(listener.0.id().cast_signed());
+    nix::sys::signal::kill(pid, Signal::SIGQUIT).unwrap();
+    eventually("its end", || listener.0.try_wait().unwrap());
+
+    let status = again(AGAIN, "deaf", folder.path()).status().unwrap();
+    assert!(status.success());
+    let signals = fs::read_to_string(folder.path().join("signals")).unwrap();
+    assert!(signals.contains("SigBlk:\t0000000000000000\n"), "{signals}");
 }
 
 #[test]

@@ -1,27 +1,47 @@
-//! The one test crate.
-#![allow(
+//! The one test crate: it links once, and `tidy` sees to it that no file is forgotten.
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that can't go on fails"
 )]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one kind")]
+#![expect(clippy::naive_bytecount, reason = "a few bytes")]
+#![expect(clippy::print_stderr, reason = "a test that can't be made here says so")]
+#![expect(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "short texts, in the order in which they are read"
+)]
 
 mod add_upgrade;
 mod backup;
+mod bad_input;
 mod cli;
 mod config;
 mod config_env;
 mod daemon;
+mod demo;
 mod fetch;
 mod init;
+mod journal;
+mod journal_verify;
 mod locks;
+mod machine;
+mod model;
 mod place;
 mod probe;
 mod processes;
+mod readme;
 mod release;
+mod restore;
 mod room;
+mod state_machine_md;
 mod supervision;
 mod support;
+mod takeover;
+mod tidy;
+mod upgrades;
 mod upstream;
 mod watch;

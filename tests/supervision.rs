@@ -1,3 +1,9 @@
 //! `run` with real processes: the daemon is kept up, ended and counted as it should.
 
-mod smoke;
+mod attempts;
+mod crashes;
+mod endings;
+mod refusals;
+mod signals;
+mod surface;
+mod survival;

@@ -102,7 +102,7 @@ pub(super) fn add_upgrade(disk: &dyn Disk, env: &Env, args: &AddUpgradeArgs) -> 
         chosen.anew(env, &installed)?
     };
     let plan = if args.add_binary {
-        installed.plan.amended(entry.clone())
+        installed.plan.amended(&entry)
     } else {
         installed.plan.with(entry.clone())
     };

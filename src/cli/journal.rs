@@ -6,14 +6,21 @@ use super::Error;
 use super::output::{self, Output, OutputArgs};
 use crate::config::{self, Env};
 use crate::disk::Disk;
+use crate::exit::Exit;
 use crate::journal::{self, Owner, Part};
 use crate::narrate;
+
+mod agreement;
+mod report;
+mod verify;
 
 /// What can be done with the journal.
 #[derive(Debug, Subcommand)]
 pub(super) enum JournalCommand {
     /// Show the records, oldest first
     Show(ShowArgs),
+    /// Check all of it: chain, numbers, transitions, and the files on disk
+    Verify(verify::VerifyArgs),
 }
 
 /// What to show of it.
@@ -26,9 +33,10 @@ pub(super) struct ShowArgs {
     output: OutputArgs,
 }
 
-pub(super) fn journal(disk: &dyn Disk, env: &Env, command: &JournalCommand) -> Result<(), Error> {
+pub(super) fn journal(disk: &dyn Disk, env: &Env, command: &JournalCommand) -> Result<Exit, Error> {
     match command {
-        JournalCommand::Show(args) => show(disk, env, args),
+        JournalCommand::Show(args) => show(disk, env, args).map(|()| Exit::Done),
+        JournalCommand::Verify(args) => verify::verify(disk, env, args),
     }
 }
 

@@ -1,5 +1,4 @@
 //! What commands print, and how.
-#![expect(clippy::print_stderr, reason = "warnings and errors of commands belong on stderr")]
 
 use std::io::{self, Write};
 
@@ -43,15 +42,20 @@ pub(super) fn print_build_info(output: Output, info: &BuildInfo) -> Result<(), E
 }
 
 pub(super) fn warn(text: &str) {
-    eprintln!("warning: {text}");
+    say(&format!("warning: {text}"));
 }
 
 /// Prints an error and what caused it.
 pub(super) fn print_error(error: &Error) {
-    eprintln!("error: {error}");
+    say(&format!("error: {error}"));
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        eprintln!("  because: {error}");
+        say(&format!("  because: {error}"));
         cause = error.source();
     }
+}
+
+/// One line on stderr. `eprintln!` would panic where nobody reads it.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

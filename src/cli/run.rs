@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use nix::sys::signal::Signal;
+use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
 use super::{Error, user};
@@ -30,6 +31,10 @@ use crate::{logs, narrate};
 const BLOCKING_THREADS_MAX: usize = 4;
 const BLOCKING_THREAD_LIFE: Duration = Duration::from_secs(2);
 
+/// Who still serves the home after so long is no `run` that is about to end.
+const STRANGER_STAYS: Duration = Duration::from_secs(1);
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+
 /// Runs the daemon with these arguments until the run ends.
 pub(super) fn run(env: &Env, args: Vec<OsString>) -> Result<(), Error> {
     let (config, paths) = config::load(&RealDisk, env)?;
@@ -41,12 +46,20 @@ pub(super) fn run(env: &Env, args: Vec<OsString>) -> Result<(), Error> {
     let grace = config.daemon.shutdown_grace_period;
     let owned = |(name, value): (&OsStr, &OsStr)| (name.to_owned(), value.to_owned());
     let environment = env.iter().map(owned).collect();
-    let session = || in_runtime(config, &paths, args, environment, &token_prefix);
+    let setup = setup(config, paths, args, environment, &token_prefix);
+    let runtime = runtime()?;
     // A bug of ours must not cost the daemon its grace: the kernel would kill it with us.
-    catch_unwind(AssertUnwindSafe(session)).unwrap_or_else(|_| {
+    let engine = || LocalSet::new().block_on(&runtime, session(setup));
+    let outcome = catch_unwind(AssertUnwindSafe(engine)).unwrap_or_else(|_| {
         end_daemons(&token_prefix, grace);
         Err(Error::Bug("the engine panicked; the daemon was asked to end".to_owned()))
-    })
+    });
+    // A thread that hangs in a system call must not hold up the end.
+    runtime.shutdown_background();
+    match outcome? {
+        Outcome::Done => Ok(()),
+        failed @ Outcome::DaemonFailed(_) => Err(Error::DaemonFailed(narrate::outcome(failed))),
+    }
 }
 
 /// Tells this instance's daemons from those of others.
@@ -57,35 +70,31 @@ fn token_prefix(paths: &Paths) -> String {
     digest
 }
 
-fn in_runtime(
-    config: Config,
-    paths: &Paths,
-    args: Vec<OsString>,
-    env: Vec<(OsString, OsString)>,
-    token_prefix: &str,
-) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+fn runtime() -> Result<Runtime, Error> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .thread_keep_alive(BLOCKING_THREAD_LIFE)
         .build()
-        .map_err(Error::io("start the runtime on", Path::new("this machine")))?;
-    let setup = Setup {
+        .map_err(Error::io("start the runtime on", Path::new("this machine")))
+}
+
+fn setup(
+    config: Config,
+    paths: Paths,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    token_prefix: &str,
+) -> Setup {
+    Setup {
         session: format!("{}-{}", Utc::now().format("%Y%m%dT%H%M%S%.3fZ"), std::process::id()),
         config,
-        paths: paths.clone(),
+        paths,
         disk: Arc::new(RealDisk),
         args,
         env,
         token_prefix: token_prefix.to_owned(),
         timeouts: Timeouts::default(),
-    };
-    let outcome = LocalSet::new().block_on(&runtime, session(setup))?;
-    // A thread that hangs in a system call must not hold up the end.
-    runtime.shutdown_background();
-    match outcome {
-        Outcome::Done => Ok(()),
-        failed @ Outcome::DaemonFailed(_) => Err(Error::DaemonFailed(narrate::outcome(failed))),
     }
 }
 
@@ -95,13 +104,13 @@ async fn session(setup: Setup) -> Result<Outcome, Error> {
     let paths = setup.paths.clone();
     let _locks = take_locks(&paths)?;
     config::claim(&RealDisk, &paths)?;
-    refuse_beside_a_stranger(&setup)?;
+    refuse_beside_a_stranger(&setup).await?;
     let files = Files::new(setup.disk.clone(), paths.clone());
-    let initial = State::initial(installed(&files, &paths)?, setup.config.policy());
     let owner = Owner {
         instance: setup.config.nymvisor.id.clone(),
         daemon: setup.config.daemon.name.clone(),
     };
+    let initial = State::initial(installed(&files, &paths, &owner)?, setup.config.policy());
     let opened = journal::open(
         setup.disk.clone(),
         &paths.journal(),
@@ -139,7 +148,10 @@ fn take_locks(paths: &Paths) -> Result<[HeldLock; 2], Error> {
 }
 
 /// A daemon of that home that runs without us would be the second on its data.
-fn refuse_beside_a_stranger(setup: &Setup) -> Result<(), Error> {
+///
+/// Another `run` that has just lost the race for the locks looks like a stranger for the moment in
+/// which it ends, so a stranger is one that stays.
+async fn refuse_beside_a_stranger(setup: &Setup) -> Result<(), Error> {
     let sought = processes::Sought {
         home: setup.paths.home().to_owned(),
         daemon_name: setup.config.daemon.name.clone(),
@@ -150,24 +162,31 @@ fn refuse_beside_a_stranger(setup: &Setup) -> Result<(), Error> {
         config_path: setup.paths.config_file().to_owned(),
         instance_id: setup.config.nymvisor.id.clone(),
     };
-    match processes::foreign(&sought) {
-        None => Ok(()),
-        Some(stranger) => Err(Error::RunsAlready(format!(
-            "process {} ({}) already serves {} without this nymvisor: {}; stop it first (if it is \
-             a service of its own, disable that one)",
-            stranger.pid,
-            stranger.command_line,
-            setup.paths.home().display(),
-            stranger.why,
-        ))),
+    let since = Instant::now();
+    while let Some(stranger) = processes::foreign(&sought) {
+        if since.elapsed() >= STRANGER_STAYS {
+            return Err(Error::RunsAlready(format!(
+                "process {} ({}) already serves {} without this nymvisor: {}; stop it first (if \
+                 it is a service of its own, disable that one)",
+                stranger.pid,
+                stranger.command_line,
+                setup.paths.home().display(),
+                stranger.why,
+            )));
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
     }
+    Ok(())
 }
 
-/// The version this instance runs: by its version file, else by the link it shares.
-fn installed(files: &Files, paths: &Paths) -> Result<Version, Error> {
+/// The version this instance runs: by its version file, else by its journal, else by the link,
+/// which it may share with one that is ahead.
+fn installed(files: &Files, paths: &Paths, owner: &Owner) -> Result<Version, Error> {
     let version = files.version().or_else(|error| {
-        let from_link = files.version_by_link().ok().flatten();
-        from_link.ok_or_else(|| {
+        let state = journal::last_state(&RealDisk, &paths.journal(), owner).ok().flatten();
+        let from_journal = state.map(|state| state.installed);
+        let known = from_journal.or_else(|| files.version_by_link().ok().flatten());
+        known.ok_or_else(|| {
             Error::Unusable(format!(
                 "nothing tells which version runs here: {error}; put the file back, or make {} a \
                  link to the folder of the version that ran last",
@@ -196,7 +215,7 @@ fn end_daemons(token_prefix: &str, grace: Duration) {
     }
     let since = Instant::now();
     while since.elapsed() < grace && left.iter().any(|daemon| processes::is_alive(*daemon)) {
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(LOOK_PAUSE);
     }
     for daemon in left {
         let _ = daemon::kill_group(daemon);

@@ -15,7 +15,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::disk::{Disk, RealDisk, create_dirs, folder_of};
+use crate::disk::{Disk, RealDisk, create_dirs, folder_of, try_lock};
 use crate::machine::Archive;
 
 mod error;
@@ -166,7 +166,7 @@ pub fn discard_partials(folder: &Path) -> Result<u64, Error> {
             continue;
         }
         let path = folder.join(&name);
-        let held = File::open(&path).is_ok_and(|file| file.try_lock().is_err());
+        let held = File::open(&path).is_ok_and(|file| !matches!(try_lock(&file), Ok(true)));
         if !held {
             RealDisk.remove_file(&path).map_err(|e| Error::of("removing", &path, e))?;
             count += 1;
@@ -228,7 +228,7 @@ impl Partial {
             file.set_permissions(fs::Permissions::from_mode(0o600))?;
             // Held while it is written, so that nobody takes it for a left-over; where the file
             // system has no locks, nobody can be told.
-            let _ = file.try_lock();
+            let _ = try_lock(&file);
             Ok(file)
         });
         let file = opened.map_err(|e| Error::of("opening", &partial.0, e))?;

@@ -10,12 +10,16 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigHandler, Signal, kill, killpg};
+use nix::sys::signal::{SigHandler, SigSet, Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::process::Child;
 
 use crate::machine::{Daemon, Ending};
 use crate::proc::{self, Stat};
+
+mod image;
+
+use image::Image;
 
 /// The variable that marks a daemon, and what it started, as one of a session of ours.
 pub const TOKEN_VARIABLE: &str = "NYMVISOR_SESSION_TOKEN";
@@ -103,7 +107,8 @@ pub struct Running {
 /// parent-death signal when the *thread* that forked ends, and a pool's threads come and go.
 /// A binary that is still being written to somewhere else holds the call up for 100 ms at most.
 pub fn spawn(command: &Command) -> Result<Running, Error> {
-    let mut prepared = prepare(command);
+    let failed = |source| Error::Start { binary: command.binary.clone(), source };
+    let mut prepared = prepare(command).map_err(failed)?;
     let mut tries = 1;
     let child = loop {
         match prepared.spawn() {
@@ -117,7 +122,7 @@ pub fn spawn(command: &Command) -> Result<Running, Error> {
             other => break other,
         }
     }
-    .map_err(|source| Error::Start { binary: command.binary.clone(), source })?;
+    .map_err(failed)?;
     let started = Instant::now();
     identify(child, started)
 }
@@ -138,28 +143,23 @@ fn identify(mut child: Child, started: Instant) -> Result<Running, Error> {
     }
 }
 
-fn prepare(command: &Command) -> tokio::process::Command {
+fn prepare(command: &Command) -> io::Result<tokio::process::Command> {
+    let image = Image::of(command)?;
     let mut prepared = tokio::process::Command::new(&command.binary);
     prepared
-        .args(&command.args)
-        .envs(command.envs.iter().map(|(name, value)| (name, value)))
-        .env(TOKEN_VARIABLE, &command.token)
         .stdin(Stdio::null())
         .stdout(Stdio::inherit())
         .stderr(Stdio::inherit())
         .process_group(0);
-    for name in NOT_INHERITED {
-        prepared.env_remove(name);
-    }
-    for name in &command.remove_env {
-        prepared.env_remove(name);
-    }
     let parent = nix::unistd::getpid();
     #[expect(unsafe_code, reason = "the closure makes only async-signal-safe system calls")]
     unsafe {
-        prepared.pre_exec(move || before_exec(parent));
+        prepared.pre_exec(move || {
+            before_exec(parent)?;
+            image.exec()
+        });
     }
-    prepared
+    Ok(prepared)
 }
 
 /// Runs in the child between fork and exec: no allocation, no lock, system calls alone.
@@ -171,15 +171,23 @@ fn before_exec(parent: Pid) -> io::Result<()> {
     }
     // A shell without job control starts what is in the background with these ignored, and exec
     // keeps that: the daemon would be deaf to the polite signal. A SIGHUP that `nohup` has set
-    // aside stays so. The mask and SIGPIPE are reset by the standard library.
-    let heard =
-        [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGUSR2];
+    // aside stays so. SIGPIPE is ignored by our own runtime.
+    let heard = [
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGTERM,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGPIPE,
+    ];
     for signal in heard {
         #[expect(unsafe_code, reason = "the default action runs no code of ours")]
         unsafe {
             nix::sys::signal::signal(signal, SigHandler::SigDfl)?;
         }
     }
+    // The standard library has blocked all signals for the fork.
+    SigSet::empty().thread_set_mask()?;
     Ok(())
 }
 

@@ -184,6 +184,11 @@ pub async fn fetch(
     Ok(Fetched { sha256: hex.sha256, bytes, seconds })
 }
 
+/// Removes what an unfinished download to `part` has left, if anything. Nobody may be at it.
+pub fn remove_left(part: &Path) -> Result<(), Error> {
+    part::remove_left(part)
+}
+
 impl Order {
     fn algorithm(&self) -> Algorithm {
         self.expect.as_ref().map_or(Algorithm::Sha256, |expect| expect.algorithm)

@@ -271,18 +271,36 @@ impl Files {
         Ok(aside)
     }
 
-    /// Writes a plan with nothing queued; a damaged one is set aside. Where it has been put, if so.
+    /// Sets aside what is damaged of plan and history, and writes a plan with nothing queued where
+    /// there is none any more. Where the damaged files have been put.
     pub fn rebuild_plan(
         &self,
         version: &Version,
         at: DateTime<Utc>,
-    ) -> Result<Option<PathBuf>, Error> {
-        let name = UpgradeName::installed(&version.name)?;
-        let info: UpgradeInfo = release::load(&*self.disk, &self.paths.upgrade_info(&name))?;
+    ) -> Result<Vec<PathBuf>, Error> {
+        let mut aside = Vec::new();
+        if is_damaged(&self.history()) {
+            aside.extend(self.set_aside(&self.paths.history(), at)?);
+        }
         let path = self.paths.plan();
-        let aside = self.set_aside(&path, at)?;
-        release::save(&*self.disk, &path, &Plan::new(info))?;
+        let plan = match if_there(release::load(&*self.disk, &path)) {
+            // Written all the same: whoever watches it could not read the history until now.
+            Ok(Some(plan)) => plan,
+            Ok(None) => self.empty_plan(version)?,
+            Err(_) => {
+                let plan = self.empty_plan(version)?;
+                aside.extend(self.set_aside(&path, at)?);
+                plan
+            }
+        };
+        release::save(&*self.disk, &path, &plan)?;
         Ok(aside)
+    }
+
+    fn empty_plan(&self, version: &Version) -> Result<Plan, Error> {
+        let name = UpgradeName::installed(&version.name)?;
+        let info = release::load(&*self.disk, &self.paths.upgrade_info(&name))?;
+        Ok(Plan::new(info))
     }
 
     fn set_aside(&self, path: &Path, at: DateTime<Utc>) -> Result<Option<PathBuf>, Error> {
@@ -297,4 +315,8 @@ impl Files {
         self.disk.sync_dir(disk::folder_of(path)).map_err(failed)?;
         Ok(Some(aside))
     }
+}
+
+fn is_damaged<T>(read: &Result<T, Error>) -> bool {
+    matches!(read, Err(Error::Release(release::Error::Damaged { .. })))
 }

@@ -154,10 +154,11 @@ impl LocalHost {
         what: &'static str,
         job: impl FnOnce() -> Result<(), String> + Send + 'static,
     ) {
-        let done = spawn_blocking(job);
+        // In a task of its own: where no thread can be had, that is the chore's failure alone.
+        let done = spawn_local(async move { spawn_blocking(job).await });
         self.chores.retain(|chore| !chore.is_finished());
         self.chores.push(spawn_local(async move {
-            match done.await {
+            match done.await.flatten() {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::error!("{what}: {error}"),
                 Err(error) => tracing::error!("{what}: {error}"),
@@ -202,6 +203,7 @@ impl LocalHost {
             Effect::StandDown { attempt } => self.stand_down(attempt),
             Effect::QueueAnnouncement(upgrade) => self.queue_announcement(&upgrade),
             Effect::DropFromQueue(names) => self.drop_from_queue(names),
+            Effect::MoveShared(upgrade) => self.move_shared(upgrade),
             Effect::RestoreVersionFile(version) => self.restore_version_file(version),
             Effect::RebuildPlan(version) => self.rebuild_plan(version),
             Effect::MendLink(name) => self.mend_link(name),
@@ -290,7 +292,7 @@ fn event_of(timer: &Timer) -> Event {
 ///
 /// The clock may be set, and the machine may sleep, so one long sleep would not do.
 async fn until(at: DateTime<Utc>) -> DateTime<Utc> {
-    const LOOK_AGAIN: Duration = Duration::from_secs(60);
+    const LOOK_AGAIN: Duration = Duration::from_mins(1);
     loop {
         let now = Utc::now();
         let Ok(left) = (at - now).to_std() else { return now };

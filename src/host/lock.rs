@@ -3,7 +3,7 @@
 //! A lock is `flock` on a file that others find by its name. What the file says is for people; the
 //! lock itself is what counts.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use nix::sys::stat::{major, minor};
 
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{self, Disk, RealDisk};
 
 /// So often in a row the file may be replaced under us before that is taken for a fault.
 const TRIES_MAX: u32 = 100;
@@ -66,10 +66,10 @@ impl HeldLock {
         let failed = |doing| move |source| Error::Io { path: path.to_owned(), doing, source };
         for _ in 0..TRIES_MAX {
             let file = open(path, mode).map_err(failed("opening it"))?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(busy(path, file)),
-                Err(TryLockError::Error(source)) => return Err(failed("locking it")(source)),
+            match disk::try_lock(&file) {
+                Ok(true) => {}
+                Ok(false) => return Err(busy(path, file)),
+                Err(source) => return Err(failed("locking it")(source)),
             }
             let mut lock = Self { file, path: path.to_owned() };
             // Its last holder may have removed the file between our opening and our locking it.

@@ -68,7 +68,10 @@ pub enum Error {
         free: u64,
     },
     /// The system refused to tell.
-    #[error("can't tell the room: {doing} {}: {cause}; check the path and its mounts", path.display())]
+    #[error(
+        "can't tell the room: {doing} {}: {cause}; check the path and its mounts",
+        path.display()
+    )]
     Io {
         /// What was being done.
         doing: &'static str,

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::{fs, io};
 
-use nix::sys::signal;
+use nix::sys::signal::{self, SigSet};
 use tokio::signal::unix::{Signal as Stream, SignalKind};
 
 /// What a signal asks for.
@@ -49,17 +49,25 @@ pub struct Signals {
 impl Signals {
     /// Begins to listen. To be called before anything else is started, within the runtime.
     ///
-    /// A SIGHUP that is ignored already (`nohup`) stays so, for the daemon too.
+    /// A SIGHUP that is ignored already (`nohup`) stays so, for the daemon too. Signals that a
+    /// launcher has blocked, and whose mask exec hands down, are let through again.
     pub fn listen() -> Result<Self, Error> {
         let mut heard = Vec::with_capacity(HEARD.len());
+        let mut let_through = SigSet::from_iter([signal::Signal::SIGCHLD]);
         for wanted in HEARD {
             let (Signal::Stop(signal) | Signal::Forward(signal)) = wanted;
+            let_through.add(signal);
             if signal == signal::Signal::SIGHUP && is_ignored(signal) {
                 continue;
             }
             heard.push((wanted, stream(signal)?));
         }
-        Ok(Self { heard, _children: stream(signal::Signal::SIGCHLD)? })
+        let children = stream(signal::Signal::SIGCHLD)?;
+        // Only now that each has its handler: one that waits would end the process.
+        let_through
+            .thread_unblock()
+            .map_err(|errno| Error { signal: signal::Signal::SIGCHLD, source: errno.into() })?;
+        Ok(Self { heard, _children: children })
     }
 
     /// Waits for the next request. Safe to cancel.

@@ -36,7 +36,7 @@ pub fn open(
     super::create_folder(&*disk, folder)?;
     let opening = Opening { disk, folder: folder.to_owned(), owner, session, at };
     let Some(last) = segments(&*opening.disk, folder)?.last().copied() else {
-        return opening.begin(Start::first(), initial, None);
+        return opening.begin(&Start::first(), initial, None);
     };
     let path = segment::path(folder, last);
     let bytes = match opening.disk.kind(&path).map_err(failed("read", &path))? {
@@ -44,26 +44,21 @@ pub fn open(
         // A folder or a link under this name is damage like any other.
         Some(Kind::Folder | Kind::Link | Kind::Other) | None => Vec::new(),
     };
-    match read_segment(&bytes, &opening.owner) {
-        Ok(content) => match content.rest.clone() {
-            Rest::Nothing => opening.go_on(last, content),
-            Rest::Torn => opening.cut(last, content, &bytes),
-            Rest::Bad { line, why } => {
-                opening.set_aside(last, &bytes, Bad { line, why: &why }, initial)
-            }
-        },
-        Err(why) => opening.set_aside(last, &bytes, Bad { line: 1, why: &why }, initial),
+    let content = match read_segment(&bytes, &opening.owner) {
+        Ok(content) => content,
+        Err(why) => return opening.set_aside(last, &bytes, (1, &why), initial),
+    };
+    opening.finish_setting_aside(&content.header)?;
+    match content.rest.clone() {
+        Rest::Nothing => opening.go_on(last, content),
+        Rest::Torn => opening.cut(last, content, &bytes),
+        Rest::Bad { line, why } => opening.set_aside(last, &bytes, (line, &why), initial),
     }
 }
 
 fn failed(doing: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Error + use<> {
     let path = path.to_owned();
     move |source| Error::Io { doing, path: path.clone(), source }
-}
-
-struct Bad<'a> {
-    line: u64,
-    why: &'a BadLine,
 }
 
 /// Where a new segment takes up.
@@ -88,6 +83,16 @@ struct Opening {
 }
 
 impl Opening {
+    /// A crash may have come between the new chain and the name of the damaged file.
+    fn finish_setting_aside(&self, header: &Header) -> Result<(), Error> {
+        let Some(Mishap::Damaged { kept_as, .. }) = &header.after else { return Ok(()) };
+        let path = segment::path(&self.folder, header.segment.saturating_sub(1));
+        if self.disk.kind(&path).map_err(failed("looked at", &path))?.is_none() {
+            return Ok(());
+        }
+        put_aside(&*self.disk, &self.folder, &path, &self.folder.join(kept_as))
+    }
+
     /// The last segment is whole: it is written on.
     fn go_on(self, segment: u64, content: Content) -> Result<Opened, Error> {
         let path = segment::path(&self.folder, segment);
@@ -126,7 +131,7 @@ impl Opening {
         };
         let seq = content.records.last().map_or(content.header.seq, |line| line.record.seq);
         let start = Start { segment: segment + 1, seq, prev: content.head };
-        self.begin(start, content.state, Some(mishap))
+        self.begin(&start, content.state, Some(mishap))
     }
 
     /// The last segment is damaged: it is set aside whole, never repaired, and a new chain begins.
@@ -134,24 +139,27 @@ impl Opening {
         self,
         segment: u64,
         bytes: &[u8],
-        bad: Bad<'_>,
+        (line, why): (u64, &BadLine),
         initial: State,
     ) -> Result<Opened, Error> {
         let path = segment::path(&self.folder, segment);
         let kept = beside(&path, "damaged", self.at);
-        self.disk.rename(&path, &kept).map_err(failed("set aside", &path))?;
-        self.disk.sync_dir(&self.folder).map_err(failed("synced", &self.folder))?;
         let mishap = Mishap::Damaged {
             kept_as: name_of(&kept),
             sha256: Hash::of(bytes).as_str().to_owned(),
-            line: bad.line,
-            reason: bad.why.to_string(),
+            line,
+            reason: why.to_string(),
         };
         let start = Start { segment: segment + 1, seq: 0, prev: Hash::none() };
-        self.begin(start, initial, Some(mishap))
+        let (disk, folder) = (self.disk.clone(), self.folder.clone());
+        // The new chain first: with the damaged file gone and no other there, the segment before
+        // it would pass for the last one.
+        let opened = self.begin(&start, initial, Some(mishap))?;
+        put_aside(&*disk, &folder, &path, &kept)?;
+        Ok(opened)
     }
 
-    fn begin(self, start: Start, state: State, mishap: Option<Mishap>) -> Result<Opened, Error> {
+    fn begin(self, start: &Start, state: State, mishap: Option<Mishap>) -> Result<Opened, Error> {
         let header = Header {
             format: FORMAT,
             instance: self.owner.instance.clone(),
@@ -178,6 +186,11 @@ impl Opening {
         };
         Ok(Opened { journal, state, mishap })
     }
+}
+
+fn put_aside(disk: &dyn Disk, folder: &Path, path: &Path, kept: &Path) -> Result<(), Error> {
+    disk.rename(path, kept).map_err(failed("set aside", path))?;
+    disk.sync_dir(folder).map_err(failed("synced", folder))
 }
 
 /// A name beside a segment for what is kept of it.

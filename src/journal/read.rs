@@ -57,7 +57,7 @@ pub fn read(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Vec<Part>, 
     Ok(parts)
 }
 
-fn numbers(disk: &dyn Disk, folder: &Path) -> Result<Vec<u64>, Error> {
+pub(super) fn numbers(disk: &dyn Disk, folder: &Path) -> Result<Vec<u64>, Error> {
     let failed = |source| Error::Io { doing: "read", path: folder.to_owned(), source };
     match disk.kind(folder).map_err(failed)? {
         Some(Kind::Folder) => segments(disk, folder),

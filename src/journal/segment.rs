@@ -59,6 +59,8 @@ pub struct Content {
     pub header: Header,
     /// What the header names as the line before it.
     pub header_prev: Hash,
+    /// Hash of the header.
+    pub header_hash: Hash,
     /// The records that are whole, and that follow each other legally.
     pub records: Vec<Line>,
     /// The state after the last of them.
@@ -105,6 +107,7 @@ pub fn read_segment(bytes: &[u8], owner: &Owner) -> Result<Content, BadLine> {
         state: header.state.clone(),
         header,
         header_prev: links.prev,
+        header_hash: links.hash.clone(),
         records: Vec::new(),
         head: links.hash,
         good_bytes: first.len() as u64,
@@ -131,7 +134,7 @@ impl Content {
         if links.prev != self.head {
             return Err(BadLine::WrongPrev);
         }
-        let record: Record = serde_json::from_slice(text).map_err(unreadable)?;
+        let record: Record = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
         let last = self.records.last().map_or(self.header.seq, |line| line.record.seq);
         if record.seq != last + 1 {
             return Err(BadLine::WrongSeq);
@@ -144,7 +147,7 @@ impl Content {
     }
 }
 
-fn unreadable(error: serde_json::Error) -> BadLine {
+fn unreadable(error: &serde_json::Error) -> BadLine {
     BadLine::Unreadable(error.to_string())
 }
 
@@ -171,12 +174,12 @@ fn read_header(line: &[u8], owner: &Owner) -> Result<(Header, Links), BadLine> {
     }
     let text = line.strip_suffix(b"\n").ok_or(BadLine::NoHash)?;
     let links = chain::unseal(text)?;
-    let Format { format } = serde_json::from_slice(text).map_err(unreadable)?;
+    let Format { format } = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
     if format > FORMAT {
         let text = format!("it is of format {format}, and this program reads up to {FORMAT}");
         return Err(BadLine::Foreign(text));
     }
-    let header: Header = serde_json::from_slice(text).map_err(unreadable)?;
+    let header: Header = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
     if header.instance != owner.instance || header.daemon != owner.daemon {
         return Err(BadLine::Foreign(format!(
             "it belongs to the instance {} of {}, not to {} of {}",

@@ -134,6 +134,8 @@ pub enum Effect {
     QueueAnnouncement(Upgrade),
     /// Take superseded upgrades out of the plan.
     DropFromQueue(Vec<String>),
+    /// Move history, plan and link to this upgrade, which is committed already.
+    MoveShared(Upgrade),
     /// Write the version file anew, from what the journal knows.
     RestoreVersionFile(Version),
     /// Write the plan anew; the damaged one has been set aside.
@@ -214,6 +216,7 @@ impl Effect {
             | Self::CommitSwap { .. }
             | Self::QueueAnnouncement(_)
             | Self::DropFromQueue(_)
+            | Self::MoveShared(_)
             | Self::RestoreVersionFile(_)
             | Self::RebuildPlan(_)
             | Self::MendLink(_)
@@ -249,6 +252,7 @@ impl Effect {
             Self::StandDown { .. } => "stand-down",
             Self::QueueAnnouncement(_) => "queue-announcement",
             Self::DropFromQueue(_) => "drop-from-queue",
+            Self::MoveShared(_) => "move-shared",
             Self::RestoreVersionFile(_) => "restore-version-file",
             Self::RebuildPlan(_) => "rebuild-plan",
             Self::MendLink(_) => "mend-link",

@@ -67,6 +67,11 @@ pub enum Event {
         /// What it says now.
         queue: Queue,
     },
+    /// The plan is gone, or can't be read.
+    PlanLost {
+        /// Why.
+        failure: Failure,
+    },
     /// Upstream announces this upgrade.
     AnnouncementReceived {
         /// The upgrade.
@@ -189,6 +194,7 @@ impl Event {
             Self::GraceElapsed => "grace-elapsed",
             Self::DelayElapsed => "delay-elapsed",
             Self::QueueRead { .. } => "queue-read",
+            Self::PlanLost { .. } => "plan-lost",
             Self::AnnouncementReceived { .. } => "announcement-received",
             Self::CameDue { .. } => "came-due",
             Self::PauseElapsed { .. } => "pause-elapsed",

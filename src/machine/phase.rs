@@ -71,7 +71,12 @@ pub enum AfterDrain {
     /// The run ends; an attempt that had begun is taken up by the next session.
     End(Option<Attempt>),
     /// The daemon was left over by an earlier session; that session's phase is recovered next.
-    Recover(Box<Phase>),
+    Recover {
+        /// The phase of the session that left it.
+        before: Box<Phase>,
+        /// A stop was requested meanwhile: the run ends, and the next session recovers.
+        stop: bool,
+    },
 }
 
 /// One try to perform an upgrade, from its drain on.
@@ -96,6 +101,8 @@ pub struct Attempt {
 pub struct Swapping {
     /// What is performed.
     pub attempt: Attempt,
+    /// The version file is known to name the new version: there is no way back.
+    pub committed: bool,
     /// A stop was requested meanwhile: the swap is finished, then the run ends.
     pub stop: bool,
 }
@@ -126,6 +133,7 @@ pub enum Why {
 }
 
 /// What a start waits for.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wait {
@@ -160,6 +168,7 @@ pub struct Failed {
 }
 
 /// How a failure is left.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AfterFailure {
@@ -260,7 +269,7 @@ impl Phase {
             Self::Draining(Draining { then, .. }) => match then {
                 AfterDrain::Upgrade(attempt) => Some(attempt),
                 AfterDrain::End(resume) => resume.as_ref(),
-                AfterDrain::Recover(before) => before.attempt(),
+                AfterDrain::Recover { before, .. } => before.attempt(),
             },
             Self::Restarting(Restarting { wait, .. }) => match wait {
                 Wait::Session { resume } => resume.as_ref(),

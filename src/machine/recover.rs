@@ -97,12 +97,16 @@ pub(super) fn row(state: &State, observed: &Observed) -> Row {
         Standing::Attempt { attempt, counts } => attempt_row(state, attempt, counts, observed),
         Standing::Failing(attempt) => {
             // The swap itself may have failed only after the version file was moved.
-            if is_committed(attempt, observed) { Row::SwapInterrupted } else { Row::WasFailing }
+            if is_committed(attempt, observed) {
+                Row::SwapInterrupted
+            } else if is_moved(&state.installed, observed) {
+                Row::VersionMovedOutside
+            } else {
+                Row::WasFailing
+            }
         }
-        Standing::Idle(row) => match &observed.version {
-            Some(version) if *version != state.installed => Row::VersionMovedOutside,
-            Some(_) | None => row,
-        },
+        Standing::Idle(_) if is_moved(&state.installed, observed) => Row::VersionMovedOutside,
+        Standing::Idle(row) => row,
     }
 }
 
@@ -110,7 +114,7 @@ fn attempt_row(state: &State, attempt: &Attempt, counts: bool, observed: &Observ
     if is_committed(attempt, observed) {
         return Row::SwapInterrupted;
     }
-    if observed.version.as_ref().is_some_and(|version| *version != attempt.from) {
+    if is_moved(&attempt.from, observed) {
         return Row::VersionMovedOutside;
     }
     if !is_asked_for(state, attempt, observed) {
@@ -127,6 +131,11 @@ fn attempt_row(state: &State, attempt: &Attempt, counts: bool, observed: &Observ
 
 fn is_committed(attempt: &Attempt, observed: &Observed) -> bool {
     observed.version.as_ref() == Some(&attempt.upgrade.target())
+}
+
+/// A version file that is lost is written anew; one that names another version is believed.
+fn is_moved(from: &Version, observed: &Observed) -> bool {
+    observed.version.as_ref().is_some_and(|version| version != from)
 }
 
 /// A plan that can't be read withdraws nothing: the last known one holds.
@@ -152,7 +161,7 @@ fn standing(phase: &Phase) -> Standing<'_> {
             AfterDrain::Upgrade(attempt) => Standing::Attempt { attempt, counts: true },
             AfterDrain::End(Some(attempt)) => Standing::Attempt { attempt, counts: false },
             AfterDrain::End(None) => Standing::Idle(Row::DaemonLost),
-            AfterDrain::Recover(before) => standing(before),
+            AfterDrain::Recover { before, .. } => standing(before),
         },
         Phase::BackingUp(attempt)
         | Phase::Locking(attempt)

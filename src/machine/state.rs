@@ -15,6 +15,8 @@ pub struct State {
     pub recovering: bool,
     /// The journal can be written. While it can't, no upgrade begins.
     pub recording: bool,
+    /// The plan can be read. While it can't, nobody knows what it asks for, and no upgrade begins.
+    pub plan_reads: bool,
     /// The settings of this session.
     pub policy: Policy,
     /// The version that this instance's version file names.
@@ -119,6 +121,7 @@ impl State {
             }),
             recovering: false,
             recording: true,
+            plan_reads: true,
             policy,
             installed,
             queue: Queue::default(),
@@ -134,11 +137,17 @@ impl State {
     /// the data folder is ahead, what that one runs comes first.
     #[must_use]
     pub fn next_upgrade(&self) -> Option<&Upgrade> {
-        self.queue
-            .current
-            .iter()
+        let current = self.queue.current.iter().filter(|_| !self.is_ahead_of_plan());
+        current
             .chain(&self.queue.entries)
             .find(|upgrade| self.wants(upgrade) && !self.is_held(upgrade))
+    }
+
+    /// Whether the plan still queues what this instance has committed: history, plan and link could
+    /// not be moved then, and what the plan calls current is of the past.
+    #[must_use]
+    pub fn is_ahead_of_plan(&self) -> bool {
+        self.queue.entries.iter().any(|entry| entry.name == self.installed.name)
     }
 
     /// Whether `upgrade` would move this instance on.

@@ -1,4 +1,5 @@
 //! `step`: one fact in, the next state and the orders out.
+#![expect(clippy::unnecessary_wraps, reason = "what handles a fact has one shape")]
 
 use super::effect::Effect;
 use super::event::Event;
@@ -79,6 +80,7 @@ fn dispatch(next: &mut Next, event: &Event) -> Step {
         Event::GraceElapsed => daemon::grace_elapsed(next),
         Event::DelayElapsed => daemon::delay_elapsed(next),
         Event::QueueRead { queue } => queue::read(next, queue),
+        Event::PlanLost { .. } => queue::plan_lost(next),
         Event::AnnouncementReceived { upgrade } => queue::announced(next, upgrade),
         Event::PauseElapsed { name, digest } => queue::pause_elapsed(next, name, digest),
         Event::RetryRequested { name, request, .. } => queue::retry(next, name, request),

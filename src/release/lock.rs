@@ -1,6 +1,6 @@
 //! The lock around every change of a plan.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -34,14 +34,14 @@ impl PlanLock {
         let file = open(path).map_err(failed)?;
         let since = Instant::now();
         loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
-                Err(TryLockError::WouldBlock) if since.elapsed() >= patience => {
+            match disk::try_lock(&file) {
+                Ok(true) => return Ok(Self { _file: file }),
+                Ok(false) if since.elapsed() >= patience => {
                     let waited_secs = patience.as_secs();
                     return Err(Error::Locked { path: path.to_owned(), waited_secs });
                 }
-                Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
-                Err(TryLockError::Error(source)) => return Err(failed(source)),
+                Ok(false) => std::thread::sleep(PAUSE),
+                Err(source) => return Err(failed(source)),
             }
         }
     }

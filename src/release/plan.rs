@@ -51,7 +51,7 @@ impl Plan {
 
     /// The plan with the entry of this name replaced, and nothing else changed.
     #[must_use]
-    pub fn amended(mut self, info: UpgradeInfo) -> Self {
+    pub fn amended(mut self, info: &UpgradeInfo) -> Self {
         for queued in self.queued_up.iter_mut().filter(|queued| queued.name == info.name) {
             *queued = info.clone();
         }

@@ -12,25 +12,26 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::sys::signal::{Signal, kill};
 use nymvisor::{digest, proc};
 use serde_json::{Value, json};
 
 use super::daemon::FakeDaemon;
-use super::helper::eventually;
 use super::server::{Reply, Server};
 use super::site::{Site, read_json};
 
+pub(crate) mod process;
+
+use process::id;
+pub(crate) use process::{End, Record, Run};
+
 /// Where the daemon of the site is announced.
-const ANNOUNCED_AT: &str = "/up/nym-node/upgrade-info.json";
+pub(crate) const ANNOUNCED_AT: &str = "/up/nym-node/upgrade-info.json";
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Between two looks that cost a process.
 const LOOK_PAUSE: Duration = Duration::from_millis(25);
@@ -45,36 +46,13 @@ pub(crate) struct Stage {
     runs: AtomicU32,
 }
 
-/// A record of the journal, as `journal show --output json` prints it.
-#[derive(Debug, Clone)]
-pub(crate) struct Record(pub(crate) Value);
-
-/// A `run` under way. It is killed when it is dropped, and its process group with it.
-#[derive(Debug)]
-pub(crate) struct Run {
-    child: Child,
-    stdout: PathBuf,
-    stderr: PathBuf,
-}
-
-/// How a `run` ended and what it said.
-#[derive(Debug)]
-pub(crate) struct End {
-    /// Its exit status; none where a signal ended it.
-    pub(crate) status: Option<i32>,
-    pub(crate) stdout: Vec<u8>,
-    pub(crate) stderr: String,
-}
-
-impl End {
-    /// What it said last.
-    pub(crate) fn last_line(&self) -> &str {
-        self.stderr.lines().last().unwrap_or_default()
-    }
-}
-
 impl Stage {
     pub(crate) fn new() -> Self {
+        Self::after(|_| {})
+    }
+
+    /// The same with something done, or set, before `init`.
+    pub(crate) fn after(prepare: impl FnOnce(&mut Site)) -> Self {
         let server = Server::start();
         let mut site = Site::new();
         site.set_env("DAEMON_HOME", site.home("").to_str().unwrap().trim_end_matches('/'));
@@ -84,7 +62,13 @@ impl Stage {
         site.set_env("DAEMON_STARTUP_PERIOD_DURATION", "60s");
         site.set_env("DAEMON_SHUTDOWN_GRACE_PERIOD", "20s");
         fs::create_dir_all(site.home("")).unwrap();
-        Self { site: site.initialised(), server, runs: AtomicU32::new(0) }
+        prepare(&mut site);
+        Self::of(site.initialised(), server)
+    }
+
+    /// One on a site with an installation of another origin.
+    pub(crate) fn of(site: Site, server: Server) -> Self {
+        Self { site, server, runs: AtomicU32::new(0) }
     }
 
     /// With another setting.
@@ -109,7 +93,8 @@ impl Stage {
     pub(crate) fn install_script(&self, body: &str) {
         let info = FakeDaemon::new("nym-node", "1.0.0").build_info().to_string();
         let script = format!(
-            "#!/bin/sh\n[ \"$2\" = build-info ] && echo '{info}' && exit 0\nhome=$DAEMON_HOME\n{body}"
+            "#!/bin/sh\n[ \"$2\" = build-info ] && echo '{info}' && exit 0\n\
+             home=$DAEMON_HOME\n{body}"
         );
         self.install(script.as_bytes());
     }
@@ -135,7 +120,7 @@ impl Stage {
     /// The command behind [`Stage::start`], to be changed before it is started.
     pub(crate) fn run_command<S: AsRef<OsStr>>(&self, daemon_args: &[S]) -> Command {
         let mut command = self.site.command(&["run"]);
-        command.args(daemon_args);
+        command.args(daemon_args).stdin(Stdio::null());
         command
     }
 
@@ -144,7 +129,6 @@ impl Stage {
         let number = self.runs.fetch_add(1, Ordering::SeqCst);
         let path = |name: &str| self.site.path(&format!("run-{number}.{name}"));
         let (stdout, stderr) = (path("stdout"), path("stderr"));
-        command.stdin(Stdio::null());
         command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
         Run { child: command.spawn().unwrap(), stdout, stderr }
     }
@@ -202,6 +186,13 @@ impl Stage {
             self.records().iter().map(|record| record.to().to_owned()).collect();
         phases.dedup();
         phases
+    }
+
+    /// The rows of the recovery table that applied so far.
+    pub(crate) fn rows(&self) -> Vec<String> {
+        let records = self.records();
+        let recovered = records.iter().filter(|record| record.event() == "recovered");
+        recovered.map(|record| record.data()["row"].as_str().unwrap().to_owned()).collect()
     }
 
     /// Waits until the journal has so many events of this name; gives the last of them.
@@ -345,104 +336,4 @@ impl Drop for Stage {
             }
         }
     }
-}
-
-impl Record {
-    /// The event's name.
-    pub(crate) fn event(&self) -> &str {
-        let event = &self.0["event"];
-        let named = event.as_object().and_then(|fields| fields.keys().next());
-        named.map(String::as_str).or_else(|| event.as_str()).unwrap()
-    }
-
-    /// What the event tells.
-    pub(crate) fn data(&self) -> &Value {
-        &self.0["event"][self.event()]
-    }
-
-    pub(crate) fn from(&self) -> &str {
-        self.0["from"].as_str().unwrap()
-    }
-
-    pub(crate) fn to(&self) -> &str {
-        self.0["to"].as_str().unwrap()
-    }
-
-    pub(crate) fn at(&self) -> DateTime<Utc> {
-        self.0["at"].as_str().unwrap().parse().unwrap()
-    }
-}
-
-impl Run {
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill(id(self.pid()), signal).unwrap();
-    }
-
-    /// What it has written to stderr so far.
-    pub(crate) fn stderr(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.stderr).unwrap()).into_owned()
-    }
-
-    /// What has come out of stdout so far.
-    pub(crate) fn stdout(&self) -> Vec<u8> {
-        fs::read(&self.stdout).unwrap()
-    }
-
-    pub(crate) fn is_over(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
-    }
-
-    /// Waits for its end.
-    pub(crate) fn wait(&mut self) -> End {
-        let stderr = self.stderr.clone();
-        let what = || String::from_utf8_lossy(&fs::read(&stderr).unwrap_or_default()).into_owned();
-        let end = Instant::now() + DEADLINE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < end, "the run doesn't end:\n{}", what());
-            std::thread::sleep(Duration::from_millis(2));
-        };
-        assert!(status.code().is_some() || status.signal() == Some(9), "{status}\n{}", what());
-        End { status: status.code(), stdout: self.stdout(), stderr: self.stderr() }
-    }
-
-    /// Asks it to stop and waits for its end.
-    pub(crate) fn stop(&mut self, signal: Signal) -> End {
-        self.signal(signal);
-        self.wait()
-    }
-
-    /// Kills nymvisor itself, as the system might, and nothing else.
-    pub(crate) fn kill(&mut self) {
-        self.signal(Signal::SIGKILL);
-        self.wait();
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            // Its group, where it has one of its own.
-            let _ = killpg(id(self.pid()), Signal::SIGKILL);
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
-}
-
-/// Waits until a process is gone or a zombie.
-pub(crate) fn until_gone(pid: u32) {
-    eventually(&format!("the end of process {pid}"), || {
-        (!super::helper::is_live(pid)).then_some(())
-    });
-}
-
-fn id(pid: u32) -> Pid {
-    Pid::from_raw(i32::try_from(pid).unwrap())
 }

@@ -1,13 +1,13 @@
 //! Keeping off while an engine performs an upgrade.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, Read};
 
 use serde::Deserialize;
 
 use crate::cli::Error;
 use crate::config::Paths;
-use crate::disk::RealDisk;
+use crate::disk::{self, RealDisk};
 use crate::journal::{self, Owner};
 use crate::machine::PhaseName;
 use crate::release::UpgradeName;
@@ -40,14 +40,14 @@ pub(super) fn keep_off(
     if !replaces && holder.as_ref().is_none_or(|holder| holder.upgrade != name.as_str()) {
         return Ok(None);
     }
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(Error::Refused(format!(
+    match disk::try_lock(&file) {
+        Ok(true) => Ok(Some(file)),
+        Ok(false) => Err(Error::Refused(format!(
             "an upgrade is being performed: {} is held by {}; try again when it is done",
             path.display(),
             shown(holder, paths)
         ))),
-        Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
+        Err(error) => Err(Error::io("lock", &path)(error)),
     }
 }
 

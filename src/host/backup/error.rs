@@ -37,7 +37,10 @@ pub enum Error {
         cause: io::Error,
     },
     /// Reading or writing failed.
-    #[error("the backup failed: {doing} {}: {cause}; check the disk and its mounts", path.display())]
+    #[error(
+        "the backup failed: {doing} {}: {cause}; check the disk and its mounts",
+        path.display()
+    )]
     Io {
         /// What was being done.
         doing: &'static str,
@@ -73,7 +76,10 @@ pub enum Error {
         home: PathBuf,
     },
     /// What is on the disk is not what was written there.
-    #[error("the backup {} does not read back as it was written: {what}; check the disk", path.display())]
+    #[error(
+        "the backup {} does not read back as it was written: {what}; check the disk",
+        path.display()
+    )]
     NotReadBack {
         /// The archive, under its temporary name.
         path: PathBuf,

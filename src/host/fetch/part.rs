@@ -4,7 +4,7 @@
 //! thrown away. Everything here blocks and belongs off the runtime.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -173,6 +173,19 @@ pub(super) fn note_path(part: &Path) -> PathBuf {
     name.into()
 }
 
+/// Removes what an unfinished download has left, if anything.
+pub(super) fn remove_left(part: &Path) -> Result<(), Error> {
+    for path in [note_path(part), part.to_owned()] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &path, error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
 fn open_locked(path: &Path) -> Result<File, Error> {
     let failed = |error| Error::io("open", path, error);
     match RealDisk.create(path, 0o600) {
@@ -189,10 +202,10 @@ fn open_locked(path: &Path) -> Result<File, Error> {
     if !opened.is_file() {
         return Err(failed(io::Error::other("not a plain file; remove it")));
     }
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(Error::Busy { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    match disk::try_lock(&file) {
+        Ok(true) => {}
+        Ok(false) => return Err(Error::Busy { path: path.to_owned() }),
+        Err(error) => return Err(failed(error)),
     }
     // Whoever held the lock may have given the file its final name meanwhile.
     let named = fs::symlink_metadata(path);

@@ -1,9 +1,10 @@
 //! A new version's binary: fetched or found in place, digested, asked what it is, put in place.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use chrono::Utc;
 use tokio::sync::watch;
 use tokio::task::{spawn_blocking, spawn_local};
 
@@ -43,7 +44,14 @@ pub(super) async fn fetched(
     let info = spawn_blocking(move || files.announcement(&wanted)).await.map_err(our_failure)??;
     let path = setup.paths.binary(&info.name);
     if path.symlink_metadata().is_ok() {
-        return spawn_blocking(move || in_place(&info, path)).await.map_err(our_failure)?;
+        let (wanted, lies) = (info.clone(), path.clone());
+        let found = spawn_blocking(move || in_place(&wanted, lies)).await.map_err(our_failure)?;
+        match found {
+            Err(failure) if may_be_fetched_anew(setup, &info, &failure) => {
+                set_aside(&path, &failure)?;
+            }
+            found => return found,
+        }
     }
     if !setup.config.daemon.allow_binaries_download {
         return Err(Failure {
@@ -57,6 +65,21 @@ pub(super) async fn fetched(
         });
     }
     download(setup, &info, stop).await
+}
+
+/// What nobody vouched for, and is not what is announced (any more), gives way to what is.
+fn may_be_fetched_anew(setup: &Setup, info: &UpgradeInfo, failure: &Failure) -> bool {
+    failure.code == Code::DigestMismatch
+        && info.local_binary.is_none()
+        && setup.config.daemon.allow_binaries_download
+}
+
+fn set_aside(path: &Path, failure: &Failure) -> Result<(), Failure> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".set-aside-{}", Utc::now().format("%Y%m%dT%H%M%S%.3fZ")));
+    let aside = path.with_file_name(name);
+    tracing::warn!("{}; it is kept as {}, and fetched anew", failure.text, aside.display());
+    std::fs::rename(path, aside).map_err(our_failure)
 }
 
 /// The digest of a binary that lies in its place has to be right as well.
@@ -147,18 +170,22 @@ fn order(setup: &Setup, info: &UpgradeInfo) -> Result<fetch::Order, Failure> {
             http::redact(&platform.url)
         );
     }
-    let binary = setup.paths.binary(&info.name);
-    let mut part = std::ffi::OsString::from(".");
-    part.push(binary.file_name().unwrap_or_default());
-    part.push(".part");
     Ok(fetch::Order {
         url: platform.url.clone(),
-        part: binary.with_file_name(part),
+        part: part_of(&setup.paths.binary(&info.name)),
         expect: checksum.map(|Checksum { algorithm, hex }| fetch::Expected { algorithm, hex }),
         max_bytes: setup.config.daemon.max_binary_size,
         timeouts: setup.timeouts,
         tries: FETCH_TRIES,
     })
+}
+
+/// Where a binary lies while it is fetched.
+fn part_of(binary: &Path) -> PathBuf {
+    let mut part = std::ffi::OsString::from(".");
+    part.push(binary.file_name().unwrap_or_default());
+    part.push(".part");
+    binary.with_file_name(part)
 }
 
 /// Asks the binary what it is, compares, and gives it its final name.
@@ -167,13 +194,20 @@ pub(super) async fn checked(
     files: &Files,
     upgrade: &Upgrade,
     fetched: Fetched,
+    mut stop: watch::Receiver<bool>,
 ) -> Result<Binary, Failure> {
     let path = fetched.path.clone();
     let made = spawn_blocking(move || place::make_executable(&path)).await.map_err(our_failure)?;
     made.map_err(|error| Failure { code: error.code(), text: error.to_string() })?;
-    let details = probe::build_info(&fetched.path, BUILD_INFO_PATIENCE)
-        .await
-        .map_err(|error| wrong_build(error.to_string()))?;
+    let details = tokio::select! {
+        details = probe::build_info(&fetched.path, BUILD_INFO_PATIENCE) => {
+            details.map_err(|error| wrong_build(error.to_string()))?
+        }
+        // One that hangs must not hold up the end of the run.
+        _ = stop.wait_for(|stop| *stop) => {
+            return Err(our_failure("the binary was not asked to the end: nobody waits for it"));
+        }
+    };
     let (setup, files, upgrade) = (setup.clone(), files.clone(), upgrade.clone());
     let paths = setup.paths.clone();
     let name = setup.config.daemon.name.clone();
@@ -236,6 +270,10 @@ fn put_in_place(
     let installed = place::install(&fetched.path, &to, like.as_deref(), &is).map_err(failed)?;
     for loss in installed.losses {
         tracing::warn!("{loss}");
+    }
+    // A person may have put the binary in place while the announced one was being fetched.
+    if let Err(error) = fetch::remove_left(&part_of(&to)) {
+        tracing::warn!("{error}");
     }
     Ok(installed.identity)
 }

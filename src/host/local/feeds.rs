@@ -1,26 +1,43 @@
 //! What is heard of from outside: upstream, the plan, requests.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::task::{spawn_blocking, spawn_local};
 
 use super::super::files::Files;
+use super::super::http;
 use super::super::upstream::{self, Poll, Poller};
 use super::super::watch::{Names, Watch};
-use super::super::{files, http};
 use super::{LocalHost, Setup, Teller};
 use crate::machine::{Event, Requester, Upgrade};
-use crate::release::UpgradeInfo;
+use crate::release::{PlanLock, UpgradeInfo};
 use crate::requests::{self, Answer, Wish};
+
+/// From one look for binaries that are put in place by hand to the next.
+const LOOK_PAUSE: Duration = Duration::from_mins(1);
 
 /// Before a feed that failed begins again.
 const AGAIN_PAUSE: Duration = Duration::from_secs(10);
 
 /// The last announcement, whole; the machine knows only what it decides by.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Announced(Rc<RefCell<Option<UpgradeInfo>>>);
+pub(super) struct Announced {
+    last: Rc<RefCell<Option<UpgradeInfo>>>,
+    /// It ought to be in the plan, and could not be written there.
+    is_unqueued: Rc<Cell<bool>>,
+}
+
+impl Announced {
+    /// Upstream says nothing twice: what could not be queued has to be told again by ourselves.
+    fn tell_if_unqueued(&self, teller: &Teller) {
+        let last = self.last.borrow();
+        if let Some(info) = last.as_ref().filter(|_| self.is_unqueued.get()) {
+            teller.tell(Event::AnnouncementReceived { upgrade: info.to_upgrade() });
+        }
+    }
+}
 
 impl LocalHost {
     /// Begins to poll and to watch. Once a session.
@@ -28,12 +45,12 @@ impl LocalHost {
         let (setup, teller) = (self.setup.clone(), self.teller.clone());
         let (announced, files) = (self.announced.clone(), self.files.clone());
         let poll = {
-            let (setup, teller) = (setup.clone(), teller.clone());
+            let (setup, teller, announced) = (setup.clone(), teller.clone(), announced.clone());
             move || poll(setup.clone(), teller.clone(), announced.clone())
         };
         let plan = {
             let (setup, teller) = (setup.clone(), teller.clone());
-            move || watch_plan(setup.clone(), files.clone(), teller.clone())
+            move || watch_plan(setup.clone(), files.clone(), teller.clone(), announced.clone())
         };
         let heed = move || heed_requests(setup.clone(), teller.clone());
         self.feeds.extend([
@@ -44,14 +61,26 @@ impl LocalHost {
     }
 
     pub(super) fn queue_announcement(&mut self, upgrade: &Upgrade) {
-        let info = self.announced.0.borrow().clone();
+        let info = self.announced.last.borrow().clone();
         let Some(info) = info.filter(|info| info.digest() == upgrade.digest) else {
             tracing::debug!("a later announcement has replaced {}", upgrade.name);
             return;
         };
-        self.change_plan("the announcement could not be queued", move |files: &Files| {
-            files.enqueue(&info).map_err(|error| error.to_string())
-        });
+        let (files, lock) = (self.files.clone(), self.setup.paths.plan_lock());
+        let unqueued = self.announced.is_unqueued.clone();
+        self.chores.push(spawn_local(async move {
+            let done = spawn_blocking(move || {
+                let _lock = PlanLock::acquire(&lock).map_err(|error| error.to_string())?;
+                files.enqueue(&info).map_err(|error| error.to_string())
+            });
+            let done = done.await.map_err(|error| error.to_string()).flatten();
+            let was_unqueued = unqueued.replace(done.is_err());
+            match done {
+                Ok(()) => {}
+                Err(error) if was_unqueued => tracing::debug!("still not queued: {error}"),
+                Err(error) => tracing::error!("the announcement can't be queued yet: {error}"),
+            }
+        }));
     }
 
     pub(super) fn answer(&mut self, request: String, granted: bool, text: String) {
@@ -96,6 +125,8 @@ async fn poll(setup: Rc<Setup>, teller: Teller, announced: Announced) {
                 failing = false;
                 if let Poll::Body { bytes, .. } = answer {
                     announce(&bytes, &shown, &teller, &announced);
+                } else {
+                    announced.tell_if_unqueued(&teller);
                 }
             }
             Err(error) if failing => tracing::debug!("upstream: {error}"),
@@ -115,7 +146,8 @@ fn announce(bytes: &[u8], url: &str, teller: &Teller, announced: &Announced) {
         Ok(mut info) => {
             info.requester = Some(Requester::Upstream { url: url.to_owned() });
             let upgrade = info.to_upgrade();
-            announced.0.replace(Some(info));
+            announced.last.replace(Some(info));
+            announced.is_unqueued.set(false);
             teller.tell(Event::AnnouncementReceived { upgrade });
         }
         Err(error) => {
@@ -125,32 +157,34 @@ fn announce(bytes: &[u8], url: &str, teller: &Teller, announced: &Announced) {
 }
 
 /// Reads the plan at once and whenever it changes. One that can't be read changes nothing.
-async fn watch_plan(setup: Rc<Setup>, files: Files, teller: Teller) {
+async fn watch_plan(setup: Rc<Setup>, files: Files, teller: Teller, announced: Announced) {
     let name = setup.paths.plan().file_name().unwrap_or_default().to_owned();
     let mut watch = Watch::new(setup.paths.data(), Names::One(name));
-    let mut failing = None;
+    let mut failing = false;
     loop {
         let reader = files.clone();
         match spawn_blocking(move || reader.queue()).await {
             Ok(Ok(queue)) => {
-                if failing.take().is_some() {
-                    tracing::info!("the plan can be read again");
-                }
                 teller.tell(Event::QueueRead { queue });
+                if failing {
+                    tracing::info!("the plan can be read again");
+                    announced.tell_if_unqueued(&teller);
+                }
+                failing = false;
             }
-            Ok(Err(error)) => complain_once(&mut failing, &error),
+            Ok(Err(error)) => {
+                failing = true;
+                teller.tell(Event::PlanLost { failure: error.into() });
+            }
             Err(error) => tracing::error!("reading the plan ended early: {error}"),
         }
-        watch.changed().await;
+        if setup.config.daemon.allow_binaries_download {
+            watch.changed().await;
+        } else {
+            // A binary may be put in its place by hand, which the plan's folder doesn't show.
+            let _ = tokio::time::timeout(LOOK_PAUSE, watch.changed()).await;
+        }
     }
-}
-
-fn complain_once(failing: &mut Option<String>, error: &files::Error) {
-    let text = error.to_string();
-    if failing.as_ref() != Some(&text) {
-        tracing::warn!("the plan can't be used, what was known of it holds: {text}");
-    }
-    *failing = Some(text);
 }
 
 /// Takes up requests of commands at once and whenever one comes.

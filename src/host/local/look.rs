@@ -1,5 +1,7 @@
 //! The look at the beginning of a session: what is there?
 
+use std::time::Duration;
+
 use chrono::Utc;
 use tokio::task::{spawn_blocking, spawn_local};
 
@@ -9,6 +11,9 @@ use crate::config::Paths;
 use crate::digest::Algorithm;
 use crate::machine::{Archive, Binary, Observed, Upgrade};
 use crate::release::UpgradeName;
+
+/// Before a look that ended early is taken again.
+const AGAIN_PAUSE: Duration = Duration::from_secs(1);
 
 impl LocalHost {
     pub(super) fn observe(
@@ -21,19 +26,25 @@ impl LocalHost {
         let daemon = self.leftovers.first().copied();
         let (files, paths) = (self.files.clone(), self.setup.paths.clone());
         let sender = self.teller.0.clone();
+        let binary = upgrade.zip(binary);
+        let look = move || Observed {
+            at: Utc::now(),
+            daemon,
+            version: seen("the version file", files.version()),
+            queue: seen("the plan", files.queue()),
+            link: seen("the link", files.link()).flatten(),
+            binary: binary.as_ref().and_then(|(of, was)| same_binary(&paths, of, was)),
+            backup_holds: archive.as_ref().is_some_and(|archive| backup_holds(&paths, archive)),
+        };
         spawn_local(async move {
-            let looked = spawn_blocking(move || Observed {
-                at: Utc::now(),
-                daemon,
-                version: seen("the version file", files.version()),
-                queue: seen("the plan", files.queue()),
-                link: seen("the link", files.link()).flatten(),
-                binary: upgrade.zip(binary).and_then(|(of, was)| same_binary(&paths, &of, was)),
-                backup_holds: archive.is_some_and(|archive| backup_holds(&paths, &archive)),
-            });
-            match looked.await {
-                Ok(observed) => drop(sender.send(Stimulus::Found(observed))),
-                Err(error) => tracing::error!("the look at the disk ended early: {error}"),
+            // Without an answer no daemon would ever be started.
+            loop {
+                let look = look.clone();
+                match spawn_local(async { spawn_blocking(look).await }).await.flatten() {
+                    Ok(observed) => return drop(sender.send(Stimulus::Found(observed))),
+                    Err(error) => tracing::error!("the look at the disk ended early: {error}"),
+                }
+                tokio::time::sleep(AGAIN_PAUSE).await;
             }
         });
     }
@@ -45,10 +56,11 @@ fn seen<T>(what: &str, read: Result<T, super::super::files::Error>) -> Option<T>
 }
 
 /// The binary that was checked, if its bytes are still the same.
-fn same_binary(paths: &Paths, upgrade: &Upgrade, was: Binary) -> Option<Binary> {
+fn same_binary(paths: &Paths, upgrade: &Upgrade, was: &Binary) -> Option<Binary> {
     let path = paths.binary(&UpgradeName::installed(&upgrade.name).ok()?);
     let is = place::digest_file(&path, Algorithm::Sha256).ok()?;
-    (is.sha256 == was.sha256 && is.bytes == was.bytes && is.identity == was.identity).then_some(was)
+    (is.sha256 == was.sha256 && is.bytes == was.bytes && is.identity == was.identity)
+        .then(|| was.clone())
 }
 
 /// Whether the archive is whole, and nothing in the home was touched after it was sealed.

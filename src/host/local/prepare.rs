@@ -1,6 +1,9 @@
 //! The steps of a preparation and of an attempt: fetch, check, room, lock, backup, confirm.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::watch;
@@ -11,6 +14,7 @@ use super::super::{backup, place, room};
 use super::binary::{Fetched, checked, fetched};
 use super::{LocalHost, Setup, our_failure};
 use crate::config::Paths;
+use crate::disk::Disk;
 use crate::machine::{Archive, Binary, Code, Event, Failure, Upgrade};
 use crate::release::UpgradeName;
 
@@ -18,17 +22,22 @@ use crate::release::UpgradeName;
 const BACKUP_WORKERS_MAX: usize = 2;
 /// The level of zstd at which compression keeps up with most disks.
 const BACKUP_LEVEL: i32 = 3;
+/// Backups hold keys.
+const BACKUP_FOLDER_MODE: u32 = 0o700;
+/// From one look at a lock that another instance holds to the next.
+const LOCK_PAUSE: Duration = Duration::from_millis(500);
+
 /// What is under way for one preparation or attempt.
 #[derive(Debug)]
 pub(super) struct Work {
     attempt: u64,
     cancel: backup::Cancel,
-    stop_fetch: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     /// The bytes that wait for their check.
     fetched: watch::Sender<Option<Fetched>>,
     /// Keeps other instances of the data folder off the same upgrade's files until it is checked.
-    name_lock: Option<HeldLock>,
+    name_lock: Rc<RefCell<Option<HeldLock>>>,
 }
 
 impl Work {
@@ -36,17 +45,17 @@ impl Work {
         Self {
             attempt,
             cancel: backup::Cancel::default(),
-            stop_fetch: watch::Sender::new(false),
+            stop: watch::Sender::new(false),
             tasks: Vec::new(),
             fetched: watch::Sender::new(None),
-            name_lock: None,
+            name_lock: Rc::default(),
         }
     }
 
     /// Asks everything to end; what is still to be waited for.
     pub(super) fn cancel(self) -> Vec<JoinHandle<()>> {
         self.cancel.cancel();
-        self.stop_fetch.send_replace(true);
+        self.stop.send_replace(true);
         self.tasks
     }
 }
@@ -80,14 +89,12 @@ impl LocalHost {
 
     pub(super) fn fetch_binary(&mut self, attempt: u64, upgrade: Upgrade) {
         let (setup, files) = (self.setup.clone(), self.files.clone());
-        let name_lock = lock_name(&setup, &upgrade);
         let work = self.work(attempt);
-        match name_lock {
-            Ok(lock) => work.name_lock = Some(lock),
-            Err(failure) => return self.teller.tell_outcome(attempt, Err(failure)),
-        }
-        let (stop, done) = (work.stop_fetch.subscribe(), work.fetched.clone());
+        let name_lock = work.name_lock.clone();
+        let (stop, done) = (work.stop.subscribe(), work.fetched.clone());
         self.step(attempt, async move {
+            let lock = lock_name(&setup, &upgrade, stop.clone()).await?;
+            name_lock.replace(Some(lock));
             let fetched = fetched(&setup, &files, &upgrade, stop).await?;
             let (sha256, bytes) = (fetched.sha256.clone(), fetched.bytes);
             let source = fetched.source.clone();
@@ -99,11 +106,12 @@ impl LocalHost {
     pub(super) fn check_binary(&mut self, attempt: u64, upgrade: Upgrade) {
         let (setup, files) = (self.setup.clone(), self.files.clone());
         let work = self.work(attempt);
-        let (fetched, name_lock) = (work.fetched.borrow().clone(), work.name_lock.take());
+        let (fetched, name_lock) = (work.fetched.borrow().clone(), work.name_lock.clone());
+        let stop = work.stop.subscribe();
         self.step(attempt, async move {
             let fetched = fetched.ok_or_else(|| gone(&upgrade))?;
-            let binary = checked(&setup, &files, &upgrade, fetched).await?;
-            drop(name_lock);
+            let binary = checked(&setup, &files, &upgrade, fetched, stop).await?;
+            name_lock.take();
             Ok(Event::BinaryChecked { attempt, binary })
         });
     }
@@ -112,15 +120,24 @@ impl LocalHost {
         let setup = self.setup.clone();
         self.step(attempt, async move {
             let skip = setup.config.daemon.unsafe_skip_backup;
-            let paths = setup.paths.clone();
-            let found = spawn_blocking(move || room_for_backup(&paths, skip));
+            let (paths, disk) = (setup.paths.clone(), setup.disk.clone());
+            let found = spawn_blocking(move || {
+                try_writing(&*disk, &paths.home_nymvisor())?;
+                if !skip {
+                    try_writing(&*disk, paths.backups())?;
+                }
+                room_for_backup(&paths, skip)
+            });
             let (needed_bytes, free_bytes) = found.await.map_err(our_failure)??;
             Ok(Event::RoomFound { attempt, needed_bytes, free_bytes })
         });
     }
 
     pub(super) fn take_lock(&mut self, attempt: u64, upgrade: &Upgrade) {
-        let outcome = self.lock_for(upgrade).map(|()| Event::LockTaken { attempt });
+        // The daemon is stopped next, and what the plan says no more could not be committed.
+        let asked_for = self.files.announcement(upgrade).map(drop).map_err(Failure::from);
+        let locked = asked_for.and_then(|()| self.lock_for(upgrade));
+        let outcome = locked.map(|()| Event::LockTaken { attempt });
         self.teller.tell_outcome(attempt, outcome);
     }
 
@@ -134,7 +151,8 @@ impl LocalHost {
             "upgrade": upgrade.name,
         });
         let path = self.setup.paths.upgrade_lock();
-        let lock = HeldLock::acquire(&path, 0o644, &content.to_string()).map_err(lock_failure)?;
+        let lock = HeldLock::acquire(&path, 0o644, &content.to_string())
+            .map_err(|error| lock_failure(&error))?;
         self.lock = Some(lock);
         Ok(())
     }
@@ -161,7 +179,7 @@ impl LocalHost {
         self.step(attempt, async move {
             let archive = spawn_blocking(move || match sealed {
                 Some(archive) if backup::confirm(&archive)? => Ok(archive),
-                Some(_) | None => backup::seal(&job?, &cancel),
+                Some(_) | None => backup::seal(&job, &cancel),
             });
             let archive = archive.await.map_err(our_failure)?;
             let archive = archive.map_err(|error: backup::Error| Failure {
@@ -173,9 +191,11 @@ impl LocalHost {
     }
 
     pub(super) fn discard_backup(&mut self, archive: Archive) {
+        let disk = self.setup.disk.clone();
         self.chore("an archive that is not needed could not be removed", move || {
             let path = backup::path_of(&archive);
-            std::fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))
+            crate::disk::remove_if_there(&*disk, &path)
+                .map_err(|error| format!("{}: {error}", path.display()))
         });
     }
 
@@ -205,8 +225,8 @@ impl LocalHost {
     }
 }
 
-fn lock_failure(error: lock::Error) -> Failure {
-    let code = match &error {
+fn lock_failure(error: &lock::Error) -> Failure {
+    let code = match error {
         lock::Error::Busy { .. } => Code::LockBusy,
         lock::Error::Io { .. } => Code::Io,
     };
@@ -214,12 +234,25 @@ fn lock_failure(error: lock::Error) -> Failure {
     Failure { code, text }
 }
 
-/// The lock under which an upgrade's files are fetched and checked.
-fn lock_name(setup: &Setup, upgrade: &Upgrade) -> Result<HeldLock, Failure> {
+/// The lock under which an upgrade's files are fetched and checked. Another instance that is at
+/// it fetches for this one too, so it is worth waiting for.
+async fn lock_name(
+    setup: &Setup,
+    upgrade: &Upgrade,
+    mut stop: watch::Receiver<bool>,
+) -> Result<HeldLock, Failure> {
     let path = setup.paths.fetch_lock(&upgrade.name);
     crate::disk::create_dirs(&*setup.disk, crate::disk::folder_of(&path), 0o755)
         .map_err(our_failure)?;
-    HeldLock::acquire(&path, 0o644, &std::process::id().to_string()).map_err(lock_failure)
+    loop {
+        let content = std::process::id().to_string();
+        match HeldLock::acquire(&path, 0o644, &content).map_err(|error| lock_failure(&error)) {
+            Err(failure) if failure.code == Code::LockBusy && !*stop.borrow() => {
+                let _ = tokio::time::timeout(LOCK_PAUSE, stop.changed()).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 fn gone(upgrade: &Upgrade) -> Failure {
@@ -236,6 +269,20 @@ fn changed(upgrade: &Upgrade) -> Failure {
     Failure { code: Code::BinaryChanged, text }
 }
 
+/// Writes a file into a folder that the upgrade will write to once the daemon is down.
+fn try_writing(disk: &dyn Disk, folder: &Path) -> Result<(), Failure> {
+    let path = folder.join(format!(".nymvisor-tries-{}", std::process::id()));
+    // A crash may have left one.
+    let _ = disk.remove_file(&path);
+    let written = crate::disk::create_dirs(disk, folder, BACKUP_FOLDER_MODE)
+        .and_then(|()| disk.create(&path, 0o600).map(drop))
+        .and_then(|()| disk.remove_file(&path));
+    written.map_err(|error| Failure {
+        code: if error.kind() == std::io::ErrorKind::StorageFull { Code::NoRoom } else { Code::Io },
+        text: format!("{} can't be written to, as the upgrade must: {error}", folder.display()),
+    })
+}
+
 /// What the backup may need, and what is free.
 fn room_for_backup(paths: &Paths, skip: bool) -> Result<(u64, u64), Failure> {
     let failed = |error: room::Error| Failure { code: error.code(), text: error.to_string() };
@@ -248,15 +295,15 @@ fn room_for_backup(paths: &Paths, skip: bool) -> Result<(u64, u64), Failure> {
     Ok((need.bytes, free.bytes))
 }
 
-fn backup_job(paths: &Paths, upgrade: &Upgrade) -> Result<backup::Job, backup::Error> {
+fn backup_job(paths: &Paths, upgrade: &Upgrade) -> backup::Job {
     let name = Path::new(&upgrade.name);
     let at = Utc::now().format("%Y%m%dT%H%M%S%.3fZ");
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(backup::Job {
+    backup::Job {
         home: paths.home().to_owned(),
         leave_out: left_out(paths),
         archive: paths.backups().join(name).join(format!("backup-{at}-preupgrade.tar.zst")),
         workers: u32::try_from(workers.min(BACKUP_WORKERS_MAX)).unwrap_or(1),
         level: BACKUP_LEVEL,
-    })
+    }
 }

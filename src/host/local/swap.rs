@@ -1,7 +1,7 @@
 //! The files move to the new version, and are mended where they were lost.
 
 use chrono::Utc;
-use tokio::task::spawn_blocking;
+use tokio::task::{spawn_blocking, spawn_local};
 
 use super::super::files::Files;
 use super::{LocalHost, our_failure};
@@ -13,11 +13,15 @@ impl LocalHost {
         tracing::debug!("moving the files from {} to {}", from.name, upgrade.name);
         let (files, teller) = (self.files.clone(), self.teller.clone());
         let lock = self.setup.paths.plan_lock();
-        self.chores.push(tokio::task::spawn_local(async move {
+        // In a task of its own: a panic has an outcome as well, or the swap would wait for ever.
+        let committed = spawn_local(async move {
             let committed = spawn_blocking(move || {
                 let _lock = PlanLock::acquire(&lock).map_err(our_failure)?;
                 files.commit(&upgrade, Utc::now()).map_err(Failure::from)
             });
+            committed.await.map_err(our_failure).flatten()
+        });
+        self.chores.push(spawn_local(async move {
             let outcome = committed.await.map_err(our_failure).flatten();
             teller
                 .tell_outcome(attempt, outcome.map(|left| Event::SwapCommitted { attempt, left }));
@@ -30,11 +34,22 @@ impl LocalHost {
         });
     }
 
+    /// What could not be moved after a commit point is moved now.
+    pub(super) fn move_shared(&mut self, upgrade: Upgrade) {
+        self.change_plan("history, plan or link are still behind", move |files| {
+            match files.commit(&upgrade, Utc::now()) {
+                Ok(left) if left.is_empty() => Ok(()),
+                Ok(left) => Err(left),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+    }
+
     pub(super) fn rebuild_plan(&mut self, version: Version) {
         self.change_plan("the plan could not be written anew", move |files| {
             let aside = files.rebuild_plan(&version, Utc::now()).map_err(|e| e.to_string())?;
-            if let Some(aside) = aside {
-                tracing::warn!("the damaged plan is kept as {}", aside.display());
+            for aside in aside {
+                tracing::warn!("what was damaged is kept as {}", aside.display());
             }
             Ok(())
         });

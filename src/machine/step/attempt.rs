@@ -92,13 +92,13 @@ pub(super) fn binary_checked(next: &mut Next, id: u64, binary: &Binary) -> Step 
         upgrade: attempt.upgrade.clone(),
         from: attempt.from.clone(),
     });
-    next.enter(Phase::Swapping(Swapping { attempt, stop: false }));
+    next.enter(Phase::Swapping(Swapping { attempt, committed: false, stop: false }));
     Ok(())
 }
 
 /// The commit point is passed: from here on there is only the new version.
 pub(super) fn swap_committed(next: &mut Next, id: u64) -> Step {
-    let Phase::Swapping(Swapping { attempt, stop }) = &next.state.phase else {
+    let Phase::Swapping(Swapping { attempt, stop, .. }) = &next.state.phase else {
         return Err(Rejected::Stale);
     };
     let (attempt, stop) = (answered(attempt, id)?, *stop);
@@ -107,6 +107,7 @@ pub(super) fn swap_committed(next: &mut Next, id: u64) -> Step {
     next.state.startup_failures = 0;
     next.state.troubles.retain(|trouble| trouble.name != upgrade.name);
     take_as_current(next, &upgrade);
+    queue::drop_superseded(next);
     let policy = &next.state.policy;
     if stop || upgrade.manual || !policy.restart_after_upgrade {
         next.order(Effect::ReleaseLock);
@@ -119,7 +120,7 @@ pub(super) fn swap_committed(next: &mut Next, id: u64) -> Step {
 }
 
 /// What the plan says now, so that it need not be read again before the next decision.
-fn take_as_current(next: &mut Next, upgrade: &Upgrade) {
+pub(super) fn take_as_current(next: &mut Next, upgrade: &Upgrade) {
     let queue = &mut next.state.queue;
     queue.entries.retain(|entry| entry.name != upgrade.name);
     queue.in_place.retain(|name| *name != upgrade.name);
@@ -139,7 +140,11 @@ pub(super) fn work_failed(next: &mut Next, id: u64, failure: &Failure) -> Step {
         | Phase::Locking(attempt)
         | Phase::Downloading(attempt)
         | Phase::Verifying(attempt) => (answered(attempt, id)?, false),
-        Phase::Swapping(Swapping { attempt, stop }) => (answered(attempt, id)?, *stop),
+        // Only plan, history and link are behind; the next session moves them.
+        Phase::Swapping(Swapping { committed: true, .. }) => return swap_committed(next, id),
+        Phase::Swapping(Swapping { attempt, committed: false, stop }) => {
+            (answered(attempt, id)?, *stop)
+        }
         Phase::Running(_) | Phase::Draining(_) | Phase::Restarting(_) | Phase::Failed(_) => {
             return Err(Rejected::Stale);
         }

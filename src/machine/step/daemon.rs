@@ -54,6 +54,9 @@ pub(super) fn spawn_failed(next: &mut Next, failure: &Failure) -> Step {
     count_startup_failure(next);
     if may_restart(next) {
         delay_restart(next, true);
+        // What is queued may be the very thing that helps.
+        prepare::choose(next);
+        prepare::advance(next);
     } else {
         give_up(next, PhaseName::Restarting, Ending::NeverStarted, failure.clone());
         next.order(Effect::Exit(Outcome::DaemonFailed(Ending::NeverStarted)));
@@ -225,7 +228,7 @@ pub(super) fn group_gone(next: &mut Next) -> Step {
                 session::end(next, resume);
                 Ok(())
             }
-            AfterDrain::Recover(_) => Err(Rejected::Unexpected),
+            AfterDrain::Recover { .. } => Err(Rejected::Unexpected),
         },
         Phase::Restarting(Restarting { why, wait: Wait::Delay { swept: false, elapsed } }) => {
             delay_passes(next, why, true, elapsed);

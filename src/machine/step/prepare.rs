@@ -19,6 +19,15 @@ impl Candidate {
             Stage::Ready(binary) => binary.as_ref(),
         }
     }
+
+    /// The binary, once nothing is left to be found out ahead.
+    pub(super) fn ready_binary(&self) -> Option<&Binary> {
+        match &self.stage {
+            Stage::Fetching | Stage::Checking | Stage::Sizing(_) => None,
+            Stage::Locking(binary) | Stage::Locked(binary) => Some(binary),
+            Stage::Ready(binary) => binary.as_ref(),
+        }
+    }
 }
 
 /// Makes the first upgrade that nothing holds back the candidate, and drops another one.
@@ -108,7 +117,8 @@ pub(super) fn room_found(next: &mut Next, id: u64) -> Step {
 
 /// Goes on with a candidate that is due and ready: the lock first, then the drain.
 pub(super) fn advance(next: &mut Next) {
-    if !is_up_or_coming(&next.state.phase) || !next.state.recording {
+    let may_begin = next.state.recording && next.state.plan_reads;
+    if !is_up_or_coming(&next.state.phase) || !may_begin {
         return;
     }
     let Some(candidate) = next.state.candidate.as_mut().filter(|candidate| candidate.due) else {
@@ -164,6 +174,7 @@ pub(super) fn is_due(state: &State) -> bool {
 /// The candidate's time has come, and nothing is left to prepare.
 pub(super) fn is_due_and_ready(state: &State) -> bool {
     state.recording
+        && state.plan_reads
         && state.candidate.as_ref().is_some_and(|candidate| {
             candidate.due
                 && match candidate.stage {
@@ -191,7 +202,7 @@ pub(super) fn begin_attempt(state: &mut State) -> Option<Attempt> {
 pub(super) fn suspend(next: &mut Next) {
     let Some(candidate) = next.state.candidate.take() else { return };
     next.order(Effect::CancelPreparation { attempt: candidate.id });
-    if let Some(binary) = candidate.checked_binary().cloned() {
+    if let Some(binary) = candidate.ready_binary().cloned() {
         let stage = Stage::Ready(Some(binary));
         next.state.candidate = Some(Candidate { stage, ..candidate });
     }

@@ -13,17 +13,32 @@ const PAUSE_MAX_MS: u64 = 3_600_000;
 
 /// The plan is another one.
 pub(super) fn read(next: &mut Next, queue: &Queue) -> Step {
-    if next.state.queue == *queue {
+    if next.state.queue == *queue && next.state.plan_reads {
         return Err(Rejected::Unchanged);
     }
     next.state.queue = queue.clone();
-    let superseded = next.state.superseded();
-    if !superseded.is_empty() {
-        next.order(Effect::DropFromQueue(superseded));
-    }
+    next.state.plan_reads = true;
+    drop_superseded(next);
     release_where_binary_is_in_place(&mut next.state);
     prepare::choose(next);
     prepare::advance(next);
+    Ok(())
+}
+
+/// What is at or below what the plan calls current will never be performed.
+pub(super) fn drop_superseded(next: &mut Next) {
+    let superseded = next.state.superseded();
+    if !superseded.is_empty() && next.state.recording {
+        next.order(Effect::DropFromQueue(superseded));
+    }
+}
+
+/// The plan is damaged or gone: nobody knows whether what it asked for is still wanted.
+pub(super) fn plan_lost(next: &mut Next) -> Step {
+    if !next.state.plan_reads {
+        return Err(Rejected::Unchanged);
+    }
+    next.state.plan_reads = false;
     Ok(())
 }
 
@@ -35,19 +50,34 @@ fn release_where_binary_is_in_place(state: &mut State) {
 }
 
 /// Upstream announces something: it is queued if it is news, and nobody's wish stands against it.
+/// An older version than the same upstream has queued takes that one back.
 pub(super) fn announced(next: &mut Next, upgrade: &Upgrade) -> Step {
-    let state = &next.state;
+    let withdrawn = withdrawn_by(&next.state.queue, upgrade);
+    if !withdrawn.is_empty() {
+        next.order(Effect::DropFromQueue(withdrawn));
+    }
+    if is_news(&next.state, upgrade) {
+        next.order(Effect::QueueAnnouncement(upgrade.clone()));
+    }
+    if next.effects.is_empty() { Err(Rejected::Unchanged) } else { Ok(()) }
+}
+
+fn withdrawn_by(queue: &Queue, upgrade: &Upgrade) -> Vec<String> {
+    let taken_back = |entry: &&Upgrade| {
+        entry.requester == upgrade.requester
+            && matches!(entry.requester, Requester::Upstream { .. })
+            && compare(&upgrade.version, &entry.version) == Order::Older
+    };
+    queue.entries.iter().filter(taken_back).map(|entry| entry.name.clone()).collect()
+}
+
+fn is_news(state: &State, upgrade: &Upgrade) -> bool {
     let queued = &state.queue;
     let known = queued.performed.contains(&upgrade.name)
         || upgrade.name == state.installed.name
         || queued.current.as_ref().is_some_and(|current| current.name == upgrade.name)
         || queued.entries.iter().any(|entry| entry.is(upgrade));
-    if known || !is_newer_than_all_that_run(state, upgrade) || is_wished_otherwise(queued, upgrade)
-    {
-        return Err(Rejected::Unchanged);
-    }
-    next.order(Effect::QueueAnnouncement(upgrade.clone()));
-    Ok(())
+    !known && is_newer_than_all_that_run(state, upgrade) && !is_wished_otherwise(queued, upgrade)
 }
 
 fn is_newer_than_all_that_run(state: &State, upgrade: &Upgrade) -> bool {

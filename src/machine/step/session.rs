@@ -1,6 +1,6 @@
 //! How a session begins: look, compare, go on.
 
-use super::super::effect::{Effect, Outcome};
+use super::super::effect::{Effect, Outcome, Timer};
 use super::super::event::Event;
 use super::super::phase::{
     AfterDrain, Attempt, DrainStep, Draining, Phase, Restarting, Swapping, Wait, Why,
@@ -15,6 +15,12 @@ pub(super) fn started(next: &mut Next, policy: &Policy) -> Step {
     next.state.policy = policy.clone();
     next.state.recovering = true;
     next.state.recording = true;
+    // A drain of what an earlier session left was that session's; it is looked for anew.
+    if let Phase::Draining(Draining { then: AfterDrain::Recover { before, .. }, .. }) =
+        &next.state.phase
+    {
+        next.state.phase = (**before).clone();
+    }
     // A pause ends with the session in which it began.
     next.state.troubles.retain(|trouble| trouble.hold == Hold::Quarantine);
     observe(next);
@@ -56,7 +62,8 @@ pub(super) fn while_recovering(next: &mut Next, event: &Event) -> Step {
     if let Event::JournalRestored = event {
         return journal::restored(next);
     }
-    let Phase::Draining(Draining { then: AfterDrain::Recover(_), step, .. }) = &next.state.phase
+    let Phase::Draining(Draining { then: AfterDrain::Recover { stop, .. }, step, .. }) =
+        &next.state.phase
     else {
         return Err(Rejected::Unexpected);
     };
@@ -67,23 +74,38 @@ pub(super) fn while_recovering(next: &mut Next, event: &Event) -> Step {
         return daemon::grace_elapsed(next);
     }
     if let (Event::GroupGone, DrainStep::Sweeping) = (event, step) {
-        observe(next);
+        if *stop {
+            next.order(Effect::Exit(Outcome::Done));
+        } else {
+            observe(next);
+        }
         return Ok(());
     }
     Err(Rejected::Unexpected)
 }
 
-/// The phase stays what it was: the next session recovers from it as this one would have.
+/// What is recovered stays what it was: the next session recovers it as this one would have. A
+/// daemon that was left over has been asked to end; a second request skips its grace period.
 fn stopped(next: &mut Next) -> Step {
-    if let Phase::Draining(Draining {
-        daemon: Some(daemon), then: AfterDrain::Recover(_), ..
-    }) = &next.state.phase
-    {
-        let daemon = *daemon;
-        next.order(Effect::KillGroup(daemon));
+    let Phase::Draining(Draining { daemon, step, then: AfterDrain::Recover { stop, .. } }) =
+        &mut next.state.phase
+    else {
+        next.order(Effect::Exit(Outcome::Done));
+        return Ok(());
+    };
+    let asked_before = std::mem::replace(stop, true);
+    match (*daemon, *step) {
+        (Some(daemon), DrainStep::Asked) if asked_before => {
+            *step = DrainStep::Killing;
+            next.order(Effect::StopTimer(Timer::Grace));
+            next.order(Effect::KillGroup(daemon));
+            Ok(())
+        }
+        (_, DrainStep::Asked | DrainStep::Killing | DrainStep::Sweeping) if asked_before => {
+            Err(Rejected::Unchanged)
+        }
+        (_, DrainStep::Asked | DrainStep::Killing | DrainStep::Sweeping) => Ok(()),
     }
-    next.order(Effect::Exit(Outcome::Done));
-    Ok(())
 }
 
 fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
@@ -91,8 +113,10 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
     if row != named {
         return Err(Rejected::Unexpected);
     }
-    let before = match next.state.phase.clone() {
-        Phase::Draining(Draining { then: AfterDrain::Recover(before), .. }) => *before,
+    let (before, stop) = match next.state.phase.clone() {
+        Phase::Draining(Draining { then: AfterDrain::Recover { before, stop }, .. }) => {
+            (*before, stop)
+        }
         phase @ (Phase::Running(_)
         | Phase::Draining(_)
         | Phase::BackingUp(_)
@@ -101,15 +125,20 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
         | Phase::Verifying(_)
         | Phase::Swapping(_)
         | Phase::Restarting(_)
-        | Phase::Failed(_)) => phase,
+        | Phase::Failed(_)) => (phase, false),
     };
     if let Some(daemon) = observed.daemon {
         next.enter(Phase::Draining(Draining {
             daemon: Some(daemon),
             step: DrainStep::Asked,
-            then: AfterDrain::Recover(Box::new(before)),
+            then: AfterDrain::Recover { before: Box::new(before), stop },
         }));
         daemon::ask_to_end(next, daemon);
+        return Ok(());
+    }
+    if stop {
+        // Requested while the last look was under way.
+        next.order(Effect::Exit(Outcome::Done));
         return Ok(());
     }
     next.state.recovering = false;
@@ -124,7 +153,13 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
         Row::AttemptTakenUp => take_up(next, attempt, observed, 0),
         Row::AttemptResumed => take_up(next, attempt, observed, 1),
         Row::AttemptGivenUp => {
+            discard_backup(next, attempt.as_ref());
             give_up(next, attempt);
+            begin(next, observed);
+            Ok(())
+        }
+        Row::WasFailing | Row::AttemptWithdrawn | Row::AttemptUnprepared => {
+            discard_backup(next, attempt.as_ref());
             begin(next, observed);
             Ok(())
         }
@@ -133,11 +168,7 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
             begin(next, observed);
             Ok(())
         }
-        Row::DaemonLost
-        | Row::WasFailing
-        | Row::AttemptWithdrawn
-        | Row::AttemptUnprepared
-        | Row::VersionMovedOutside => {
+        Row::DaemonLost | Row::VersionMovedOutside => {
             begin(next, observed);
             Ok(())
         }
@@ -146,11 +177,18 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
     }
 }
 
+/// Nothing was changed after it: many failures must not fill the disk with copies of the home.
+fn discard_backup(next: &mut Next, attempt: Option<&Attempt>) {
+    let discarded = attempt.and_then(|attempt| attempt.backup.clone()).map(Effect::DiscardBackup);
+    next.effects.extend(discarded.filter(|_| next.state.recording));
+}
+
 /// Takes over what was found.
 fn take_over(next: &mut Next, row: Row, observed: &Observed) {
     if let (Some(version), Row::VersionMovedOutside) = (&observed.version, row) {
         next.state.installed = version.clone();
     }
+    next.state.plan_reads = observed.queue.is_some();
     if let Some(queue) = &observed.queue {
         next.state.queue = queue.clone();
     }
@@ -158,14 +196,25 @@ fn take_over(next: &mut Next, row: Row, observed: &Observed) {
 
 /// Orders anew what can be derived.
 fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
+    let installed = next.state.installed.clone();
     if observed.version.is_none() {
-        next.order(Effect::RestoreVersionFile(next.state.installed.clone()));
+        next.order(Effect::RestoreVersionFile(installed.clone()));
     }
-    if observed.queue.is_none() {
-        next.order(Effect::RebuildPlan(next.state.installed.clone()));
+    let current = if let Some(queue) = &observed.queue {
+        queue::drop_superseded(next);
+        queue.current.as_ref().map(|upgrade| upgrade.name.clone())
+    } else {
+        // The plan that is written anew calls current what is installed.
+        next.order(Effect::RebuildPlan(installed.clone()));
+        None
+    };
+    if row != Row::SwapInterrupted && next.state.is_ahead_of_plan() {
+        let queued = next.state.queue.entries.iter().find(|entry| entry.name == installed.name);
+        let moves = queued.cloned().map(Effect::MoveShared);
+        next.effects.extend(moves);
+        return;
     }
-    let current = next.state.queue.current.as_ref().map(|upgrade| upgrade.name.clone());
-    let leads_to = current.unwrap_or_else(|| next.state.installed.name.clone());
+    let leads_to = current.unwrap_or(installed.name);
     if observed.link.as_ref() != Some(&leads_to) && row != Row::SwapInterrupted {
         next.order(Effect::MendLink(leads_to));
     }
@@ -175,11 +224,11 @@ fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
 fn keep_candidate(state: &mut State, observed: &Observed) {
     let Some(candidate) = state.candidate.take() else { return };
     let wanted = state.next_upgrade().is_some_and(|upgrade| upgrade.is(&candidate.upgrade));
-    let checked = candidate.checked_binary();
-    if wanted && checked.is_some() && checked == observed.binary.as_ref() {
+    let ready = candidate.ready_binary();
+    if wanted && ready.is_some() && ready == observed.binary.as_ref() {
         let stage = Stage::Ready(observed.binary.clone());
         let due = candidate.due || candidate.upgrade.due_at <= observed.at;
-        state.candidate = Some(Candidate { stage, due, ..candidate });
+        state.candidate = Some(Candidate { due, stage, ..candidate });
     }
 }
 
@@ -187,9 +236,10 @@ fn keep_candidate(state: &mut State, observed: &Observed) {
 fn begin(next: &mut Next, observed: &Observed) {
     let ready = next.state.candidate.as_ref().filter(|candidate| {
         next.state.recording
+            && next.state.plan_reads
             && candidate.due
-            && candidate.checked_binary().is_some()
-            && candidate.checked_binary() == observed.binary.as_ref()
+            && candidate.ready_binary().is_some()
+            && candidate.ready_binary() == observed.binary.as_ref()
     });
     if ready.is_some() {
         let attempt = prepare::begin_attempt(&mut next.state);
@@ -236,7 +286,7 @@ fn finish_swap(next: &mut Next, attempt: Option<Attempt>) -> Step {
         upgrade: attempt.upgrade.clone(),
         from: attempt.from.clone(),
     });
-    next.enter(Phase::Swapping(Swapping { attempt, stop: false }));
+    next.enter(Phase::Swapping(Swapping { attempt, committed: true, stop: false }));
     Ok(())
 }
 

@@ -26,11 +26,11 @@ pub(super) fn requested(next: &mut Next) -> Step {
             Ok(())
         }
         // A matter of milliseconds, and half of it would be worse than all of it.
-        Phase::Swapping(Swapping { attempt, stop: false }) => {
-            next.enter(Phase::Swapping(Swapping { attempt, stop: true }));
+        Phase::Swapping(Swapping { attempt, committed, stop: false }) => {
+            next.enter(Phase::Swapping(Swapping { attempt, committed, stop: true }));
             Ok(())
         }
-        Phase::Restarting(restarting) => while_restarting(next, restarting),
+        Phase::Restarting(restarting) => while_restarting(next, &restarting),
         Phase::Failed(Failed { phase, failure, then }) => match then {
             AfterFailure::OldVersion { attempt, stop: false } => {
                 let then = AfterFailure::OldVersion { attempt, stop: true };
@@ -66,11 +66,11 @@ fn while_draining(next: &mut Next, draining: Draining) -> Step {
                 Err(Rejected::Unchanged)
             }
         },
-        AfterDrain::Recover(_) => Err(Rejected::Unexpected),
+        AfterDrain::Recover { .. } => Err(Rejected::Unexpected),
     }
 }
 
-fn while_restarting(next: &mut Next, restarting: Restarting) -> Step {
+fn while_restarting(next: &mut Next, restarting: &Restarting) -> Step {
     match restarting.wait {
         Wait::Delay { swept, .. } => {
             next.order(Effect::StopTimer(Timer::RestartDelay));

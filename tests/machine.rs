@@ -1,0 +1,10 @@
+//! The pure machine: stories, properties, and how a crash is recovered from.
+
+mod daemon;
+mod failures;
+mod found;
+mod properties;
+mod queue;
+mod recovery;
+mod stops;
+mod upgrades;

@@ -1,0 +1,234 @@
+//! What random stories found, each told once by hand.
+
+use nymvisor::machine::{Code, Ending, Event, Phase, PhaseName, Row, Upgrade};
+
+use crate::model::host::Luck;
+use crate::model::settle::End;
+use crate::model::stimulus::How;
+use crate::model::tale::Tale;
+use crate::model::values::{by_command, policy, upgrade, version};
+
+fn u1() -> Upgrade {
+    upgrade("u1", "1.1.0", 10)
+}
+
+/// Killed between the check of the binary and the look for room: room is looked for again.
+#[test]
+fn a_preparation_without_its_look_for_room_is_not_ready() {
+    let mut tale = Tale::running(policy());
+    tale.queue(&u1()).work(2).crash().start().work(2);
+    insta::assert_snapshot!(tale, @"
+    queue-read genesis [u1]: Running 1001 | #1 u1 fetching
+      => watch-due #1 00:10, fetch-binary #1 u1
+    binary-fetched #1: Running 1001 | #1 u1 checking
+      => check-binary #1 u1
+    binary-checked #1: Running 1001 | #1 u1 sizing
+      => check-room #1
+    (killed)
+    session-started: Running 1001, recovering | #1 u1 sizing
+      => observe u1 file 2
+    recovered DaemonLost: Restarting (SessionStart) spawning
+      => spawn-daemon genesis 1.0.0
+    daemon-spawned 1003: Running 1003 | #2 u1 fetching
+      => start-timer startup 120000ms, watch-due #2 00:10, fetch-binary #2 u1
+    ");
+}
+
+/// Past the commit point there is no way back, even if the files can't be moved now.
+#[test]
+fn a_committed_swap_whose_files_cannot_be_moved_does_not_bring_the_old_version_back() {
+    let mut tale = Tale::at(policy(), &u1(), PhaseName::Swapping);
+    tale.engine.world.commit(&u1(), Luck::Half).unwrap();
+    tale.crash().start().work(1).fail(Code::Io).work(1);
+    insta::assert_snapshot!(tale, @"
+    (killed)
+    session-started: Swapping #1 u1 sealed, recovering
+      => observe u1 file 2 backup-3.tar.zst
+    recovered SwapInterrupted: Swapping #1 u1 sealed committed
+      => commit-swap #1 genesis -> u1
+    work-failed #1 Io: Restarting (Upgraded) spawning
+      => spawn-daemon u1 1.1.0, release-lock
+    daemon-spawned 1004: Running 1004
+      => start-timer startup 120000ms
+    ");
+    assert_eq!(tale.engine.settle(), Ok(End::Runs));
+    assert_eq!(tale.engine.world.files.history, ["u1"]);
+}
+
+/// The plan could not be moved with the version file: the next session moves it.
+#[test]
+fn what_a_commit_left_behind_is_moved_by_the_next_session() {
+    let mut tale = Tale::at(policy(), &u1(), PhaseName::Swapping);
+    tale.engine.finish(0, Luck::Half).unwrap();
+    tale.work(1).read_plan().stop().until(PhaseName::Restarting).start().work(2).read_plan();
+    insta::assert_snapshot!(tale, @"
+    swap-committed #1 the plan: Restarting (Upgraded) spawning
+      => spawn-daemon u1 1.1.0, release-lock
+    daemon-spawned 1004: Running 1004
+      => start-timer startup 120000ms
+    queue-read genesis [u1]: Running 1004
+    stop-requested: Draining asked, then end
+      => stop-timer startup, interrupt-daemon 1004, start-timer grace 10000ms
+    daemon-ended Exited(0) after 1000000ms: Draining sweeping, then end
+      => stop-timer grace, sweep-group 1004
+    group-gone: Restarting (OrderlyEnd) next session
+      => exit done
+    session-started: Restarting (OrderlyEnd) next session, recovering
+      => observe
+    recovered AtRest: Restarting (SessionStart) spawning
+      => move-shared u1, spawn-daemon u1 1.1.0
+    queue-read u1 []: Restarting (SessionStart) spawning
+    ");
+    assert_eq!(tale.engine.world.files.link.as_deref(), Some("u1"));
+}
+
+/// The plan's current is a downgrade that this instance has left behind: it is not followed back.
+#[test]
+fn a_plan_that_is_behind_is_not_followed_back() {
+    let back = Upgrade { allow_downgrade: true, ..by_command(upgrade("back", "0.9.0", 5)) };
+    let mut tale = Tale::at(policy(), &back, PhaseName::Swapping);
+    tale.until(PhaseName::Running).queue(&u1()).work(3).due().until(PhaseName::Swapping);
+    tale.engine.finish(0, Luck::Half).unwrap();
+    tale.work(1).forget();
+    tale.read_plan();
+    insta::assert_snapshot!(tale, @"
+    queue-read back [u1]: Running 1007
+    ");
+}
+
+/// A plan that is written anew calls current what is installed, and so does the link.
+#[test]
+fn link_and_rebuilt_plan_agree() {
+    let mut tale = Tale::running(policy());
+    let files = &mut tale.crash().engine.world.files;
+    files.version = Some(version("hand", "1.0.5"));
+    tale.start().work(1).crash().engine.world.files.queue = None;
+    tale.start().work(1);
+    insta::assert_snapshot!(tale, @"
+    (killed)
+    session-started: Running 1001, recovering
+      => observe
+    recovered VersionMovedOutside: Restarting (SessionStart) spawning
+      => spawn-daemon hand 1.0.5
+    (killed)
+    session-started: Restarting (SessionStart) spawning, recovering
+      => observe
+    recovered DaemonLost: Restarting (SessionStart) spawning
+      => rebuild-plan hand 1.0.5, mend-link hand, spawn-daemon hand 1.0.5
+    ");
+}
+
+/// The version file is believed on the way back from a failure too.
+#[test]
+fn a_version_moved_by_hand_while_failing_is_accepted() {
+    let mut tale = Tale::at(policy(), &u1(), PhaseName::Locking);
+    tale.fail(Code::LockBusy).crash().engine.world.files.version = Some(version("hand", "1.0.5"));
+    tale.start().work(1);
+    let Event::Recovered { row, .. } = &tale.engine.records.last().unwrap().event else {
+        panic!("no recovery");
+    };
+    assert_eq!(*row, Row::VersionMovedOutside);
+    assert_eq!(tale.engine.state.installed.name, "hand");
+}
+
+/// A stop during recovery kills a left-over daemon once, and never by an old session's word.
+#[test]
+fn a_stop_during_recovery_kills_nobody_who_is_gone() {
+    let mut tale = Tale::running(policy());
+    tale.crash_with(0, true).start().work(1).stop().start().stop();
+    insta::assert_snapshot!(tale, @"
+    (killed)
+    session-started: Running 1001, recovering
+      => observe
+    recovered DaemonLeftBehind: Draining asked, then recover from Running 1001, recovering
+      => interrupt-daemon 1001, start-timer grace 10000ms
+    stop-requested: Draining asked, then recover from Running 1001, recovering
+    session-started: Running 1001, recovering
+      => observe
+    stop-requested: Running 1001, recovering
+      => exit done
+    ");
+}
+
+/// It is asked once; a second request skips its grace period, and its end ends the run.
+#[test]
+fn a_left_over_daemon_has_its_grace_before_the_run_ends() {
+    let mut tale = Tale::running(policy());
+    tale.crash_with(0, true).start().work(1).stop().stop();
+    tale.event(Event::DaemonEnded { ending: Ending::Unseen, uptime_ms: 0 });
+    tale.event(Event::GroupGone);
+    insta::assert_snapshot!(tale, @"
+    (killed)
+    session-started: Running 1001, recovering
+      => observe
+    recovered DaemonLeftBehind: Draining asked, then recover from Running 1001, recovering
+      => interrupt-daemon 1001, start-timer grace 10000ms
+    stop-requested: Draining asked, then recover from Running 1001, recovering
+    stop-requested: Draining killing, then recover from Running 1001, recovering
+      => stop-timer grace, kill-group 1001
+    daemon-ended Unseen after 0ms: Draining sweeping, then recover from Running 1001,
+          recovering
+      => stop-timer grace, sweep-group 1001
+    group-gone: Draining sweeping, then recover from Running 1001, recovering
+      => exit done
+    ");
+}
+
+/// An old version that can't be started any more doesn't keep the upgrade from being prepared.
+#[test]
+fn a_daemon_that_cannot_be_started_makes_way_for_an_upgrade() {
+    let mut tale = Tale::new(policy());
+    let queue = tale.engine.world.files.queue.as_mut().unwrap();
+    queue.entries.push(upgrade("u1", "1.1.0", 0));
+    tale.start().work(1).fail(Code::Io).due().work(4).until(PhaseName::Swapping);
+    insta::assert_snapshot!(tale, @"
+    session-started: Restarting (SessionStart) next session, recovering
+      => observe
+    recovered AtRest: Restarting (SessionStart) spawning
+      => spawn-daemon genesis 1.0.0
+    spawn-failed Io: Restarting (DaemonEnded) delay, swept | #1 u1 fetching | failures 1
+      => start-timer restart-delay 10000ms, watch-due #1 00:00, fetch-binary #1 u1
+    came-due #1: Restarting (DaemonEnded) delay, swept | #1 u1 fetching due | failures 1
+    binary-fetched #1: Restarting (DaemonEnded) delay, swept | #1 u1 checking due | failures 1
+      => check-binary #1 u1
+    binary-checked #1: Restarting (DaemonEnded) delay, swept | #1 u1 sizing due | failures 1
+      => check-room #1
+    room-found #1: Restarting (DaemonEnded) delay, swept | #1 u1 locking due | failures 1
+      => take-lock #1 u1
+    lock-taken #1: Draining sweeping, then upgrade #1 u1 | failures 1
+      => stop-timer restart-delay, sweep-group
+    group-gone: BackingUp #1 u1 | failures 1
+      => seal-backup #1 u1
+    backup-sealed #1 backup-2.tar.zst: Locking #1 u1 sealed | failures 1
+      => take-lock #1 u1
+    lock-taken #1: Downloading #1 u1 sealed | failures 1
+      => confirm-binary #1 u1 file 1
+    binary-present #1: Verifying #1 u1 sealed | failures 1
+      => confirm-check #1 u1 file 1
+    binary-checked #1: Swapping #1 u1 sealed | failures 1
+      => commit-swap #1 genesis -> u1
+    ");
+    assert!(matches!(tale.engine.state.phase, Phase::Swapping(_)));
+}
+
+/// A stop that comes between the end of a left-over daemon and what is found then still wins.
+#[test]
+fn a_stop_during_the_second_look_is_not_lost() {
+    let mut tale = Tale::running(policy());
+    tale.crash_with(0, true).start().work(1).daemon_ends(How::Well, 1).work(1).stop().work(1);
+    insta::assert_snapshot!(tale, @"
+    (killed)
+    session-started: Running 1001, recovering
+      => observe
+    recovered DaemonLeftBehind: Draining asked, then recover from Running 1001, recovering
+      => interrupt-daemon 1001, start-timer grace 10000ms
+    daemon-ended Exited(0) after 1ms: Draining sweeping, then recover from Running 1001,
+          recovering
+      => stop-timer grace, sweep-group 1001
+    group-gone: Draining sweeping, then recover from Running 1001, recovering
+      => observe
+    stop-requested: Draining sweeping, then recover from Running 1001, recovering
+    recovered DaemonLost: Draining sweeping, then recover from Running 1001, recovering
+      => exit done
+    ");
+}

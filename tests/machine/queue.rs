@@ -1,0 +1,115 @@
+//! What is queued, and what never is.
+
+use nymvisor::machine::{Event, PhaseName, Upgrade};
+
+use crate::model::tale::Tale;
+use crate::model::values::{by_command, policy, upgrade};
+
+#[test]
+fn h27_what_is_not_newer_is_dropped_from_the_queue() {
+    let mut tale = Tale::running(policy());
+    tale.queue(&upgrade("old", "0.9.0", 10)).queue(&upgrade("same", "1.0.0", 10));
+    insta::assert_snapshot!(tale, @"
+    queue-read genesis [old]: Running 1001
+      => drop-from-queue old
+    queue-read genesis [old same]: Running 1001
+      => drop-from-queue old same
+    ");
+}
+
+#[test]
+fn what_a_commit_supersedes_is_dropped() {
+    let mut tale = Tale::running(policy());
+    tale.queue(&upgrade("u2", "1.2.0", 10)).queue(&upgrade("u1", "1.1.0", 20)).work(3).due();
+    tale.until(PhaseName::Swapping).forget();
+    tale.work(1);
+    insta::assert_snapshot!(tale, @"
+    swap-committed #1: Restarting (Upgraded) spawning
+      => drop-from-queue u1, spawn-daemon u2 1.2.0, release-lock
+    ");
+}
+
+#[test]
+fn what_was_superseded_meanwhile_is_dropped_at_the_start() {
+    let mut tale = Tale::new(policy());
+    let queue = tale.engine.world.files.queue.as_mut().unwrap();
+    queue.entries.push(upgrade("old", "0.9.0", 10));
+    tale.start().work(1);
+    insta::assert_snapshot!(tale, @"
+    session-started: Restarting (SessionStart) next session, recovering
+      => observe
+    recovered AtRest: Restarting (SessionStart) spawning
+      => drop-from-queue old, spawn-daemon genesis 1.0.0
+    ");
+}
+
+#[test]
+fn a_downgrade_needs_the_operators_word() {
+    let mut tale = Tale::running(policy());
+    let back = by_command(upgrade("back", "0.9.0", 10));
+    tale.queue(&Upgrade { allow_downgrade: true, ..back });
+    insta::assert_snapshot!(tale, @"
+    queue-read genesis [back]: Running 1001 | #1 back fetching
+      => watch-due #1 00:10, fetch-binary #1 back
+    ");
+}
+
+#[test]
+fn h29_an_announcement_counts_if_it_is_news_or_takes_something_back() {
+    let mut tale = Tale::running(policy());
+    let announce = |upgrade: Upgrade| Event::AnnouncementReceived { upgrade };
+    let by_hand = by_command(upgrade("hand", "1.3.0", 10));
+    tale.queue(&upgrade("u1", "1.1.0", 10)).queue(&by_hand).forget();
+    tale.event(announce(upgrade("u1", "1.1.0", 10)));
+    tale.event(announce(upgrade("genesis", "2.0.0", 10)));
+    tale.event(announce(upgrade("older", "0.9.0", 10)));
+    tale.event(announce(upgrade("odd", "not-a-version", 10)));
+    tale.event(announce(upgrade("hand", "1.4.0", 10)));
+    tale.event(announce(upgrade("other-name", "1.3.0", 10)));
+    tale.event(announce(Upgrade { digest: "new".to_owned(), ..upgrade("u1", "1.1.0", 10) }));
+    insta::assert_snapshot!(tale, @"
+    announcement-received u1: refused
+    announcement-received genesis: refused
+    announcement-received older: Running 1001 | #1 u1 fetching
+      => drop-from-queue u1
+    announcement-received odd: refused
+    announcement-received hand: refused
+    announcement-received other-name: refused
+    announcement-received u1: Running 1001 | #1 u1 fetching
+      => queue-announcement u1
+    ");
+}
+
+#[test]
+fn h17_an_upgrade_that_is_queued_meanwhile_is_not_lost() {
+    let mut tale = Tale::at(policy(), &upgrade("u1", "1.1.0", 10), PhaseName::Swapping);
+    tale.queue(&upgrade("u2", "1.2.0", 20)).work(2);
+    insta::assert_snapshot!(tale, @"
+    queue-read genesis [u1 u2]: Swapping #1 u1 sealed
+    swap-committed #1: Restarting (Upgraded) spawning
+      => spawn-daemon u1 1.1.0, release-lock
+    daemon-spawned 1004: Running 1004 | #2 u2 fetching
+      => start-timer startup 120000ms, watch-due #2 00:20, fetch-binary #2 u2
+    ");
+}
+
+#[test]
+fn what_leaves_the_plan_is_prepared_no_longer() {
+    let mut tale = Tale::ready(policy(), &upgrade("u1", "1.1.0", 10));
+    tale.engine.world.files.queue.as_mut().unwrap().entries.clear();
+    tale.read_plan();
+    insta::assert_snapshot!(tale, @"
+    queue-read genesis []: Running 1001
+      => cancel-preparation #1
+    ");
+}
+
+#[test]
+fn an_earlier_upgrade_takes_the_place_of_a_later_one() {
+    let mut tale = Tale::ready(policy(), &upgrade("u2", "1.2.0", 20));
+    tale.queue(&upgrade("u1", "1.1.0", 10));
+    insta::assert_snapshot!(tale, @"
+    queue-read genesis [u1 u2]: Running 1001 | #2 u1 fetching
+      => cancel-preparation #1, watch-due #2 00:10, fetch-binary #2 u1
+    ");
+}

@@ -1,0 +1,351 @@
+//! The pure engine on the simulated machine: every turn is journaled, checked and replayed.
+
+use nymvisor::host::Stimulus as Reported;
+use nymvisor::machine::{
+    Code, Effect, Ending, Event, Policy, Record, State, recover, replay, step,
+};
+
+use super::files::{Plan, enqueue};
+use super::host::{Luck, World};
+use super::oracle::Oracle;
+use super::stimulus::{How, Stimulus, Tamper, catalogue};
+use super::values;
+
+/// State, journal and machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Engine {
+    pub(crate) state: State,
+    pub(crate) world: World,
+    pub(crate) records: Vec<Record>,
+    /// The state after each record.
+    pub(crate) states: Vec<State>,
+    /// A `run` is going on.
+    pub(crate) up: bool,
+    first: State,
+    /// The plan was lost at some time, and with it who had queued what.
+    pub(crate) plan_was_lost: bool,
+    pub(crate) oracle: Oracle,
+    sessions: u32,
+}
+
+impl Engine {
+    pub(crate) fn new(policy: Policy) -> Self {
+        let first = State::initial(values::genesis(), policy);
+        Self {
+            state: first.clone(),
+            world: World::new(),
+            records: Vec::new(),
+            states: Vec::new(),
+            up: false,
+            first,
+            plan_was_lost: false,
+            oracle: Oracle::default(),
+            sessions: 0,
+        }
+    }
+
+    /// One thing happens. An error is a broken promise.
+    pub(crate) fn happen(&mut self, stimulus: &Stimulus) -> Result<(), String> {
+        match stimulus {
+            Stimulus::Start(settings) if !self.up => self.start(settings.policy()),
+            Stimulus::Tamper(tamper) => {
+                self.tamper(*tamper);
+                Ok(())
+            }
+            Stimulus::Crash { done, daemon_survives } if self.up => {
+                self.crash(*done, *daemon_survives)
+            }
+            stimulus if self.up => self.report(stimulus),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn start(&mut self, policy: Policy) -> Result<(), String> {
+        self.up = true;
+        self.sessions += 1;
+        self.world.exit = None;
+        let event = Event::SessionStarted { nymvisor: "0.2.0".to_owned(), pid: 7, policy };
+        self.take(event)
+    }
+
+    fn report(&mut self, stimulus: &Stimulus) -> Result<(), String> {
+        match stimulus {
+            Stimulus::Finish(pick, luck) => self.finish(usize::from(*pick), *luck),
+            Stimulus::Fire(pick) => {
+                let timers = &self.world.timers;
+                let Some(timer) = timers.iter().nth(usize::from(*pick) % timers.len().max(1))
+                else {
+                    return Ok(());
+                };
+                let timer = timer.clone();
+                self.fire(&timer)
+            }
+            Stimulus::ComeDue => self.come_due(),
+            Stimulus::ReadPlan => self.read_plan(),
+            Stimulus::DaemonEnds(how, uptime_ms) => self.daemon_ends(*how, *uptime_ms),
+            Stimulus::Stop => self.take(Event::StopRequested { signal: 15 }),
+            Stimulus::Signal => self.take(Event::SignalReceived { signal: 1 }),
+            Stimulus::Announce(pick) if self.listens() => {
+                self.take(Event::AnnouncementReceived { upgrade: catalogue(*pick) })
+            }
+            Stimulus::Retry(pick) if self.listens() => {
+                let requester = values::by_command(catalogue(*pick)).requester;
+                let name = catalogue(*pick).name;
+                self.take(Event::RetryRequested { name, requester, request: "r1".to_owned() })
+            }
+            Stimulus::Stale(pick) => self.stale(*pick),
+            _ => Ok(()),
+        }
+    }
+
+    /// Announcements, plan and requests are heard only once recovery is over.
+    pub(crate) fn listens(&self) -> bool {
+        self.up && !self.state.recovering
+    }
+
+    /// Finishes the `pick`-th of what can be finished.
+    pub(crate) fn finish(&mut self, pick: usize, luck: Luck) -> Result<(), String> {
+        let ready: Vec<usize> =
+            (0..self.world.work.len()).filter(|index| self.world.can_finish(*index)).collect();
+        let Some(index) = ready.get(pick % ready.len().max(1)) else { return Ok(()) };
+        if let Effect::CommitSwap { attempt, upgrade, .. } = &self.world.work[*index] {
+            let done = self.world.files.version.as_ref() == Some(&upgrade.target());
+            let files = &self.world.files;
+            self.oracle.may_commit(*attempt, done, &files.backups, files.home)?;
+        }
+        match self.world.finish(*index, luck) {
+            Some(Reported::Fact(event)) => self.take(event),
+            Some(Reported::Found(observed)) => self.take(recover(&self.state, observed)),
+            Some(Reported::Reminder) | None => Ok(()),
+        }
+    }
+
+    pub(crate) fn fire(&mut self, timer: &nymvisor::machine::Timer) -> Result<(), String> {
+        use nymvisor::machine::Timer;
+        self.world.timers.remove(timer);
+        self.take(match timer.clone() {
+            Timer::Grace => Event::GraceElapsed,
+            Timer::RestartDelay => Event::DelayElapsed,
+            Timer::Startup => Event::StartupPassed,
+            Timer::Pause { name, digest } => Event::PauseElapsed { name, digest },
+        })
+    }
+
+    pub(crate) fn come_due(&mut self) -> Result<(), String> {
+        let Some((attempt, minutes)) = self.world.due.take() else { return Ok(()) };
+        self.world.minutes = self.world.minutes.max(minutes);
+        self.take(Event::CameDue { attempt, at: values::at(self.world.minutes) })
+    }
+
+    pub(crate) fn read_plan(&mut self) -> Result<(), String> {
+        match self.world.files.queue.clone() {
+            _ if !self.listens() => Ok(()),
+            Some(queue) => self.take(Event::QueueRead { queue }),
+            None => self.take(Event::PlanLost { failure: values::failure(Code::Io) }),
+        }
+    }
+
+    pub(crate) fn daemon_ends(&mut self, how: How, uptime_ms: u64) -> Result<(), String> {
+        let killed = self.world.process.as_ref().is_some_and(|process| process.killed);
+        let ending = match how {
+            _ if killed => Ending::Killed(9),
+            How::Well => Ending::Exited(0),
+            How::Status => Ending::Exited(3),
+            How::Signal => Ending::Killed(11),
+        };
+        let event = self.world.leader_ends(ending, uptime_ms);
+        event.map_or(Ok(()), |event| self.take(event))
+    }
+
+    /// Answers to questions of long ago, or of nobody.
+    fn stale(&mut self, pick: u8) -> Result<(), String> {
+        let attempt = if pick.is_multiple_of(2) { 0 } else { self.state.last_attempt + 7 };
+        let binary = values::binary("stale");
+        let event = match pick / 2 % 7 {
+            0 => Event::BinaryChecked { attempt, binary },
+            1 => Event::LockTaken { attempt },
+            2 => Event::BackupSealed { attempt, archive: values::archive(99) },
+            3 => Event::SwapCommitted { attempt, left: String::new() },
+            4 => Event::WorkFailed { attempt, failure: values::failure(values::CODES[0]) },
+            5 => Event::StoodDown { attempt },
+            _ => Event::CameDue { attempt, at: values::at(0) },
+        };
+        let records = self.records.len();
+        self.take(event)?;
+        if records == self.records.len() { Ok(()) } else { Err("a stale answer counts".to_owned()) }
+    }
+
+    /// One turn, as the shell does it.
+    pub(crate) fn take(&mut self, event: Event) -> Result<(), String> {
+        let before = json(&self.state);
+        let decided = step(&self.state, &event);
+        if decided != step(&self.state, &event) || json(&self.state) != before {
+            return Err("step is not a function".to_owned());
+        }
+        let Ok(transition) = decided else { return Ok(()) };
+        let record = Record {
+            seq: self.records.len() as u64 + 1,
+            at: values::at(self.world.minutes),
+            session: format!("s{}", self.sessions),
+            from: transition.from,
+            event,
+            to: transition.state.phase.name(),
+            effects: transition.effects,
+        };
+        let kept: Record = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
+        if kept != record {
+            return Err(format!("the record changes on its way through JSON: {record:?}"));
+        }
+        let replayed = replay(&self.state, &kept).map_err(|why| format!("no replay: {why:?}"))?;
+        if json(&replayed) != json(&transition.state) {
+            return Err("replay differs from live".to_owned());
+        }
+        self.oracle.see(&self.state, &kept, &transition.state)?;
+        self.state = transition.state;
+        for effect in &kept.effects {
+            self.world.perform(effect).map_err(|why| format!("{why}: {kept:?}"))?;
+        }
+        self.records.push(kept);
+        self.states.push(self.state.clone());
+        if self.world.exit.is_some() { self.close() } else { Ok(()) }
+    }
+
+    /// The run ends: chores are finished, everything else is dropped.
+    fn close(&mut self) -> Result<(), String> {
+        let alive = self
+            .world
+            .process
+            .as_ref()
+            .is_some_and(|process| process.leader_lives && !process.killed);
+        if alive && !self.state.recovering {
+            return Err("the run ends and leaves a daemon".to_owned());
+        }
+        for effect in std::mem::take(&mut self.world.work) {
+            self.world.work.push(effect);
+            let is_chore = matches!(
+                self.world.work[0],
+                Effect::DiscardBackup(_)
+                    | Effect::QueueAnnouncement(_)
+                    | Effect::DropFromQueue(_)
+                    | Effect::MoveShared(_)
+                    | Effect::RestoreVersionFile(_)
+                    | Effect::RebuildPlan(_)
+                    | Effect::MendLink(_)
+            );
+            if is_chore {
+                self.world.finish(0, Luck::Good);
+            }
+            self.world.work.clear();
+        }
+        self.down(alive && self.state.recovering);
+        Ok(())
+    }
+
+    fn crash(&mut self, done: u8, daemon_survives: bool) -> Result<(), String> {
+        let mut survives = daemon_survives;
+        for (bit, effect) in std::mem::take(&mut self.world.work).into_iter().enumerate() {
+            let luck = match (done >> (bit % 4 * 2)) & 3 {
+                0 => continue,
+                1 => Luck::Half,
+                _ => Luck::Good,
+            };
+            match &effect {
+                // Between fork and record: only the token in its environment tells of it.
+                Effect::SpawnDaemon(_) => survives = true,
+                Effect::Observe { .. } | Effect::SweepGroup(_) => continue,
+                _ => {}
+            }
+            self.world.work.push(effect);
+            self.world.finish(0, luck);
+        }
+        let before = json(&self.state);
+        self.state = self.replayed()?;
+        if json(&self.state) != before {
+            return Err("the journal leads to another state than the one that was live".to_owned());
+        }
+        self.down(survives);
+        Ok(())
+    }
+
+    /// The state that the journal leads to.
+    pub(crate) fn replayed(&self) -> Result<State, String> {
+        self.records.iter().try_fold(self.first.clone(), |state, record| {
+            replay(&state, record).map_err(|why| format!("record {}: {why:?}", record.seq))
+        })
+    }
+
+    fn down(&mut self, daemon_survives: bool) {
+        self.up = false;
+        let world = &mut self.world;
+        world.timers.clear();
+        world.due = None;
+        world.lock = false;
+        world.work.clear();
+        match &mut world.process {
+            Some(process) if daemon_survives && process.leader_lives => {
+                process.is_ours = false;
+                process.asked = false;
+                process.killed = false;
+            }
+            process => *process = None,
+        }
+    }
+
+    fn tamper(&mut self, tamper: Tamper) {
+        let down = !self.up;
+        let files = &mut self.world.files;
+        match tamper {
+            Tamper::Queue(pick) => {
+                let upgrade = catalogue(pick);
+                let used = files.history.contains(&upgrade.name);
+                if let Some(queue) = files.queue.as_mut().filter(|_| !used) {
+                    enqueue(queue, &upgrade);
+                }
+            }
+            Tamper::Unqueue(pick) => {
+                if let Some(queue) = &mut files.queue {
+                    queue.entries.retain(|entry| entry.name != catalogue(pick).name);
+                }
+            }
+            Tamper::PutBinary(pick) | Tamper::ChangeBinary(pick) => self.put_binary(pick),
+            Tamper::OtherInstance(pick) => {
+                let name = catalogue(pick).name;
+                let Some(queue) = &mut files.queue else { return };
+                let entry = queue.entries.iter().find(|entry| entry.name == name).cloned();
+                // The lock keeps the two apart.
+                if let Some(upgrade) = entry.filter(|_| !self.world.lock) {
+                    queue.make_current(&upgrade);
+                    files.history.push(upgrade.name.clone());
+                    files.link = Some(upgrade.name);
+                }
+            }
+            Tamper::Lock(busy) => self.world.lock_busy = busy && !self.world.lock,
+            Tamper::LoseVersion if down => files.version = None,
+            Tamper::LosePlan if down => {
+                files.queue = None;
+                self.plan_was_lost = true;
+            }
+            Tamper::LoseLink if down => files.link = None,
+            Tamper::MoveVersion if down => files.version = Some(values::version("hand", "1.0.5")),
+            Tamper::LoseVersion | Tamper::LosePlan | Tamper::LoseLink | Tamper::MoveVersion => {}
+        }
+    }
+
+    fn put_binary(&mut self, pick: u8) {
+        let name = catalogue(pick).name;
+        let identity = format!("file {}", self.world.serial());
+        let files = &mut self.world.files;
+        let binary = nymvisor::machine::Binary { identity, ..values::binary(&name) };
+        files.binaries.insert(name.clone(), binary);
+        if let Some(queue) = &mut files.queue
+            && queue.entries.iter().any(|entry| entry.name == name)
+            && !queue.in_place.contains(&name)
+        {
+            queue.in_place.push(name);
+        }
+    }
+}
+
+fn json(state: &State) -> String {
+    serde_json::to_string(state).unwrap()
+}

@@ -1,0 +1,83 @@
+//! What is on the simulated disk.
+
+use std::collections::BTreeMap;
+
+use nymvisor::machine::{Archive, Binary, Effect, Queue, Upgrade, Version};
+
+use super::values;
+
+/// What survives a crash.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Files {
+    pub(crate) version: Option<Version>,
+    pub(crate) queue: Option<Queue>,
+    pub(crate) link: Option<String>,
+    /// Binaries in their places.
+    pub(crate) binaries: BTreeMap<String, Binary>,
+    /// Archives, and the generation of the home that each holds.
+    pub(crate) backups: Vec<(Archive, u64)>,
+    /// The home's generation: every start of a daemon changes it.
+    pub(crate) home: u64,
+    /// Names in the history, oldest first.
+    pub(crate) history: Vec<String>,
+}
+
+/// What a plan does when an upgrade of it is committed.
+pub(crate) trait Plan {
+    fn make_current(&mut self, upgrade: &Upgrade);
+}
+
+impl Plan for Queue {
+    fn make_current(&mut self, upgrade: &Upgrade) {
+        self.entries.retain(|entry| entry.name != upgrade.name);
+        self.in_place.retain(|name| *name != upgrade.name);
+        if !self.performed.contains(&upgrade.name) {
+            self.performed.push(upgrade.name.clone());
+        }
+        self.current = Some(upgrade.clone());
+    }
+}
+
+impl Files {
+    /// What `init` leaves.
+    pub(crate) fn new() -> Self {
+        Self {
+            version: Some(values::genesis()),
+            queue: Some(values::queue(&[])),
+            link: Some("genesis".to_owned()),
+            binaries: BTreeMap::new(),
+            backups: Vec::new(),
+            home: 0,
+            history: Vec::new(),
+        }
+    }
+
+    pub(crate) fn has(&self, archive: &Archive) -> bool {
+        self.backups.iter().any(|(kept, _)| kept == archive)
+    }
+
+    pub(super) fn do_chore(&mut self, effect: &Effect) {
+        match (effect, &mut self.queue) {
+            (Effect::DiscardBackup(archive), _) => self.backups.retain(|(kept, _)| kept != archive),
+            (Effect::RestoreVersionFile(version), _) => self.version = Some(version.clone()),
+            (Effect::MendLink(name), _) => self.link = Some(name.clone()),
+            (Effect::RebuildPlan(version), queue) => {
+                let current = values::upgrade(&version.name, &version.version, 0);
+                let performed = self.history.clone();
+                *queue = Some(Queue { current: Some(current), performed, ..Queue::default() });
+            }
+            (Effect::QueueAnnouncement(upgrade), Some(queue)) => enqueue(queue, upgrade),
+            (Effect::DropFromQueue(names), Some(queue)) => {
+                queue.entries.retain(|entry| !names.contains(&entry.name));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Puts an upgrade into a plan, sorted as the plan is.
+pub(crate) fn enqueue(queue: &mut Queue, upgrade: &Upgrade) {
+    queue.entries.retain(|e| e.name != upgrade.name && e.version != upgrade.version);
+    queue.entries.push(upgrade.clone());
+    queue.entries.sort_by(|a, b| (a.due_at, &a.version).cmp(&(b.due_at, &b.version)));
+}

@@ -1,0 +1,213 @@
+//! What the engine promises, kept by counting on fingers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nymvisor::machine::{
+    Archive, Effect, Ending, Event, Outcome, PhaseName, Policy, Record, Remedy, Row, State, Timer,
+    Upgrade,
+};
+
+/// Knows the records and nothing else.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Oracle {
+    failures: u32,
+    up: bool,
+    asked: bool,
+    settled: bool,
+    recovering: bool,
+    stopping: bool,
+    policy: Option<Policy>,
+    upgrades: BTreeMap<u64, Upgrade>,
+    checked: BTreeSet<u64>,
+    locked: BTreeSet<u64>,
+    roomy: BTreeSet<u64>,
+    backed: BTreeMap<u64, Option<Archive>>,
+    quarantine: BTreeSet<(String, String)>,
+}
+
+impl Oracle {
+    /// Looks at one record. An error is a broken promise.
+    pub(crate) fn see(
+        &mut self,
+        before: &State,
+        record: &Record,
+        after: &State,
+    ) -> Result<(), String> {
+        self.hear(record);
+        if self.failures != after.startup_failures {
+            return Err(format!(
+                "{} startup failures, by the oracle {}: {record:?}",
+                after.startup_failures, self.failures
+            ));
+        }
+        for effect in &record.effects {
+            self.judge(record, effect, after).map_err(|why| format!("{why}: {record:?}"))?;
+        }
+        self.may_stop_for(before, record)
+    }
+
+    fn policy(&self) -> &Policy {
+        self.policy.as_ref().unwrap()
+    }
+
+    fn hear(&mut self, record: &Record) {
+        match &record.event {
+            Event::SessionStarted { policy, .. } => {
+                self.policy = Some(policy.clone());
+                self.recovering = true;
+                self.stopping = false;
+                self.up = false;
+                self.locked.clear();
+            }
+            Event::StopRequested { .. } => self.stopping = true,
+            Event::Recovered { row, .. } => {
+                self.recovering = *row == Row::DaemonLeftBehind || self.stopping;
+                if matches!(row, Row::AtRest | Row::GaveUp) && !self.recovering {
+                    self.failures = 0;
+                }
+                // Somebody has been at work by hand: nothing is removed behind that person's back.
+                if *row == Row::VersionMovedOutside {
+                    self.backed.clear();
+                }
+            }
+            Event::DaemonSpawned { .. } => {
+                self.up = true;
+                self.settled = false;
+                self.asked = false;
+            }
+            Event::StartupPassed => {
+                self.settled = true;
+                self.failures = 0;
+            }
+            Event::DaemonEnded { ending, uptime_ms } => self.ended(*ending, *uptime_ms),
+            Event::SpawnFailed { .. } => self.failures += 1,
+            Event::SwapCommitted { attempt, .. } => {
+                self.failures = 0;
+                self.backed.remove(attempt);
+            }
+            Event::BinaryChecked { attempt, .. } => drop(self.checked.insert(*attempt)),
+            Event::RoomFound { attempt, .. } => drop(self.roomy.insert(*attempt)),
+            Event::LockTaken { attempt } => drop(self.locked.insert(*attempt)),
+            Event::BackupSealed { attempt, archive } => {
+                self.backed.insert(*attempt, Some(archive.clone()));
+            }
+            Event::BackupSkipped { attempt } if self.policy().skip_backup => {
+                self.backed.insert(*attempt, None);
+            }
+            // Past the commit point: what could not be moved is left to the next session.
+            Event::WorkFailed { attempt, .. }
+                if record.from == PhaseName::Swapping && record.to == PhaseName::Restarting =>
+            {
+                self.failures = 0;
+                self.backed.remove(attempt);
+            }
+            Event::WorkFailed { attempt, failure } => {
+                if let (Remedy::Quarantine, Some(upgrade)) =
+                    (failure.code.remedy(), self.upgrades.get(attempt))
+                {
+                    self.quarantine.insert((upgrade.name.clone(), upgrade.digest.clone()));
+                }
+            }
+            Event::RetryRequested { name, .. } => self.quarantine.retain(|(held, _)| held != name),
+            _ => {}
+        }
+        let ended_in_order = record.effects.contains(&Effect::Exit(Outcome::Done));
+        let delay_cut = matches!(record.event, Event::StopRequested { .. })
+            && record.effects.contains(&Effect::StopTimer(Timer::RestartDelay));
+        if (ended_in_order || delay_cut) && !self.recovering {
+            self.failures = 0;
+        }
+    }
+
+    fn ended(&mut self, ending: Ending, uptime_ms: u64) {
+        if self.up && !self.asked {
+            let early = !self.settled && uptime_ms < self.policy().startup_period_ms;
+            self.failures =
+                if ending != Ending::Exited(0) && early { self.failures + 1 } else { 0 };
+        }
+        self.up = false;
+    }
+
+    fn judge(&mut self, record: &Record, effect: &Effect, after: &State) -> Result<(), String> {
+        match effect {
+            Effect::SpawnDaemon(_) if self.up => return Err("a second daemon".to_owned()),
+            Effect::SpawnDaemon(_) if self.stopping => {
+                return Err("a stop request is lost".to_owned());
+            }
+            Effect::InterruptDaemon(_) => self.asked = true,
+            Effect::FetchBinary { attempt, upgrade } => {
+                self.upgrades.insert(*attempt, upgrade.clone());
+                let key = (upgrade.name.clone(), upgrade.digest.clone());
+                if self.quarantine.contains(&key) {
+                    return Err("what is in quarantine is tried".to_owned());
+                }
+            }
+            Effect::TakeLock { attempt, upgrade } | Effect::SealBackup { attempt, upgrade, .. } => {
+                self.upgrades.insert(*attempt, upgrade.clone());
+            }
+            Effect::DiscardBackup(archive) => {
+                self.backed.retain(|_, backed| backed.as_ref() != Some(archive));
+            }
+            Effect::Exit(_) => {
+                let at_rest =
+                    matches!(after.phase.name(), PhaseName::Restarting | PhaseName::Failed);
+                if !at_rest && !after.recovering {
+                    return Err("an exit in a phase that does not rest".to_owned());
+                }
+                if record.effects.last() != Some(effect) {
+                    return Err("orders after the exit".to_owned());
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// With preparation ahead, a daemon is stopped only for what can't fail any more.
+    fn may_stop_for(&self, before: &State, record: &Record) -> Result<(), String> {
+        let asks = record.effects.iter().any(|effect| matches!(effect, Effect::InterruptDaemon(_)));
+        let by_other = matches!(
+            record.event,
+            Event::StopRequested { .. } | Event::Recovered { .. } | Event::DaemonSpawned { .. }
+        );
+        if !asks || by_other || !self.policy().prepare_ahead {
+            return Ok(());
+        }
+        let id = before.candidate.as_ref().map(|candidate| candidate.id).unwrap_or_default();
+        let prepared = self.checked.contains(&id) && self.locked.contains(&id);
+        // Room is looked for once in a preparation, which outlives a session.
+        if prepared && self.roomy.contains(&id) {
+            Ok(())
+        } else {
+            Err(format!("the daemon is stopped for an upgrade that is not ready: {record:?}"))
+        }
+    }
+
+    /// Archives of attempts that changed nothing.
+    pub(crate) fn unneeded(&self) -> impl Iterator<Item = &Archive> {
+        self.backed.values().flatten()
+    }
+
+    /// Whether the commit of an attempt may pass the commit point now.
+    pub(crate) fn may_commit(
+        &self,
+        attempt: u64,
+        is_done: bool,
+        backups: &[(Archive, u64)],
+        home: u64,
+    ) -> Result<(), String> {
+        if is_done {
+            return Ok(());
+        }
+        if !self.checked.contains(&attempt) {
+            return Err(format!("#{attempt} is committed unchecked"));
+        }
+        match self.backed.get(&attempt) {
+            None => Err(format!("#{attempt} is committed without a backup")),
+            Some(None) => Ok(()),
+            Some(Some(archive)) if backups.contains(&(archive.clone(), home)) => Ok(()),
+            Some(Some(archive)) => Err(format!("{} is not of this home", archive.path)),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Events, states and orders in a few words, with everything that tells them apart.
+
+use nymvisor::machine::{
+    AfterDrain, AfterFailure, Attempt, DrainStep, Effect, Event, Hold, Outcome, Phase, Stage,
+    State, Timer, Wait,
+};
+
+pub(crate) fn effects(effects: &[Effect]) -> String {
+    effects.iter().map(effect).collect::<Vec<_>>().join(", ")
+}
+
+/// An order with all that it carries.
+pub(crate) fn effect(effect: &Effect) -> String {
+    let name = effect.name();
+    match effect {
+        Effect::Observe { upgrade, binary, backup } => {
+            let parts = [
+                upgrade.as_ref().map(|upgrade| upgrade.name.clone()),
+                binary.as_ref().map(|binary| binary.identity.clone()),
+                backup.as_ref().map(|archive| archive.path.clone()),
+            ];
+            words(name, parts.into_iter().flatten())
+        }
+        Effect::SpawnDaemon(version)
+        | Effect::RestoreVersionFile(version)
+        | Effect::RebuildPlan(version) => format!("{name} {} {}", version.name, version.version),
+        Effect::InterruptDaemon(daemon) | Effect::KillGroup(daemon) => {
+            format!("{name} {}", daemon.pid)
+        }
+        Effect::ForwardSignal { daemon, signal } => format!("{name} {signal} to {}", daemon.pid),
+        Effect::SweepGroup(daemon) => {
+            words(name, daemon.iter().map(|daemon| daemon.pid.to_string()))
+        }
+        Effect::StartTimer { timer, after_ms } => {
+            format!("{name} {} {after_ms}ms", self::timer(timer))
+        }
+        Effect::StopTimer(timer) => format!("{name} {}", self::timer(timer)),
+        Effect::WatchDue { attempt, at } => format!("{name} #{attempt} {}", at.format("%H:%M")),
+        Effect::FetchBinary { attempt, upgrade }
+        | Effect::CheckBinary { attempt, upgrade }
+        | Effect::TakeLock { attempt, upgrade } => format!("{name} #{attempt} {}", upgrade.name),
+        Effect::CheckRoom { attempt }
+        | Effect::CancelPreparation { attempt }
+        | Effect::SkipBackup { attempt }
+        | Effect::StandDown { attempt } => format!("{name} #{attempt}"),
+        Effect::SealBackup { attempt, upgrade, sealed } => {
+            let sealed = sealed.iter().map(|archive| archive.path.clone());
+            words(&format!("{name} #{attempt} {}", upgrade.name), sealed)
+        }
+        Effect::DiscardBackup(archive) => format!("{name} {}", archive.path),
+        Effect::ConfirmBinary { attempt, upgrade, binary }
+        | Effect::ConfirmCheck { attempt, upgrade, binary } => {
+            format!("{name} #{attempt} {} {}", upgrade.name, binary.identity)
+        }
+        Effect::CommitSwap { attempt, upgrade, from } => {
+            format!("{name} #{attempt} {} -> {}", from.name, upgrade.name)
+        }
+        Effect::ReleaseLock => name.to_owned(),
+        Effect::QueueAnnouncement(upgrade) | Effect::MoveShared(upgrade) => {
+            format!("{name} {}", upgrade.name)
+        }
+        Effect::DropFromQueue(names) => format!("{name} {}", names.join(" ")),
+        Effect::MendLink(to) => format!("{name} {to}"),
+        Effect::Answer { request, granted, text } => format!("{name} {request} {granted}: {text}"),
+        Effect::Exit(Outcome::Done) => format!("{name} done"),
+        Effect::Exit(Outcome::DaemonFailed(ending)) => format!("{name} {ending:?}"),
+    }
+}
+
+fn words(first: &str, rest: impl Iterator<Item = String>) -> String {
+    std::iter::once(first.to_owned()).chain(rest).collect::<Vec<_>>().join(" ")
+}
+
+fn timer(timer: &Timer) -> String {
+    match timer {
+        Timer::Grace => "grace".to_owned(),
+        Timer::RestartDelay => "restart-delay".to_owned(),
+        Timer::Startup => "startup".to_owned(),
+        Timer::Pause { name, .. } => format!("pause of {name}"),
+    }
+}
+
+/// An event with what tells it from another of its kind.
+pub(crate) fn event(event: &Event) -> String {
+    let name = event.name();
+    match event {
+        Event::Recovered { row, .. } => format!("{name} {row:?}"),
+        Event::SignalReceived { signal } => format!("{name} {signal}"),
+        Event::DaemonSpawned { daemon } => format!("{name} {}", daemon.pid),
+        Event::SpawnFailed { failure } | Event::JournalFailed { failure } => {
+            format!("{name} {:?}", failure.code)
+        }
+        Event::DaemonEnded { ending, uptime_ms } => {
+            format!("{name} {ending:?} after {uptime_ms}ms")
+        }
+        Event::QueueRead { queue } => {
+            let names: Vec<&str> = queue.entries.iter().map(|entry| entry.name.as_str()).collect();
+            let current = queue.current.as_ref().map_or("nothing", |current| &current.name);
+            format!("{name} {current} [{}]", names.join(" "))
+        }
+        Event::PlanLost { failure } => format!("{name} {:?}", failure.code),
+        Event::AnnouncementReceived { upgrade } => format!("{name} {}", upgrade.name),
+        Event::PauseElapsed { name: of, .. } | Event::RetryRequested { name: of, .. } => {
+            format!("{name} {of}")
+        }
+        Event::WorkFailed { attempt, failure } => format!("{name} #{attempt} {:?}", failure.code),
+        Event::CameDue { attempt, .. }
+        | Event::BinaryFetched { attempt, .. }
+        | Event::BinaryChecked { attempt, .. }
+        | Event::RoomFound { attempt, .. }
+        | Event::LockTaken { attempt }
+        | Event::BackupSkipped { attempt }
+        | Event::BinaryPresent { attempt }
+        | Event::StoodDown { attempt } => format!("{name} #{attempt}"),
+        Event::BackupSealed { attempt, archive } => format!("{name} #{attempt} {}", archive.path),
+        Event::SwapCommitted { attempt, left } => words(
+            &format!("{name} #{attempt}"),
+            (!left.is_empty()).then(|| left.clone()).into_iter(),
+        ),
+        Event::SessionStarted { .. }
+        | Event::StopRequested { .. }
+        | Event::StartupPassed
+        | Event::JournalRestored
+        | Event::GroupGone
+        | Event::GraceElapsed
+        | Event::DelayElapsed => name.to_owned(),
+    }
+}
+
+/// The phase with what it carries, then what else of the state is not at its beginning.
+pub(crate) fn state(state: &State) -> String {
+    let mut text = phase(&state.phase);
+    if state.recovering {
+        text.push_str(", recovering");
+    }
+    if !state.recording {
+        text.push_str(", unrecorded");
+    }
+    if let Some(candidate) = &state.candidate {
+        let due = if candidate.due { " due" } else { "" };
+        let stage = stage(&candidate.stage);
+        text.push_str(&format!(" | #{} {} {stage}{due}", candidate.id, candidate.upgrade.name));
+    }
+    if state.startup_failures > 0 {
+        text.push_str(&format!(" | failures {}", state.startup_failures));
+    }
+    for trouble in &state.troubles {
+        let hold = match trouble.hold {
+            Hold::Free => "free",
+            Hold::Pause => "paused",
+            Hold::Quarantine => "quarantined",
+            Hold::AwaitBinary => "awaits its binary",
+        };
+        text.push_str(&format!(" | {} {hold} ({})", trouble.name, trouble.times));
+    }
+    text
+}
+
+fn stage(stage: &Stage) -> &'static str {
+    match stage {
+        Stage::Fetching => "fetching",
+        Stage::Checking => "checking",
+        Stage::Sizing(_) => "sizing",
+        Stage::Ready(Some(_)) => "ready",
+        Stage::Ready(None) => "unprepared",
+        Stage::Locking(_) => "locking",
+        Stage::Locked(_) => "locked",
+    }
+}
+
+/// The phase with what it carries.
+pub(crate) fn phase(phase: &Phase) -> String {
+    let name = phase.name();
+    match phase {
+        Phase::Running(running) => {
+            let settled = if running.settled { " settled" } else { "" };
+            format!("{name} {}{settled}", running.daemon.pid)
+        }
+        Phase::Draining(draining) => {
+            let step = match draining.step {
+                DrainStep::Asked => "asked",
+                DrainStep::Killing => "killing",
+                DrainStep::Sweeping => "sweeping",
+            };
+            let then = match &draining.then {
+                AfterDrain::Upgrade(attempt) => format!("upgrade {}", self::attempt(attempt)),
+                AfterDrain::End(None) => "end".to_owned(),
+                AfterDrain::End(Some(attempt)) => format!("end, resume {}", self::attempt(attempt)),
+                AfterDrain::Recover { before, .. } => {
+                    format!("recover from {}", self::phase(before))
+                }
+            };
+            format!("{name} {step}, then {then}")
+        }
+        Phase::BackingUp(attempt)
+        | Phase::Locking(attempt)
+        | Phase::Downloading(attempt)
+        | Phase::Verifying(attempt) => format!("{name} {}", self::attempt(attempt)),
+        Phase::Swapping(swapping) => {
+            let committed = if swapping.committed { " committed" } else { "" };
+            let stop = if swapping.stop { ", then stop" } else { "" };
+            format!("{name} {}{committed}{stop}", attempt(&swapping.attempt))
+        }
+        Phase::Restarting(restarting) => {
+            let wait = match &restarting.wait {
+                Wait::Delay { swept, elapsed } => {
+                    let swept = if *swept { ", swept" } else { "" };
+                    let elapsed = if *elapsed { ", elapsed" } else { "" };
+                    format!("delay{swept}{elapsed}")
+                }
+                Wait::Spawning { stop: false } => "spawning".to_owned(),
+                Wait::Spawning { stop: true } => "spawning, then stop".to_owned(),
+                Wait::Session { resume: None } => "next session".to_owned(),
+                Wait::Session { resume: Some(attempt) } => {
+                    format!("next session, resume {}", self::attempt(attempt))
+                }
+            };
+            format!("{name} ({:?}) {wait}", restarting.why)
+        }
+        Phase::Failed(failed) => {
+            let then = match &failed.then {
+                AfterFailure::OldVersion { attempt, stop: false } => {
+                    format!("old version after {}", self::attempt(attempt))
+                }
+                AfterFailure::OldVersion { attempt, stop: true } => {
+                    format!("stop after {}", self::attempt(attempt))
+                }
+                AfterFailure::GivenUp { ending } => format!("given up, {ending:?}"),
+            };
+            format!("{name} in {} by {:?}, {then}", failed.phase, failed.failure.code)
+        }
+    }
+}
+
+fn attempt(attempt: &Attempt) -> String {
+    let mut text = format!("#{} {}", attempt.id, attempt.upgrade.name);
+    if attempt.binary.is_none() {
+        text.push_str(" unchecked");
+    }
+    if attempt.backup.is_some() {
+        text.push_str(" sealed");
+    }
+    if attempt.resumed > 0 {
+        text.push_str(&format!(" resumed {}", attempt.resumed));
+    }
+    text
+}
+
+/// A line that fits beside others in a source file; what is too long goes on below.
+pub(crate) fn wrapped(line: &str) -> String {
+    const WIDTH: usize = 90;
+    let indent = line.len() - line.trim_start().len();
+    let mut lines = vec![" ".repeat(indent)];
+    for word in line.split_whitespace() {
+        let last = lines.last_mut().unwrap();
+        if last.len() + 1 + word.len() > WIDTH {
+            lines.push(format!("      {word}"));
+        } else {
+            if !last.trim().is_empty() {
+                last.push(' ');
+            }
+            last.push_str(word);
+        }
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,175 @@
+//! Stories told step by step, and written down as they happen.
+
+use std::fmt;
+
+use nymvisor::machine::{Code, Effect, Event, PhaseName, Policy, Timer, Upgrade};
+
+use super::engine::Engine;
+use super::files::enqueue;
+use super::host::{self, Luck};
+use super::stimulus::How;
+use super::{show, values};
+
+/// An engine with a script: every record becomes a line.
+pub(crate) struct Tale {
+    pub(crate) engine: Engine,
+    lines: Vec<String>,
+    told: usize,
+}
+
+impl fmt::Display for Tale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines.join("\n"))
+    }
+}
+
+impl Tale {
+    pub(crate) fn new(policy: Policy) -> Self {
+        Self { engine: Engine::new(policy), lines: Vec::new(), told: 0 }
+    }
+
+    /// A tale whose daemon is up, told from there.
+    pub(crate) fn running(policy: Policy) -> Self {
+        let mut tale = Self::new(policy);
+        tale.start().work(2);
+        tale.forget();
+        tale
+    }
+
+    /// The same with an upgrade that is announced, prepared and waits for its time.
+    pub(crate) fn ready(policy: Policy, upgrade: &Upgrade) -> Self {
+        let mut tale = Self::running(policy);
+        tale.queue(upgrade).work(3);
+        tale.forget();
+        tale
+    }
+
+    /// The same, gone on to a phase of the attempt.
+    pub(crate) fn at(policy: Policy, upgrade: &Upgrade, phase: PhaseName) -> Self {
+        let mut tale = Self::ready(policy, upgrade);
+        tale.due().until(phase);
+        tale.forget();
+        tale
+    }
+
+    /// Leaves out what was told so far.
+    pub(crate) fn forget(&mut self) {
+        self.lines.clear();
+    }
+
+    pub(crate) fn start(&mut self) -> &mut Self {
+        let policy = self.engine.state.policy.clone();
+        self.start_with(policy)
+    }
+
+    pub(crate) fn start_with(&mut self, policy: Policy) -> &mut Self {
+        self.engine.start(policy).unwrap();
+        self.tell()
+    }
+
+    /// The oldest so many orders are carried out.
+    pub(crate) fn work(&mut self, times: usize) -> &mut Self {
+        for _ in 0..times {
+            self.engine.finish(0, Luck::Good).unwrap();
+        }
+        self.tell()
+    }
+
+    /// Orders are carried out, and the daemon ends when it is asked to, until `phase` is reached.
+    pub(crate) fn until(&mut self, phase: PhaseName) -> &mut Self {
+        for _ in 0..20 {
+            if self.engine.state.phase.name() == phase {
+                return self.tell();
+            }
+            let dying = self.engine.world.process.as_ref().is_some_and(|process| process.asked);
+            if dying && self.engine.world.work.is_empty() {
+                self.engine.daemon_ends(How::Well, 1_000_000).unwrap();
+            } else {
+                self.engine.finish(0, Luck::Good).unwrap();
+            }
+        }
+        panic!("{phase} is not reached: {}", show::state(&self.engine.state));
+    }
+
+    /// The oldest order fails.
+    pub(crate) fn fail(&mut self, code: Code) -> &mut Self {
+        let effect = self.engine.world.work.remove(0);
+        let failure = values::failure(code);
+        let event = match effect {
+            Effect::SpawnDaemon(_) => Event::SpawnFailed { failure },
+            effect => {
+                let attempt = host::whose(&effect).unwrap_or_default();
+                Event::WorkFailed { attempt, failure }
+            }
+        };
+        self.event(event)
+    }
+
+    pub(crate) fn event(&mut self, event: Event) -> &mut Self {
+        let name = show::event(&event);
+        let before = self.engine.records.len();
+        self.engine.take(event).unwrap();
+        self.tell();
+        if self.engine.records.len() == before {
+            self.lines.push(format!("{name}: refused"));
+        }
+        self
+    }
+
+    pub(crate) fn stop(&mut self) -> &mut Self {
+        self.event(Event::StopRequested { signal: 15 })
+    }
+
+    pub(crate) fn due(&mut self) -> &mut Self {
+        self.engine.come_due().unwrap();
+        self.tell()
+    }
+
+    pub(crate) fn fire(&mut self, timer: &Timer) -> &mut Self {
+        self.engine.fire(timer).unwrap();
+        self.tell()
+    }
+
+    /// An upgrade is put into the plan, and the plan is read.
+    pub(crate) fn queue(&mut self, upgrade: &Upgrade) -> &mut Self {
+        enqueue(self.engine.world.files.queue.as_mut().unwrap(), upgrade);
+        self.read_plan()
+    }
+
+    pub(crate) fn read_plan(&mut self) -> &mut Self {
+        self.engine.read_plan().unwrap();
+        self.tell()
+    }
+
+    pub(crate) fn daemon_ends(&mut self, how: How, uptime_ms: u64) -> &mut Self {
+        self.engine.daemon_ends(how, uptime_ms).unwrap();
+        self.tell()
+    }
+
+    /// Killed, with none of the work done that was ordered last.
+    pub(crate) fn crash(&mut self) -> &mut Self {
+        self.crash_with(0, false)
+    }
+
+    pub(crate) fn crash_with(&mut self, done: u8, daemon_survives: bool) -> &mut Self {
+        use super::stimulus::Stimulus;
+        self.engine.happen(&Stimulus::Crash { done, daemon_survives }).unwrap();
+        self.lines.push("(killed)".to_owned());
+        self
+    }
+
+    fn tell(&mut self) -> &mut Self {
+        let records = self.engine.records.iter().skip(self.told);
+        let states = &self.engine.states;
+        for (record, state) in records.zip(states.iter().skip(self.told)) {
+            let line = format!("{}: {}", show::event(&record.event), show::state(state));
+            self.lines.push(show::wrapped(&line));
+            if !record.effects.is_empty() {
+                let orders = format!("  => {}", show::effects(&record.effects));
+                self.lines.push(show::wrapped(&orders));
+            }
+        }
+        self.told = self.engine.records.len();
+        self
+    }
+}

@@ -1,0 +1,190 @@
+//! Stop requests and ends of the daemon around an upgrade.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::support::daemon::FakeDaemon;
+use crate::support::run::Stage;
+use crate::support::server::Reply;
+
+const NOTHING: [&str; 0] = [];
+
+/// Fills the home with so many MiB that don't compress.
+fn fill(stage: &Stage, mib: usize) {
+    // Longer than the window of the compressor, so that the repetition isn't seen.
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let words = std::iter::repeat_with(|| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random.to_le_bytes()
+    });
+    let block: Vec<u8> = words.take(16 << 17).flatten().collect();
+    let mut file = File::create(stage.site.home("big")).unwrap();
+    for _ in 0..mib / 16 {
+        file.write_all(&block).unwrap();
+    }
+}
+
+/// Everything in the folder of backups.
+fn backups(stage: &Stage) -> Vec<String> {
+    let folder = stage.site.home("nymvisor/backups/v1.1.0");
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn h08_a_stop_request_during_a_backup_wins_and_the_next_run_finishes_the_upgrade() {
+    let stage = Stage::new();
+    fill(&stage, 256);
+    stage.announce("1.1.0");
+    let mut run = stage.start(&NOTHING);
+    stage.until_phase("BackingUp");
+    // Nothing to be passed on to, and no reason to end.
+    run.signal(Signal::SIGHUP);
+    let end = run.stop(Signal::SIGINT);
+    assert_eq!(end.status, Some(0), "{}", end.stderr);
+    assert!(!stage.events().contains(&"backup-sealed".to_owned()), "{}", stage.story());
+    assert_eq!(stage.logged("signal"), 1, "{:?}", stage.log());
+    assert_eq!(stage.assert_consistent(), "genesis");
+
+    let mut run = stage.start(&NOTHING);
+    stage.until_log("started 1.1.0", 1);
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    assert_eq!(stage.rows().last().unwrap(), "attempt-taken-up");
+    assert_eq!(stage.assert_consistent(), "v1.1.0");
+    let left = backups(&stage);
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(left[0].ends_with("-preupgrade.tar.zst"), "{left:?}");
+}
+
+#[test]
+fn h06_a_kill_during_a_backup_is_recovered_from() {
+    let stage = Stage::new();
+    fill(&stage, 256);
+    stage.announce("1.1.0");
+    let mut run = stage.start(&NOTHING);
+    stage.until_phase("BackingUp");
+    run.kill();
+    assert_eq!(stage.assert_consistent(), "genesis");
+
+    let mut run = stage.start(&NOTHING);
+    stage.until_log("started 1.1.0", 1);
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    assert_eq!(stage.rows().last().unwrap(), "attempt-resumed");
+    assert_eq!(stage.assert_consistent(), "v1.1.0");
+    assert_eq!(stage.history(), ["v1.1.0"]);
+    assert_eq!(backups(&stage).len(), 1, "{:?}", backups(&stage));
+}
+
+#[test]
+fn a_stop_request_while_an_upgrade_drains_doesnt_ask_the_daemon_again() {
+    let stage = Stage::new().with("DAEMON_SHUTDOWN_GRACE_PERIOD", "1s");
+    stage.switch("ignore-int", "");
+    stage.announce("1.1.0");
+    let mut run = stage.start(&NOTHING);
+    stage.until_log("signal INT", 1);
+    let end = run.stop(Signal::SIGINT);
+    assert_eq!(end.status, Some(0), "{}", end.stderr);
+    assert_eq!(stage.logged("signal"), 1, "{:?}", stage.log());
+    assert!(stage.events().contains(&"grace-elapsed".to_owned()), "{}", stage.story());
+    assert_eq!(stage.assert_consistent(), "genesis");
+
+    let mut run = stage.start(&NOTHING);
+    stage.until_log("started 1.1.0", 1);
+    let end = {
+        run.signal(Signal::SIGINT);
+        run.stop(Signal::SIGINT)
+    };
+    assert_eq!(end.status, Some(0), "{}", end.stderr);
+    assert_eq!(stage.assert_consistent(), "v1.1.0");
+    assert_eq!(stage.history(), ["v1.1.0"]);
+}
+
+#[test]
+fn two_stop_requests_while_an_upgrade_drains_skip_the_grace_period() {
+    let stage = Stage::new().with("DAEMON_SHUTDOWN_GRACE_PERIOD", "1h");
+    stage.switch("ignore-int", "");
+    stage.announce("1.1.0");
+    let mut run = stage.start(&NOTHING);
+    stage.until_log("signal INT", 1);
+    run.signal(Signal::SIGINT);
+    stage.until_event("stop-requested", 1);
+    assert_eq!(run.stop(Signal::SIGTERM).status, Some(0));
+    assert_eq!(stage.logged("signal"), 1, "{:?}", stage.log());
+    assert_eq!(stage.assert_consistent(), "genesis");
+}
+
+#[test]
+fn h04_a_daemon_that_ends_by_itself_while_an_upgrade_is_due_is_upgraded_all_the_same() {
+    let stage = Stage::new().with("DAEMON_FAILURE_RESTART_DELAY", "1h");
+    stage.announce("1.1.0");
+    let binary = FakeDaemon::new("nym-node", "1.1.0").script().into_bytes();
+    // Due, but not fetched before the daemon has ended.
+    stage.server.put("/bin/1.1.0", Reply::ok(binary).drip(300, Duration::from_millis(150)));
+    stage.install_script(
+        "echo started 1.0.0 $$ >> $home/events.log
+        while ! [ -e $home/end ]; do sleep 0.02; done; exit 0",
+    );
+    let mut run = stage.start(&NOTHING);
+    stage.until_event("came-due", 1);
+    stage.switch("end", "");
+    stage.until_log("started 1.1.0", 1);
+    assert_eq!(stage.logged("started 1.0.0"), 1, "{}", stage.story());
+    let order = stage.events();
+    let at = |name: &str| order.iter().position(|event| event == name).unwrap();
+    assert!(at("daemon-ended") < at("binary-fetched"), "{order:?}");
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    assert_eq!(stage.assert_consistent(), "v1.1.0");
+}
+
+#[test]
+fn h04_a_daemon_that_crashes_at_the_upgrades_time_is_upgraded_whatever_its_status() {
+    for status in [0, 3] {
+        // Restarts are off: the end would be the run's, were there no upgrade.
+        let stage = Stage::new().with("DAEMON_RESTART_ON_FAILURE", "false");
+        stage.announce("1.1.0");
+        stage.install_script(&format!(
+            "trap 'echo asked >> $home/events.log; exit {status}' INT
+            echo started 1.0.0 $$ >> $home/events.log
+            while :; do sleep 0.02; done"
+        ));
+        let mut run = stage.start(&NOTHING);
+        stage.until_log("started 1.1.0", 1);
+        assert_eq!(stage.logged("asked"), 1);
+        assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+        assert_eq!(stage.assert_consistent(), "v1.1.0");
+    }
+}
+
+#[test]
+fn h05_helpers_of_the_old_version_are_gone_before_the_backup() {
+    let stage = Stage::new();
+    stage.switch("helper.1.0.0", "");
+    let mut run = stage.start(&NOTHING);
+    stage.until_started(1);
+    let helper: u32 = stage.until_log("helper", 1).rsplit(' ').next().unwrap().parse().unwrap();
+    stage.announce("1.1.0");
+    stage.until_event("backup-sealed", 1);
+    assert!(!crate::support::helper::is_live(helper));
+    stage.until_log("started 1.1.0", 1);
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    assert_eq!(stage.assert_consistent(), "v1.1.0");
+}
+
+#[test]
+fn h03_a_new_version_that_crashes_at_start_is_given_up_at_the_limit() {
+    let stage = Stage::new()
+        .with("DAEMON_MAX_STARTUP_FAILURES", "3")
+        .with("DAEMON_FAILURE_RESTART_DELAY", "5ms");
+    stage.switch("exit-at-start.1.1.0", "8");
+    stage.announce("1.1.0");
+    let end = stage.run_to_end(&NOTHING);
+    assert_eq!(end.status, Some(4), "{}", end.stderr);
+    assert!(end.last_line().contains("exited with status 8"), "{end:?}");
+    assert_eq!(stage.logged("started 1.1.0"), 3);
+    assert_eq!(stage.assert_consistent(), "v1.1.0");
+}
