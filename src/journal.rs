@@ -145,6 +145,9 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// Records are held in memory, and nothing may be written before them.
+    #[error("the journal can't be written at present; records are held in memory")]
+    Failing,
     /// A value could not be written as JSON.
     #[error("a record could not be put into words: {0}")]
     Json(#[from] serde_json::Error),
@@ -220,6 +223,9 @@ impl Journal {
         transition: &Transition,
         at: DateTime<Utc>,
     ) -> Result<Committed, Error> {
+        if self.held.is_some() {
+            return Err(Error::Failing);
+        }
         let record = self.record(event, transition, at);
         let (line, hash) = chain::seal(&record, &self.head)?;
         if let Err(error) = self.write(&line) {
