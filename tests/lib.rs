@@ -28,6 +28,7 @@ mod init;
 mod journal;
 mod journal_verify;
 mod locks;
+mod logs;
 mod machine;
 mod model;
 mod place;

@@ -331,7 +331,13 @@ fn a_command_line_is_shown_without_credentials() {
     let place = Place::new();
     let fake = Fake {
         name: NAME,
-        args: &["run", "--nyxd", "https://me:secret@host/path", "http://plain/x@y"],
+        args: &[
+            "run",
+            "--nyxd",
+            "https://me:secret@host/path",
+            "http://plain/x@y",
+            "--api=http://a?k=secret",
+        ],
         cwd: "@user/.nym/nym-nodes/x",
         ..Fake::default()
     };
@@ -341,7 +347,10 @@ fn a_command_line_is_shown_without_credentials() {
     place.dress(&mut command, &fake);
     let _running = ready(command);
     let shown = foreign(&place.sought()).unwrap().command_line;
-    assert!(shown.ends_with("run --nyxd https://host/path http://plain/x@y"), "{shown}");
+    assert!(
+        shown.ends_with("run --nyxd https://host/path http://plain/x@y --api=http://a?…"),
+        "{shown}"
+    );
 }
 
 #[test]

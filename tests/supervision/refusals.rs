@@ -38,6 +38,20 @@ fn a_second_run_of_the_instance_ends_with_5_and_names_the_first() {
 }
 
 #[test]
+fn a_lock_whose_holder_is_dead_is_waited_for() {
+    let stage = Stage::new();
+    let lock = stage.site.path(".nym/nymvisors/instances/nym-node-default/data/run.lock");
+    // Who took it has ended, and the kernel has not yet closed it: its child stands for that.
+    let script = "exec 9>>\"$1\"; flock 9; echo $$ >&9; sleep 0.5 >/dev/null 2>&1 &";
+    let mut holder = Command::new("sh");
+    holder.args(["-c", script, "sh"]).arg(&lock).stdin(Stdio::null());
+    assert!(holder.status().unwrap().success());
+    let mut run = stage.start(&NOTHING);
+    stage.until_started(1);
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+}
+
+#[test]
 fn of_runs_that_begin_at_once_exactly_one_goes_on() {
     let stage = Stage::new();
     let mut runs: Vec<_> = (0..4).map(|_| stage.start(&NOTHING)).collect();
