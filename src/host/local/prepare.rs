@@ -15,6 +15,7 @@ use super::binary::{Fetched, checked, fetched};
 use super::{LocalHost, Setup, our_failure};
 use crate::config::Paths;
 use crate::disk::Disk;
+use crate::journal;
 use crate::machine::{Archive, Binary, Code, Event, Failure, Upgrade};
 use crate::release::UpgradeName;
 
@@ -126,6 +127,7 @@ impl LocalHost {
                 if !skip {
                     try_writing(&*disk, paths.backups())?;
                 }
+                room_for_records(&*disk, &paths)?;
                 room_for_backup(&paths, skip)
             });
             let (needed_bytes, free_bytes) = found.await.map_err(our_failure)??;
@@ -287,6 +289,17 @@ fn try_writing(disk: &dyn Disk, folder: &Path) -> Result<(), Failure> {
     written.map_err(|error| Failure {
         code: if error.kind() == std::io::ErrorKind::StorageFull { Code::NoRoom } else { Code::Io },
         text: format!("{} can't be written to, as the upgrade must: {error}", folder.display()),
+    })
+}
+
+/// Room for the records of the upgrade, and of its failure.
+fn room_for_records(disk: &dyn Disk, paths: &Paths) -> Result<(), Failure> {
+    let code = |error: &journal::Error| {
+        if error.is_for_want_of_room() { Code::NoRoom } else { Code::Io }
+    };
+    journal::reserve(disk, &paths.journal()).map_err(|error| Failure {
+        code: code(&error),
+        text: format!("no room can be reserved for the records of an upgrade: {error}"),
     })
 }
 
