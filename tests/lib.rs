@@ -24,6 +24,7 @@ mod config_env;
 mod daemon;
 mod demo;
 mod fetch;
+mod files;
 mod init;
 mod journal;
 mod journal_verify;

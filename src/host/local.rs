@@ -200,14 +200,14 @@ impl LocalHost {
             Effect::ConfirmCheck { attempt, upgrade, binary } => {
                 self.confirm_check(attempt, &upgrade, binary);
             }
-            Effect::CommitSwap { attempt, upgrade, from } => {
-                self.commit_swap(attempt, upgrade, &from);
+            Effect::CommitSwap { attempt, upgrade, from: _, plan_current } => {
+                self.commit_swap(attempt, upgrade, plan_current);
             }
             Effect::ReleaseLock => self.release_lock(),
             Effect::StandDown { attempt } => self.stand_down(attempt),
             Effect::QueueAnnouncement(upgrade) => self.queue_announcement(&upgrade),
             Effect::DropFromQueue(names) => self.drop_from_queue(names),
-            Effect::MoveShared(upgrade) => self.move_shared(upgrade),
+            Effect::MoveShared { upgrade, plan_current } => self.move_shared(upgrade, plan_current),
             Effect::RestoreVersionFile(version) => self.restore_version_file(version),
             Effect::RebuildPlan(version) => self.rebuild_plan(version),
             Effect::MendLink(name) => self.mend_link(name),

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::values::{Archive, Binary, Daemon, Ending, Upgrade, Version};
+use super::values::{Announcement, Archive, Binary, Daemon, Ending, Upgrade, Version};
 
 /// Something to be done. It may be done only once the record that orders it is durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +122,8 @@ pub enum Effect {
         upgrade: Upgrade,
         /// From what.
         from: Version,
+        /// What the plan called current when the attempt began; see [`super::Attempt`].
+        plan_current: Option<Announcement>,
     },
     /// Give back the upgrade lock.
     ReleaseLock,
@@ -134,8 +136,13 @@ pub enum Effect {
     QueueAnnouncement(Upgrade),
     /// Take superseded upgrades out of the plan.
     DropFromQueue(Vec<String>),
-    /// Move history, plan and link to this upgrade, which is committed already.
-    MoveShared(Upgrade),
+    /// Move history, plan and link to an upgrade that is committed already.
+    MoveShared {
+        /// To what.
+        upgrade: Upgrade,
+        /// What the plan calls current.
+        plan_current: Option<Announcement>,
+    },
     /// Write the version file anew, from what the journal knows.
     RestoreVersionFile(Version),
     /// Write the plan anew; the damaged one has been set aside.
@@ -217,7 +224,7 @@ impl Effect {
             | Self::CommitSwap { .. }
             | Self::QueueAnnouncement(_)
             | Self::DropFromQueue(_)
-            | Self::MoveShared(_)
+            | Self::MoveShared { .. }
             | Self::RestoreVersionFile(_)
             | Self::RebuildPlan(_)
             | Self::MendLink(_) => false,
@@ -252,7 +259,7 @@ impl Effect {
             Self::StandDown { .. } => "stand-down",
             Self::QueueAnnouncement(_) => "queue-announcement",
             Self::DropFromQueue(_) => "drop-from-queue",
-            Self::MoveShared(_) => "move-shared",
+            Self::MoveShared { .. } => "move-shared",
             Self::RestoreVersionFile(_) => "restore-version-file",
             Self::RebuildPlan(_) => "rebuild-plan",
             Self::MendLink(_) => "mend-link",

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use nymvisor::host::Stimulus as Reported;
 use nymvisor::machine::{
-    Archive, Binary, Code, Daemon, Effect, Ending, Event, Observed, Outcome, Timer, Upgrade,
-    Version,
+    Announcement, Archive, Binary, Code, Daemon, Effect, Ending, Event, Observed, Order, Outcome,
+    Timer, Upgrade, Version, compare,
 };
 
 use super::files::{Files, Plan};
@@ -163,7 +163,7 @@ impl World {
                 Effect::CommitSwap { .. }
                     | Effect::QueueAnnouncement(_)
                     | Effect::DropFromQueue(_)
-                    | Effect::MoveShared(_)
+                    | Effect::MoveShared { .. }
                     | Effect::RestoreVersionFile(_)
                     | Effect::RebuildPlan(_)
                     | Effect::MendLink(_)
@@ -227,12 +227,12 @@ impl World {
                 self.confirm(upgrade, binary)?;
                 Event::BinaryChecked { attempt: *attempt, binary: binary.clone() }
             }
-            Effect::CommitSwap { attempt, upgrade, .. } => {
-                let left = self.commit(upgrade, luck)?;
+            Effect::CommitSwap { attempt, upgrade, plan_current, .. } => {
+                let left = self.commit(upgrade, plan_current.as_ref(), luck)?;
                 Event::SwapCommitted { attempt: *attempt, left }
             }
-            Effect::MoveShared(upgrade) => {
-                let _ = self.commit(upgrade, luck);
+            Effect::MoveShared { upgrade, plan_current } => {
+                let _ = self.commit(upgrade, plan_current.as_ref(), luck);
                 return Ok(None);
             }
             Effect::StandDown { attempt } => Event::StoodDown { attempt: *attempt },
@@ -276,24 +276,44 @@ impl World {
     }
 
     /// The version file, then history, plan and link.
-    pub(crate) fn commit(&mut self, upgrade: &Upgrade, luck: Luck) -> Result<String, Code> {
+    pub(crate) fn commit(
+        &mut self,
+        upgrade: &Upgrade,
+        before: Option<&Announcement>,
+        luck: Luck,
+    ) -> Result<String, Code> {
         if luck != Luck::Half {
             luck.or(&[Code::Io])?;
         }
-        let files = &mut self.files;
-        if files.version.as_ref() != Some(&upgrade.target()) {
-            files.version = Some(upgrade.target());
+        if self.files.version.as_ref() != Some(&upgrade.target()) {
+            self.announced(upgrade)?;
+            self.files.version = Some(upgrade.target());
         }
+        let files = &mut self.files;
         let Some(queue) = files.queue.as_mut().filter(|_| luck != Luck::Half) else {
             return Ok("the plan".to_owned());
         };
-        if queue.current.as_ref().is_none_or(|current| current.name != upgrade.name) {
-            if files.history.last() != Some(&upgrade.name) {
-                files.history.push(upgrade.name.clone());
-            }
-            queue.make_current(upgrade);
+        let current = queue.current.clone().unwrap();
+        if current.name == upgrade.name {
+            files.link = Some(current.name);
+            return Ok(String::new());
         }
-        files.link = Some(upgrade.name.clone());
+        // Every name of the catalogue is performed once.
+        let is_written = files.history.contains(&upgrade.name);
+        let is_queued = queue.entries.iter().any(|entry| entry.is(upgrade));
+        let is_newer = compare(&upgrade.version, &current.version) == Order::Newer;
+        let as_before = before.is_none_or(|before| *before == current.announcement());
+        if as_before || is_queued && (is_newer || upgrade.allow_downgrade) {
+            queue.make_current(upgrade);
+            files.history.extend((!is_written).then(|| upgrade.name.clone()));
+        } else {
+            queue.entries.retain(|entry| !entry.is(upgrade));
+            let last = files.history.len().saturating_sub(1);
+            if !is_written {
+                files.history.insert(last, upgrade.name.clone());
+            }
+        }
+        files.link = queue.current.as_ref().map(|current| current.name.clone());
         Ok(String::new())
     }
 

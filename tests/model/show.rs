@@ -52,11 +52,11 @@ pub(crate) fn effect(effect: &Effect) -> String {
         | Effect::ConfirmCheck { attempt, upgrade, binary } => {
             format!("{name} #{attempt} {} {}", upgrade.name, binary.identity)
         }
-        Effect::CommitSwap { attempt, upgrade, from } => {
+        Effect::CommitSwap { attempt, upgrade, from, .. } => {
             format!("{name} #{attempt} {} -> {}", from.name, upgrade.name)
         }
         Effect::ReleaseLock => name.to_owned(),
-        Effect::QueueAnnouncement(upgrade) | Effect::MoveShared(upgrade) => {
+        Effect::QueueAnnouncement(upgrade) | Effect::MoveShared { upgrade, .. } => {
             format!("{name} {}", upgrade.name)
         }
         Effect::DropFromQueue(names) => format!("{name} {}", names.join(" ")),

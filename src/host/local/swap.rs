@@ -5,19 +5,24 @@ use tokio::task::{spawn_blocking, spawn_local};
 
 use super::super::files::Files;
 use super::{LocalHost, our_failure};
-use crate::machine::{Event, Failure, Upgrade, Version};
+use crate::machine::{Announcement, Event, Failure, Upgrade, Version};
 use crate::release::{PlanLock, UpgradeName};
 
 impl LocalHost {
-    pub(super) fn commit_swap(&mut self, attempt: u64, upgrade: Upgrade, from: &Version) {
-        tracing::debug!("moving the files from {} to {}", from.name, upgrade.name);
+    pub(super) fn commit_swap(
+        &mut self,
+        attempt: u64,
+        upgrade: Upgrade,
+        before: Option<Announcement>,
+    ) {
+        tracing::debug!("moving the files to {}", upgrade.name);
         let (files, teller) = (self.files.clone(), self.teller.clone());
         let lock = self.setup.paths.plan_lock();
         // In a task of its own: a panic has an outcome as well, or the swap would wait for ever.
         let committed = spawn_local(async move {
             let committed = spawn_blocking(move || {
                 let _lock = PlanLock::acquire(&lock).map_err(our_failure)?;
-                files.commit(&upgrade, Utc::now()).map_err(Failure::from)
+                files.commit(&upgrade, before.as_ref(), Utc::now()).map_err(Failure::from)
             });
             committed.await.map_err(our_failure).flatten()
         });
@@ -35,9 +40,9 @@ impl LocalHost {
     }
 
     /// What could not be moved after a commit point is moved now.
-    pub(super) fn move_shared(&mut self, upgrade: Upgrade) {
+    pub(super) fn move_shared(&mut self, upgrade: Upgrade, before: Option<Announcement>) {
         self.change_plan("history, plan or link are still behind", move |files| {
-            match files.commit(&upgrade, Utc::now()) {
+            match files.commit(&upgrade, before.as_ref(), Utc::now()) {
                 Ok(left) if left.is_empty() => Ok(()),
                 Ok(left) => Err(left),
                 Err(error) => Err(error.to_string()),

@@ -5,7 +5,7 @@
 use super::super::effect::Effect;
 use super::super::phase::{AfterFailure, Attempt, Failed, Phase, Swapping, Why};
 use super::super::state::Stage;
-use super::super::values::{Archive, Binary, Code, Failure, Upgrade};
+use super::super::values::{Announcement, Archive, Binary, Code, Failure, Upgrade};
 use super::{Next, Rejected, Step, prepare, queue, session};
 
 /// The daemon is down, and nothing is left of its group.
@@ -91,6 +91,7 @@ pub(super) fn binary_checked(next: &mut Next, id: u64, binary: &Binary) -> Step 
         attempt: id,
         upgrade: attempt.upgrade.clone(),
         from: attempt.from.clone(),
+        plan_current: attempt.plan_current.clone(),
     });
     next.enter(Phase::Swapping(Swapping { attempt, committed: false, stop: false }));
     Ok(())
@@ -106,7 +107,7 @@ pub(super) fn swap_committed(next: &mut Next, id: u64) -> Step {
     next.state.installed = upgrade.target();
     next.state.startup_failures = 0;
     next.state.troubles.retain(|trouble| trouble.name != upgrade.name);
-    take_as_current(next, &upgrade);
+    take_over_move(next, &upgrade, attempt.plan_current.as_ref());
     queue::drop_superseded(next);
     let policy = &next.state.policy;
     if stop || upgrade.manual || !policy.restart_after_upgrade {
@@ -120,14 +121,16 @@ pub(super) fn swap_committed(next: &mut Next, id: u64) -> Step {
 }
 
 /// What the plan says now, so that it need not be read again before the next decision.
-pub(super) fn take_as_current(next: &mut Next, upgrade: &Upgrade) {
+fn take_over_move(next: &mut Next, upgrade: &Upgrade, before: Option<&Announcement>) {
     let queue = &mut next.state.queue;
+    if queue.is_moved_by(upgrade, before) {
+        queue.current = Some(upgrade.clone());
+    }
     queue.entries.retain(|entry| entry.name != upgrade.name);
     queue.in_place.retain(|name| *name != upgrade.name);
     if !queue.performed.contains(&upgrade.name) {
         queue.performed.push(upgrade.name.clone());
     }
-    queue.current = Some(upgrade.clone());
 }
 
 pub(super) fn work_failed(next: &mut Next, id: u64, failure: &Failure) -> Step {
