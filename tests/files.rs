@@ -1,11 +1,15 @@
 //! The files that say which version runs: moved once, and never put back.
 
+use std::ffi::OsString;
 use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::Utc;
 use nymvisor::config::{self, Env, Paths};
-use nymvisor::disk::{Disk, RealDisk};
+use nymvisor::disk::{Disk, DiskFile, Kind, RealDisk};
 use nymvisor::host::files::Files;
 use nymvisor::machine::{Announcement, Upgrade};
 
@@ -159,4 +163,89 @@ fn back_and_forth_are_three_performances() {
     assert_eq!(files.commit(&again, before.as_ref(), Utc::now()).unwrap(), "");
     let names = words(&["v1.1.0", "v0.9.0", "v1.1.0"]);
     assert_eq!(told(&site, &files), (names, "v1.1.0".into(), vec![], "v1.1.0".into()));
+}
+
+/// A disk whose next so many syncs of one folder fail.
+#[derive(Debug)]
+struct Flaky {
+    folder: PathBuf,
+    fail: AtomicU32,
+}
+
+impl Disk for Flaky {
+    fn sync_dir(&self, folder: &Path) -> io::Result<()> {
+        let count = |left: u32| left.checked_sub(1);
+        let fails = folder == self.folder
+            && self.fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count).is_ok();
+        if fails { Err(io::Error::from_raw_os_error(5)) } else { RealDisk.sync_dir(folder) }
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Option<Kind>> {
+        RealDisk.kind(path)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        RealDisk.read(path)
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        RealDisk.read_link(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<OsString>> {
+        RealDisk.list(folder)
+    }
+
+    fn create(&self, path: &Path, mode: u32) -> io::Result<Box<dyn DiskFile>> {
+        RealDisk.create(path, mode)
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        RealDisk.append(path)
+    }
+
+    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
+        RealDisk.create_dir(path, mode)
+    }
+
+    fn symlink(&self, target: &Path, path: &Path) -> io::Result<()> {
+        RealDisk.symlink(target, path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove_file(path)
+    }
+}
+
+/// The file has its new name, which is the commit point, though its folder could not be synced.
+#[test]
+fn h14_a_version_file_that_is_renamed_is_committed_whatever_its_sync_says() {
+    for fail in [1, 2] {
+        let site = Site::new().initialised();
+        let upgrade = add(&site, "1.1.0", &[]);
+        let disk = Flaky { folder: site.home("nymvisor"), fail: AtomicU32::new(fail) };
+        let (files, _) = files_of(&site, "node", Arc::new(disk));
+        let left = files.commit(&upgrade, current(&files).as_ref(), Utc::now()).unwrap();
+        assert_eq!(left.is_empty(), fail == 1, "{left}");
+        assert_eq!(files.version().unwrap(), upgrade.target());
+        let names = words(&["v1.1.0"]);
+        assert_eq!(told(&site, &files), (names, "v1.1.0".into(), vec![], "v1.1.0".into()));
+    }
+}
+
+/// Nothing is moved where the version file could not be written.
+#[test]
+fn h14_a_version_file_that_is_not_renamed_commits_nothing() {
+    let site = Site::new().initialised();
+    let upgrade = add(&site, "1.1.0", &[]);
+    let (files, _) = files_of(&site, "node", Arc::new(RealDisk));
+    let there = told(&site, &files);
+    fs::create_dir_all(site.home("nymvisor/.current-version-info.json.new/x")).unwrap();
+    files.commit(&upgrade, current(&files).as_ref(), Utc::now()).unwrap_err();
+    assert_eq!(told(&site, &files), there);
+    assert_eq!(files.version().unwrap().name, "genesis");
 }

@@ -131,6 +131,9 @@ pub enum Effect {
     StandDown {
         /// Whose.
         attempt: u64,
+        /// What its swap may have committed all the same: look first. Answer: `SwapCommitted`
+        /// where the version file names it, `WorkFailed` where that can't be told.
+        in_doubt: Option<Upgrade>,
     },
     /// Put an announcement into the plan.
     QueueAnnouncement(Upgrade),

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use nymvisor::host::Stimulus as Reported;
 use nymvisor::machine::{
-    Announcement, Archive, Binary, Code, Daemon, Effect, Ending, Event, Observed, Order, Outcome,
-    Timer, Upgrade, Version, compare,
+    Archive, Binary, Code, Daemon, Effect, Ending, Event, Observed, Outcome, Timer, Upgrade,
+    Version,
 };
 
-use super::files::{Files, Plan};
+use super::files::Files;
 use super::values;
 
 /// The daemon's process group.
@@ -45,7 +45,8 @@ pub(crate) struct World {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Luck {
     Good,
-    /// It fails; the number picks one of the codes that fit.
+    /// It fails; the number picks one of the codes that fit. An odd one lets a commit fail after
+    /// it has moved the version file.
     Bad(u8),
     /// A commit moves the version file and nothing else.
     Half,
@@ -90,7 +91,7 @@ impl World {
             Effect::WatchDue { attempt, at } => {
                 self.due = Some((*attempt, (*at - values::at(0)).num_minutes()));
             }
-            Effect::CancelPreparation { attempt } | Effect::StandDown { attempt } => {
+            Effect::CancelPreparation { attempt } | Effect::StandDown { attempt, .. } => {
                 self.cancel(*attempt);
             }
             Effect::ReleaseLock => self.lock = false,
@@ -235,7 +236,7 @@ impl World {
                 let _ = self.commit(upgrade, plan_current.as_ref(), luck);
                 return Ok(None);
             }
-            Effect::StandDown { attempt } => Event::StoodDown { attempt: *attempt },
+            Effect::StandDown { attempt, in_doubt } => self.stood_down(*attempt, in_doubt.as_ref()),
             chore => {
                 self.files.do_chore(chore);
                 return Ok(None);
@@ -243,7 +244,7 @@ impl World {
         }))
     }
 
-    fn announced(&self, upgrade: &Upgrade) -> Result<(), Code> {
+    pub(super) fn announced(&self, upgrade: &Upgrade) -> Result<(), Code> {
         let queue = self.files.queue.as_ref().ok_or(Code::Io)?;
         let mut known = queue.entries.iter().chain(&queue.current);
         known.any(|entry| entry.is(upgrade)).then_some(()).ok_or(Code::AnnouncementChanged)
@@ -275,48 +276,6 @@ impl World {
         if same { Ok(()) } else { Err(Code::BinaryChanged) }
     }
 
-    /// The version file, then history, plan and link.
-    pub(crate) fn commit(
-        &mut self,
-        upgrade: &Upgrade,
-        before: Option<&Announcement>,
-        luck: Luck,
-    ) -> Result<String, Code> {
-        if luck != Luck::Half {
-            luck.or(&[Code::Io])?;
-        }
-        if self.files.version.as_ref() != Some(&upgrade.target()) {
-            self.announced(upgrade)?;
-            self.files.version = Some(upgrade.target());
-        }
-        let files = &mut self.files;
-        let Some(queue) = files.queue.as_mut().filter(|_| luck != Luck::Half) else {
-            return Ok("the plan".to_owned());
-        };
-        let current = queue.current.clone().unwrap();
-        if current.name == upgrade.name {
-            files.link = Some(current.name);
-            return Ok(String::new());
-        }
-        // Every name of the catalogue is performed once.
-        let is_written = files.history.contains(&upgrade.name);
-        let is_queued = queue.entries.iter().any(|entry| entry.is(upgrade));
-        let is_newer = compare(&upgrade.version, &current.version) == Order::Newer;
-        let as_before = before.is_none_or(|before| *before == current.announcement());
-        if as_before || is_queued && (is_newer || upgrade.allow_downgrade) {
-            queue.make_current(upgrade);
-            files.history.extend((!is_written).then(|| upgrade.name.clone()));
-        } else {
-            queue.entries.retain(|entry| !entry.is(upgrade));
-            let last = files.history.len().saturating_sub(1);
-            if !is_written {
-                files.history.insert(last, upgrade.name.clone());
-            }
-        }
-        files.link = queue.current.as_ref().map(|current| current.name.clone());
-        Ok(String::new())
-    }
-
     fn look(&self, binary: Option<&Binary>, backup: Option<&Archive>) -> Observed {
         let home = self.files.home;
         Observed {
@@ -345,7 +304,7 @@ impl World {
 }
 
 impl Luck {
-    fn or(self, codes: &[Code]) -> Result<(), Code> {
+    pub(super) fn or(self, codes: &[Code]) -> Result<(), Code> {
         match self {
             Self::Good | Self::Half => Ok(()),
             Self::Bad(pick) => Err(codes[usize::from(pick) % codes.len()]),
@@ -392,7 +351,8 @@ pub(crate) fn whose(effect: &Effect) -> Option<u64> {
         | Effect::SkipBackup { attempt }
         | Effect::ConfirmBinary { attempt, .. }
         | Effect::ConfirmCheck { attempt, .. }
-        | Effect::CommitSwap { attempt, .. } => Some(*attempt),
+        | Effect::CommitSwap { attempt, .. }
+        | Effect::StandDown { attempt, .. } => Some(*attempt),
         _ => None,
     }
 }

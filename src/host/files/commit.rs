@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{Error, Files};
+use crate::disk;
 use crate::machine::{Announcement, Upgrade};
 use crate::release::{
     self, BuildInfo, CurrentVersion, History, Plan, UpgradeInfo, UpgradeName, if_there,
@@ -25,12 +26,35 @@ impl Files {
     ) -> Result<String, Error> {
         let info =
             self.announcement(upgrade).or_else(|error| self.info_in_place(upgrade, error))?;
+        let mut left = Vec::new();
         if self.version().ok().as_ref() != Some(&upgrade.target()) {
-            let version = CurrentVersion::of(&info, self.details_of(&info)?);
-            release::save(&*self.disk, &self.paths.current_version(), &version)?;
+            left.extend(self.pass_commit_point(upgrade, &info)?);
         }
         let moved = self.move_shared(upgrade, info, before, at);
-        Ok(moved.err().map(|error| error.to_string()).unwrap_or_default())
+        left.extend(moved.err().map(|error| error.to_string()));
+        Ok(left.join("; "))
+    }
+
+    /// Writes the version file. Once that has its name it counts, also where its folder could not
+    /// be synced: this is tried once more, and told if it fails again.
+    fn pass_commit_point(
+        &self,
+        upgrade: &Upgrade,
+        info: &UpgradeInfo,
+    ) -> Result<Option<String>, Error> {
+        let path = self.paths.current_version();
+        let version = CurrentVersion::of(info, self.details_of(info)?);
+        let Err(error) = release::save(&*self.disk, &path, &version) else { return Ok(None) };
+        if self.version().ok().as_ref() != Some(&upgrade.target()) {
+            return Err(error.into());
+        }
+        let synced = self.disk.sync_dir(disk::folder_of(&path));
+        Ok(synced.err().map(|error| {
+            format!(
+                "{} may not outlive a power cut: can't sync its folder: {error}",
+                path.display()
+            )
+        }))
     }
 
     /// After the commit point the plan may have been changed by hand; the upgrade's own file holds

@@ -3,16 +3,16 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
 
-use super::super::lock::{self, HeldLock};
+use super::super::lock::HeldLock;
 use super::super::{backup, place, room};
 use super::binary::{Fetched, checked, fetched};
-use super::{LocalHost, Setup, our_failure};
+use super::locks::lock_name;
+use super::{LocalHost, our_failure};
 use crate::config::Paths;
 use crate::disk::Disk;
 use crate::journal;
@@ -25,16 +25,13 @@ const BACKUP_WORKERS_MAX: usize = 2;
 const BACKUP_LEVEL: i32 = 3;
 /// Backups hold keys.
 const BACKUP_FOLDER_MODE: u32 = 0o700;
-/// From one look at a lock that another instance holds to the next.
-const LOCK_PAUSE: Duration = Duration::from_millis(500);
-
 /// What is under way for one preparation or attempt.
 #[derive(Debug)]
 pub(super) struct Work {
     attempt: u64,
     cancel: backup::Cancel,
-    stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) tasks: Vec<JoinHandle<()>>,
     /// The bytes that wait for their check.
     fetched: watch::Sender<Option<Fetched>>,
     /// Keeps other instances of the data folder off the same upgrade's files until it is checked.
@@ -67,7 +64,7 @@ pub(super) fn left_out(paths: &Paths) -> Vec<PathBuf> {
 }
 
 impl LocalHost {
-    fn work(&mut self, attempt: u64) -> &mut Work {
+    pub(super) fn work(&mut self, attempt: u64) -> &mut Work {
         if self.work.as_ref().is_some_and(|work| work.attempt != attempt) {
             let former = self.work.take().map(Work::cancel).unwrap_or_default();
             self.chores.extend(former);
@@ -135,30 +132,6 @@ impl LocalHost {
         });
     }
 
-    pub(super) fn take_lock(&mut self, attempt: u64, upgrade: &Upgrade) {
-        // The daemon is stopped next, and what the plan says no more could not be committed.
-        let asked_for = self.files.announcement(upgrade).map(drop).map_err(Failure::from);
-        let locked = asked_for.and_then(|()| self.lock_for(upgrade));
-        let outcome = locked.map(|()| Event::LockTaken { attempt });
-        self.teller.tell_outcome(attempt, outcome);
-    }
-
-    fn lock_for(&mut self, upgrade: &Upgrade) -> Result<(), Failure> {
-        if self.lock.as_ref().is_some_and(HeldLock::still_ours) {
-            return Ok(());
-        }
-        let content = serde_json::json!({
-            "pid": std::process::id(),
-            "instance": self.setup.config.nymvisor.id,
-            "upgrade": upgrade.name,
-        });
-        let path = self.setup.paths.upgrade_lock();
-        let lock = HeldLock::acquire(&path, 0o644, &content.to_string())
-            .map_err(|error| lock_failure(&error))?;
-        self.lock = Some(lock);
-        Ok(())
-    }
-
     pub(super) fn cancel_preparation(&mut self, attempt: u64) {
         if self.work.as_ref().is_some_and(|work| work.attempt == attempt) {
             let rest = self.work.take().map(Work::cancel).unwrap_or_default();
@@ -168,11 +141,6 @@ impl LocalHost {
             due.abort();
         }
         self.release_lock();
-    }
-
-    pub(super) fn stand_down(&mut self, attempt: u64) {
-        self.cancel_preparation(attempt);
-        self.teller.tell(Event::StoodDown { attempt });
     }
 
     pub(super) fn seal_backup(&mut self, attempt: u64, upgrade: &Upgrade, sealed: Option<Archive>) {
@@ -224,43 +192,6 @@ impl LocalHost {
         let path = self.setup.paths.binary(&UpgradeName::installed(&upgrade.name).ok()?);
         let bytes = std::fs::metadata(&path).ok()?.len();
         Some((bytes, place::identity(&path).ok()?))
-    }
-}
-
-fn lock_failure(error: &lock::Error) -> Failure {
-    let (code, text) = match error {
-        lock::Error::Busy { .. } => (
-            Code::LockBusy,
-            format!("{error}; another instance is at work on it, or holds it by mistake"),
-        ),
-        lock::Error::Io { path, source, .. }
-            if source.kind() == std::io::ErrorKind::StorageFull =>
-        {
-            (Code::NoRoom, format!("no room for the lock {}: {source}; free some", path.display()))
-        }
-        lock::Error::Io { .. } => (Code::Io, error.to_string()),
-    };
-    Failure { code, text }
-}
-
-/// The lock under which an upgrade's files are fetched and checked. Another instance that is at
-/// it fetches for this one too, so it is worth waiting for.
-async fn lock_name(
-    setup: &Setup,
-    upgrade: &Upgrade,
-    mut stop: watch::Receiver<bool>,
-) -> Result<HeldLock, Failure> {
-    let path = setup.paths.fetch_lock(&upgrade.name);
-    crate::disk::create_dirs(&*setup.disk, crate::disk::folder_of(&path), 0o755)
-        .map_err(our_failure)?;
-    loop {
-        let content = std::process::id().to_string();
-        match HeldLock::acquire(&path, 0o644, &content).map_err(|error| lock_failure(&error)) {
-            Err(failure) if failure.code == Code::LockBusy && !*stop.borrow() => {
-                let _ = tokio::time::timeout(LOCK_PAUSE, stop.changed()).await;
-            }
-            outcome => return outcome,
-        }
     }
 }
 

@@ -1,12 +1,18 @@
 //! The files move to the new version, and are mended where they were lost.
 
+use std::time::Duration;
+
 use chrono::Utc;
 use tokio::task::{spawn_blocking, spawn_local};
 
 use super::super::files::Files;
+use super::locks::plan_failure;
 use super::{LocalHost, our_failure};
 use crate::machine::{Announcement, Event, Failure, Upgrade, Version};
 use crate::release::{PlanLock, UpgradeName};
+
+/// The daemon is down: whoever holds the plan for longer has taken it since the lock was taken.
+const PLAN_PATIENCE: Duration = Duration::from_millis(500);
 
 impl LocalHost {
     pub(super) fn commit_swap(
@@ -21,7 +27,8 @@ impl LocalHost {
         // In a task of its own: a panic has an outcome as well, or the swap would wait for ever.
         let committed = spawn_local(async move {
             let committed = spawn_blocking(move || {
-                let _lock = PlanLock::acquire(&lock).map_err(our_failure)?;
+                let lock = PlanLock::acquire_within(&lock, PLAN_PATIENCE);
+                let _lock = lock.map_err(|error| plan_failure(&error))?;
                 files.commit(&upgrade, before.as_ref(), Utc::now()).map_err(Failure::from)
             });
             committed.await.map_err(our_failure).flatten()
@@ -31,6 +38,20 @@ impl LocalHost {
             teller
                 .tell_outcome(attempt, outcome.map(|left| Event::SwapCommitted { attempt, left }));
         }));
+    }
+
+    /// Puts away what is half-done. A failed swap may have moved the version file all the same.
+    pub(super) fn stand_down(&mut self, attempt: u64, in_doubt: Option<&Upgrade>) {
+        self.cancel_preparation(attempt);
+        let outcome = match in_doubt.map(|upgrade| (self.files.version(), upgrade.target())) {
+            Some((Ok(version), target)) if version == target => {
+                let left = "history, plan and link: the swap ended early".to_owned();
+                Ok(Event::SwapCommitted { attempt, left })
+            }
+            Some((Ok(_), _)) | None => Ok(Event::StoodDown { attempt }),
+            Some((Err(error), _)) => Err(Failure::from(error)),
+        };
+        self.teller.tell_outcome(attempt, outcome);
     }
 
     pub(super) fn drop_from_queue(&mut self, names: Vec<String>) {
