@@ -21,6 +21,7 @@ pub mod lock;
 pub mod place;
 pub mod probe;
 pub mod processes;
+pub mod restore;
 pub mod room;
 pub mod signals;
 pub mod upstream;

@@ -45,7 +45,8 @@
 //! | `proc` | nothing |
 //!
 //! The modules of [`host`] do not know one another either, but for its `local`, which puts them
-//! together, and `http`, which two of them share. A test holds all of this against the sources.
+//! together, and what two of them share: `http`, and `backup`, which `restore` reads back. A test
+//! holds all of this against the sources.
 
 pub mod cli;
 pub mod config;

@@ -5,7 +5,7 @@ mod faults;
 mod hazards;
 mod random_trees;
 mod round_trip;
-mod tree;
+pub(crate) mod tree;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -36,6 +36,7 @@ mod probe;
 mod processes;
 mod readme;
 mod release;
+mod restore;
 mod room;
 mod state_machine_md;
 mod supervision;

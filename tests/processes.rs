@@ -44,7 +44,7 @@ impl Place {
             let config = place.config(id);
             fs::create_dir_all(config.parent().unwrap()).unwrap();
             let home = if id == "one" { place.home("x") } else { place.home("y") };
-            fs::write(config, format!("[daemon]\nhome = {home:?}\n")).unwrap();
+            fs::write(config, format!("[daemon]\nhome = \"{}\"\n", home.display())).unwrap();
         }
         place
     }

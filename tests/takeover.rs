@@ -13,7 +13,7 @@ use crate::support::server::Server;
 use crate::support::site::{Site, read_json};
 
 /// The file of 0.1.8, with every key; `@` is the folder of the site.
-const CONFIG: &str = r#"# This is a TOML config file.
+const CONFIG: &str = r"# This is a TOML config file.
 # For more information, see https://github.com/toml-lang/toml
 
 ##### main base nymvisor config options #####
@@ -41,7 +41,7 @@ startup_period_duration = '2m'
 shutdown_grace_period = '10s'
 backup_data_directory = ''
 unsafe_skip_backup = false
-"#;
+";
 
 fn write(path: &Path, value: &Value) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use nix::sys::signal::Signal;
+use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
 use super::{Error, user};
@@ -47,12 +48,20 @@ pub(super) fn run(env: &Env, args: Vec<OsString>) -> Result<(), Error> {
     let grace = config.daemon.shutdown_grace_period;
     let owned = |(name, value): (&OsStr, &OsStr)| (name.to_owned(), value.to_owned());
     let environment = env.iter().map(owned).collect();
-    let session = || in_runtime(config, &paths, args, environment, &token_prefix);
+    let setup = setup(config, paths, args, environment, &token_prefix);
+    let runtime = runtime()?;
     // A bug of ours must not cost the daemon its grace: the kernel would kill it with us.
-    catch_unwind(AssertUnwindSafe(session)).unwrap_or_else(|_| {
+    let engine = || LocalSet::new().block_on(&runtime, session(setup));
+    let outcome = catch_unwind(AssertUnwindSafe(engine)).unwrap_or_else(|_| {
         end_daemons(&token_prefix, grace);
         Err(Error::Bug("the engine panicked; the daemon was asked to end".to_owned()))
-    })
+    });
+    // A thread that hangs in a system call must not hold up the end.
+    runtime.shutdown_background();
+    match outcome? {
+        Outcome::Done => Ok(()),
+        failed @ Outcome::DaemonFailed(_) => Err(Error::DaemonFailed(narrate::outcome(failed))),
+    }
 }
 
 /// Tells this instance's daemons from those of others.
@@ -63,35 +72,31 @@ fn token_prefix(paths: &Paths) -> String {
     digest
 }
 
-fn in_runtime(
-    config: Config,
-    paths: &Paths,
-    args: Vec<OsString>,
-    env: Vec<(OsString, OsString)>,
-    token_prefix: &str,
-) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+fn runtime() -> Result<Runtime, Error> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .thread_keep_alive(BLOCKING_THREAD_LIFE)
         .build()
-        .map_err(Error::io("start the runtime on", Path::new("this machine")))?;
-    let setup = Setup {
+        .map_err(Error::io("start the runtime on", Path::new("this machine")))
+}
+
+fn setup(
+    config: Config,
+    paths: Paths,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    token_prefix: &str,
+) -> Setup {
+    Setup {
         session: format!("{}-{}", Utc::now().format("%Y%m%dT%H%M%S%.3fZ"), std::process::id()),
         config,
-        paths: paths.clone(),
+        paths,
         disk: Arc::new(RealDisk),
         args,
         env,
         token_prefix: token_prefix.to_owned(),
         timeouts: Timeouts::default(),
-    };
-    let outcome = LocalSet::new().block_on(&runtime, session(setup))?;
-    // A thread that hangs in a system call must not hold up the end.
-    runtime.shutdown_background();
-    match outcome {
-        Outcome::Done => Ok(()),
-        failed @ Outcome::DaemonFailed(_) => Err(Error::DaemonFailed(narrate::outcome(failed))),
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -57,6 +57,10 @@ pub struct Setup {
 
 /// How long a binary may take to tell its build info.
 pub const BUILD_INFO_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Stop signals so close to each other are one request: `timeout` and service managers send one
+/// to the process and another to its group, and a second request would cost the daemon its grace.
+const SAME_REQUEST: Duration = Duration::from_millis(250);
 
 /// How long what was cancelled may take to end before the run ends without it.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
@@ -154,10 +158,11 @@ impl LocalHost {
         what: &'static str,
         job: impl FnOnce() -> Result<(), String> + Send + 'static,
     ) {
-        let done = spawn_blocking(job);
+        // In a task of its own: where no thread can be had, that is the chore's failure alone.
+        let done = spawn_local(async move { spawn_blocking(job).await });
         self.chores.retain(|chore| !chore.is_finished());
         self.chores.push(spawn_local(async move {
-            match done.await {
+            match done.await.flatten() {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::error!("{what}: {error}"),
                 Err(error) => tracing::error!("{what}: {error}"),
@@ -303,11 +308,20 @@ async fn until(at: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 async fn heed(mut signals: Signals, teller: Teller) {
+    let mut last_stop: Option<Instant> = None;
     loop {
-        teller.tell(match signals.next().await {
-            Signal::Stop(signal) => Event::StopRequested { signal: signal as i32 },
-            Signal::Forward(signal) => Event::SignalReceived { signal: signal as i32 },
-        });
+        match signals.next().await {
+            Signal::Forward(signal) => {
+                teller.tell(Event::SignalReceived { signal: signal as i32 });
+            }
+            Signal::Stop(signal) => {
+                let is_same = last_stop.is_some_and(|last| last.elapsed() < SAME_REQUEST);
+                last_stop = Some(Instant::now());
+                if !is_same {
+                    teller.tell(Event::StopRequested { signal: signal as i32 });
+                }
+            }
+        }
     }
 }
 

@@ -187,7 +187,7 @@ pub enum Timer {
 impl Effect {
     /// Whether it may be ordered by a record that is only held in memory, while the journal can't
     /// be written: what keeps the daemon up (start, signals, waits, the end of the run, the look
-    /// at what there is), and the end of work that no record would cover.
+    /// at what there is), the end of work that no record would cover, and words to a person.
     #[must_use]
     pub fn is_for_supervision(&self) -> bool {
         match self {
@@ -203,6 +203,7 @@ impl Effect {
             | Self::CancelPreparation { .. }
             | Self::ReleaseLock
             | Self::StandDown { .. }
+            | Self::Answer { .. }
             | Self::Exit(_) => true,
             Self::FetchBinary { .. }
             | Self::CheckBinary { .. }
@@ -219,8 +220,7 @@ impl Effect {
             | Self::MoveShared(_)
             | Self::RestoreVersionFile(_)
             | Self::RebuildPlan(_)
-            | Self::MendLink(_)
-            | Self::Answer { .. } => false,
+            | Self::MendLink(_) => false,
         }
     }
 

@@ -12,6 +12,15 @@ fn a_failing_write_or_sync_never_commits() {
         let disk = Memory::default();
         disk.fail_at(Some(fails_at));
         let Ok(mut opened) = book::try_open(&disk, initial()) else { continue };
+        if opened.journal.is_failing() {
+            // It begins in memory, and goes on once the medium takes something.
+            assert!(append(&mut opened, &events[0]).is_err());
+            disk.fail_at(None);
+            opened.journal.restore(crate::model::values::at(1)).unwrap();
+            let _ = append(&mut opened, &events[0]).unwrap();
+            assert_eq!(open(&disk, book::from_disk()).state, opened.state, "{fails_at}");
+            continue;
+        }
         let mut committed = vec![opened.state.clone()];
         let mut failed = None;
         for event in &events {
@@ -53,6 +62,9 @@ fn a_failing_rotation_keeps_the_segment_and_the_records() {
         disk.fail_at(Some(fails_at));
         fill(&mut opened);
         disk.fail_at(None);
+        // Whether the next segment is begun is in doubt: nothing more goes into this one.
+        assert!(opened.journal.is_failing(), "at change {fails_at}");
+        opened.journal.restore(crate::model::values::at(1)).unwrap();
         let state = opened.state.clone();
         let _ =
             append(&mut opened, &nymvisor::machine::Event::QueueRead { queue: small() }).unwrap();

@@ -4,6 +4,7 @@ use nymvisor::machine::{Code, Ending, Event, Phase, PhaseName, Row, Upgrade};
 
 use crate::model::host::Luck;
 use crate::model::settle::End;
+use crate::model::stimulus::How;
 use crate::model::tale::Tale;
 use crate::model::values::{by_command, policy, upgrade, version};
 
@@ -208,4 +209,26 @@ fn a_daemon_that_cannot_be_started_makes_way_for_an_upgrade() {
       => commit-swap #1 genesis -> u1
     ");
     assert!(matches!(tale.engine.state.phase, Phase::Swapping(_)));
+}
+
+/// A stop that comes between the end of a left-over daemon and what is found then still wins.
+#[test]
+fn a_stop_during_the_second_look_is_not_lost() {
+    let mut tale = Tale::running(policy());
+    tale.crash_with(0, true).start().work(1).daemon_ends(How::Well, 1).work(1).stop().work(1);
+    insta::assert_snapshot!(tale, @"
+    (killed)
+    session-started: Running 1001, recovering
+      => observe
+    recovered DaemonLeftBehind: Draining asked, then recover from Running 1001, recovering
+      => interrupt-daemon 1001, start-timer grace 10000ms
+    daemon-ended Exited(0) after 1ms: Draining sweeping, then recover from Running 1001,
+          recovering
+      => stop-timer grace, sweep-group 1001
+    group-gone: Draining sweeping, then recover from Running 1001, recovering
+      => observe
+    stop-requested: Draining sweeping, then recover from Running 1001, recovering
+    recovered DaemonLost: Draining sweeping, then recover from Running 1001, recovering
+      => exit done
+    ");
 }

@@ -22,6 +22,8 @@ pub(crate) struct Engine {
     /// A `run` is going on.
     pub(crate) up: bool,
     first: State,
+    /// The plan was lost at some time, and with it who had queued what.
+    pub(crate) plan_was_lost: bool,
     pub(crate) oracle: Oracle,
     sessions: u32,
 }
@@ -36,6 +38,7 @@ impl Engine {
             states: Vec::new(),
             up: false,
             first,
+            plan_was_lost: false,
             oracle: Oracle::default(),
             sessions: 0,
         }
@@ -234,7 +237,8 @@ impl Engine {
             }
             self.world.work.clear();
         }
-        self.down(alive && self.state.recovering)
+        self.down(alive && self.state.recovering);
+        Ok(())
     }
 
     fn crash(&mut self, done: u8, daemon_survives: bool) -> Result<(), String> {
@@ -259,7 +263,8 @@ impl Engine {
         if json(&self.state) != before {
             return Err("the journal leads to another state than the one that was live".to_owned());
         }
-        self.down(survives)
+        self.down(survives);
+        Ok(())
     }
 
     /// The state that the journal leads to.
@@ -269,7 +274,7 @@ impl Engine {
         })
     }
 
-    fn down(&mut self, daemon_survives: bool) -> Result<(), String> {
+    fn down(&mut self, daemon_survives: bool) {
         self.up = false;
         let world = &mut self.world;
         world.timers.clear();
@@ -284,7 +289,6 @@ impl Engine {
             }
             process => *process = None,
         }
-        Ok(())
     }
 
     fn tamper(&mut self, tamper: Tamper) {
@@ -317,7 +321,10 @@ impl Engine {
             }
             Tamper::Lock(busy) => self.world.lock_busy = busy && !self.world.lock,
             Tamper::LoseVersion if down => files.version = None,
-            Tamper::LosePlan if down => files.queue = None,
+            Tamper::LosePlan if down => {
+                files.queue = None;
+                self.plan_was_lost = true;
+            }
             Tamper::LoseLink if down => files.link = None,
             Tamper::MoveVersion if down => files.version = Some(values::version("hand", "1.0.5")),
             Tamper::LoseVersion | Tamper::LosePlan | Tamper::LoseLink | Tamper::MoveVersion => {}

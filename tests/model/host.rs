@@ -12,6 +12,7 @@ use super::files::{Files, Plan};
 use super::values;
 
 /// The daemon's process group.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Process {
     pub(crate) daemon: Daemon,
@@ -89,8 +90,9 @@ impl World {
             Effect::WatchDue { attempt, at } => {
                 self.due = Some((*attempt, (*at - values::at(0)).num_minutes()));
             }
-            Effect::CancelPreparation { attempt } => self.cancel(*attempt),
-            Effect::StandDown { attempt } => self.cancel(*attempt),
+            Effect::CancelPreparation { attempt } | Effect::StandDown { attempt } => {
+                self.cancel(*attempt);
+            }
             Effect::ReleaseLock => self.lock = false,
             Effect::Exit(outcome) => self.exit = Some(*outcome),
             Effect::ForwardSignal { daemon, .. } => {
@@ -374,6 +376,6 @@ pub(crate) fn whose(effect: &Effect) -> Option<u64> {
         | Effect::ConfirmBinary { attempt, .. }
         | Effect::ConfirmCheck { attempt, .. }
         | Effect::CommitSwap { attempt, .. } => Some(*attempt),
-        Effect::StandDown { .. } | _ => None,
+        _ => None,
     }
 }

@@ -8,6 +8,7 @@ use nymvisor::machine::{
 };
 
 /// Knows the records and nothing else.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Oracle {
     failures: u32,
@@ -15,6 +16,7 @@ pub(crate) struct Oracle {
     asked: bool,
     settled: bool,
     recovering: bool,
+    stopping: bool,
     policy: Option<Policy>,
     upgrades: BTreeMap<u64, Upgrade>,
     checked: BTreeSet<u64>,
@@ -54,12 +56,14 @@ impl Oracle {
             Event::SessionStarted { policy, .. } => {
                 self.policy = Some(policy.clone());
                 self.recovering = true;
+                self.stopping = false;
                 self.up = false;
                 self.locked.clear();
             }
+            Event::StopRequested { .. } => self.stopping = true,
             Event::Recovered { row, .. } => {
-                self.recovering = *row == Row::DaemonLeftBehind;
-                if matches!(row, Row::AtRest | Row::GaveUp) {
+                self.recovering = *row == Row::DaemonLeftBehind || self.stopping;
+                if matches!(row, Row::AtRest | Row::GaveUp) && !self.recovering {
                     self.failures = 0;
                 }
                 // Somebody has been at work by hand: nothing is removed behind that person's back.
@@ -128,6 +132,9 @@ impl Oracle {
     fn judge(&mut self, record: &Record, effect: &Effect, after: &State) -> Result<(), String> {
         match effect {
             Effect::SpawnDaemon(_) if self.up => return Err("a second daemon".to_owned()),
+            Effect::SpawnDaemon(_) if self.stopping => {
+                return Err("a stop request is lost".to_owned());
+            }
             Effect::InterruptDaemon(_) => self.asked = true,
             Effect::FetchBinary { attempt, upgrade } => {
                 self.upgrades.insert(*attempt, upgrade.clone());

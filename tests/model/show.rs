@@ -87,7 +87,9 @@ pub(crate) fn event(event: &Event) -> String {
         Event::Recovered { row, .. } => format!("{name} {row:?}"),
         Event::SignalReceived { signal } => format!("{name} {signal}"),
         Event::DaemonSpawned { daemon } => format!("{name} {}", daemon.pid),
-        Event::SpawnFailed { failure } => format!("{name} {:?}", failure.code),
+        Event::SpawnFailed { failure } | Event::JournalFailed { failure } => {
+            format!("{name} {:?}", failure.code)
+        }
         Event::DaemonEnded { ending, uptime_ms } => {
             format!("{name} {ending:?} after {uptime_ms}ms")
         }
@@ -102,7 +104,6 @@ pub(crate) fn event(event: &Event) -> String {
             format!("{name} {of}")
         }
         Event::WorkFailed { attempt, failure } => format!("{name} #{attempt} {:?}", failure.code),
-        Event::JournalFailed { failure } => format!("{name} {:?}", failure.code),
         Event::CameDue { attempt, .. }
         | Event::BinaryFetched { attempt, .. }
         | Event::BinaryChecked { attempt, .. }

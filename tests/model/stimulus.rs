@@ -74,6 +74,7 @@ pub(crate) enum Tamper {
 }
 
 /// The switches of one session.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) restarts: bool,

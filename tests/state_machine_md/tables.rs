@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nymvisor::machine::PhaseName;
+use nymvisor::machine::{Effect, PhaseName};
 
 use super::states::{events, kind, representatives, transitions, word};
 
@@ -52,7 +52,7 @@ pub(super) fn details() -> String {
                 to if to == phase && was == is => "(stays)".to_owned(),
                 to => format!("{to}: {is}"),
             };
-            let orders: Vec<&str> = transition.effects.iter().map(|e| e.name()).collect();
+            let orders: Vec<&str> = transition.effects.iter().map(Effect::name).collect();
             let (event, orders) = (word(&event), orders.join(", "));
             let same =
                 rows.iter_mut().find(|row| (&row.0, &row.1, &row.2) == (&event, &to, &orders));

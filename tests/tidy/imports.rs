@@ -27,7 +27,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
 ];
 
 /// Beside its siblings a module of `host` may use these: clients that several share.
-const SHARED_IN_HOST: [&str; 1] = ["http"];
+const SHARED_IN_HOST: [&str; 2] = ["backup", "http"];
 
 /// Everything that could differ between two machines, or do anything at all.
 const IMPURE: [&str; 24] = [

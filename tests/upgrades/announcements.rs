@@ -82,9 +82,9 @@ fn upstream_answers_everything_but_an_announcement() {
     stage.server.put(ANNOUNCED_AT, Reply::status(500));
     let (run, pid) = started(&stage);
     let cases = [
-        ("500", Reply::status(500)),
+        ("answered 500", Reply::status(500)),
         ("an announcement page", Reply::ok("<!DOCTYPE html><title>hello</title>")),
-        ("404", Reply::status(404)),
+        ("answered 404", Reply::status(404)),
         ("EOF while parsing", Reply::ok("")),
     ];
     for (said, reply) in cases {

@@ -14,6 +14,9 @@ use crate::support::daemon::FakeDaemon;
 use crate::support::run::{ANNOUNCED_AT, Stage};
 use crate::support::server::Reply;
 
+/// What makes an announcement one that can't succeed.
+type Spoil = fn(&Stage, &mut Value);
+
 /// How many failures there are on the record.
 fn failures(stage: &Stage) -> usize {
     stage.events().iter().filter(|event| *event == "work-failed").count()
@@ -23,7 +26,6 @@ fn failures(stage: &Stage) -> usize {
 fn h12_what_can_be_found_out_while_the_daemon_runs_never_stops_it() {
     let stage = Stage::new().with("DAEMON_MAX_BINARY_SIZE", "1MiB");
     let (run, pid) = started(&stage);
-    type Spoil = fn(&Stage, &mut Value);
     let cases: [(&str, &str, Spoil); 10] = [
         ("http-status", "404", |stage, _| stage.server.put("/bin/1.1.0", Reply::status(404))),
         ("digest-mismatch", "expected", |_, info| {

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use nymvisor::host::lock::HeldLock;
+
 use super::{archives, end, queued, started, until_polled, until_runs};
 use crate::support::run::process::until_gone;
 use crate::support::run::{Record, Run, Stage};
@@ -43,9 +45,15 @@ fn h14_h15_h16_killed_at_any_instant_it_ends_old_or_new_and_consistent() {
         let wanted: Vec<String> = (1..=upgrade).map(|minor| format!("v1.{minor}.0")).collect();
         assert_eq!(stage.history(), wanted, "{}", stage.story());
         let backups = archives(&stage.site.home(&format!("nymvisor/backups/v{after}")));
-        assert_eq!(backups.len(), 1, "after {pause:?}: {backups:?}\n{}", stage.story());
+        // Killed between the sealing and its record, it is sealed once more.
+        assert!(
+            (1..=2).contains(&backups.len()),
+            "after {pause:?}: {backups:?}\n{}",
+            stage.story()
+        );
         super::names_in(&backups[0]);
-        assert!(!stage.site.data("upgrade.lock").exists());
+        // A kill right after the commit leaves its file, and nobody who holds it.
+        HeldLock::acquire(&stage.site.data("upgrade.lock"), 0o644, "").unwrap();
         end(run);
     }
 }

@@ -75,12 +75,13 @@ fn what_is_past_its_preparation_is_not_replaced() {
 fn h18_an_upgrade_that_was_put_off_is_not_performed_at_its_former_time() {
     let stage = Stage::new();
     let (run, _) = started(&stage);
-    add_ok(&stage, "1.1.0", "--upgrade-delay 1s");
+    // Far enough away for a slow machine to put it off in time.
+    add_ok(&stage, "1.1.0", "--upgrade-delay 6s");
     until_queued(&stage, &["v1.1.0"]);
     let later = Utc::now() + TimeDelta::hours(1);
     edit(&stage, |plan| plan["queuedUp"][0]["upgradeTime"] = json!(later.to_rfc3339()));
     // This one is due after the former time of the other.
-    add_ok(&stage, "1.2.0", "--upgrade-delay 2s");
+    add_ok(&stage, "1.2.0", "--upgrade-delay 7s");
     until_runs(&stage, "1.2.0");
     assert_eq!(stage.history(), ["v1.2.0"]);
     end(run);
@@ -90,11 +91,11 @@ fn h18_an_upgrade_that_was_put_off_is_not_performed_at_its_former_time() {
 fn an_upgrade_that_is_taken_out_of_the_plan_is_not_performed() {
     let stage = Stage::new();
     let (run, _) = started(&stage);
-    add_ok(&stage, "1.1.0", "--upgrade-delay 1s");
+    add_ok(&stage, "1.1.0", "--upgrade-delay 5s");
     stage.until_event("room-found", 1);
     edit(&stage, |plan| plan["queuedUp"] = json!([]));
     until_queued(&stage, &[]);
-    add_ok(&stage, "1.2.0", "--upgrade-delay 1s");
+    add_ok(&stage, "1.2.0", "--upgrade-delay 6s");
     until_runs(&stage, "1.2.0");
     assert_eq!(stage.history(), ["v1.2.0"]);
     end(run);
@@ -139,37 +140,42 @@ fn h32_after_a_rename_over_the_next_change_is_seen_too() {
 
 #[test]
 fn h33_a_plan_that_does_not_parse_changes_nothing_until_it_does() {
-    let broken: [&dyn Fn(&Stage); 4] = [
-        &|stage| fs::write(plan_path(stage), "").unwrap(),
-        &|stage| fs::write(plan_path(stage), r#"{"current": {"#).unwrap(),
-        &|stage| fs::write(plan_path(stage), "[1]").unwrap(),
-        &|stage| fs::remove_file(plan_path(stage)).unwrap(),
+    let broken: [fn(&Stage); 4] = [
+        |stage| fs::write(plan_path(stage), "").unwrap(),
+        |stage| fs::write(plan_path(stage), r#"{"current": {"#).unwrap(),
+        |stage| fs::write(plan_path(stage), "[1]").unwrap(),
+        |stage| fs::remove_file(plan_path(stage)).unwrap(),
     ];
-    for (index, damage) in broken.iter().enumerate() {
-        let stage = Stage::new();
-        let (run, pid) = started(&stage);
-        add_ok(&stage, "1.1.0", "--upgrade-delay 3s");
-        stage.until_event("room-found", 1);
-        let good = fs::read(plan_path(&stage)).unwrap();
-        damage(&stage);
-        stage.until("a word about the plan", || {
-            run.stderr().contains("the plan can't be used").then_some(())
-        });
-        let said = run.stderr().matches("the plan can't be used").count();
-        assert_eq!(said, 1, "{}", run.stderr());
-        assert!(run.stderr().contains("upgrade-plan.json"), "{}", run.stderr());
-        // Past its time: the old daemon runs.
-        stage.until_event("came-due", 1);
-        until_polled(&stage, 2);
-        assert_eq!(stage.daemons(), [pid], "case {index}: {}", stage.story());
-        assert_eq!(stage.logged("started"), 1, "case {index}: {}", stage.story());
-        fs::write(plan_path(&stage), good).unwrap();
-        stage.until("a word about its recovery", || {
-            run.stderr().contains("the plan can be read again").then_some(())
-        });
-        until_runs(&stage, "1.1.0");
-        end(run);
-    }
+    // Each waits for its time.
+    std::thread::scope(|scope| {
+        for damage in broken {
+            scope.spawn(move || holds_until_it_parses(damage));
+        }
+    });
+}
+
+fn holds_until_it_parses(damage: fn(&Stage)) {
+    let stage = Stage::new();
+    let (run, pid) = started(&stage);
+    add_ok(&stage, "1.1.0", "--upgrade-delay 3s");
+    stage.until_event("room-found", 1);
+    let good = fs::read(plan_path(&stage)).unwrap();
+    damage(&stage);
+    stage.until("a word about the plan", || {
+        run.stderr().contains("the plan can't be used").then_some(())
+    });
+    assert!(run.stderr().contains("upgrade-plan.json"), "{}", run.stderr());
+    // Past its time: the old daemon runs.
+    stage.until_event("came-due", 1);
+    until_polled(&stage, 2);
+    assert_eq!(run.stderr().matches("the plan can't be used").count(), 1, "{}", run.stderr());
+    super::assert_never_stopped(&stage, pid);
+    fs::write(plan_path(&stage), good).unwrap();
+    stage.until("a word about its recovery", || {
+        run.stderr().contains("the plan can be read again").then_some(())
+    });
+    until_runs(&stage, "1.1.0");
+    end(run);
 }
 
 #[test]

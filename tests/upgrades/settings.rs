@@ -30,7 +30,7 @@ fn without_backups_there_is_none_and_the_journal_says_so() {
 /// Where backups go, given to the variable, and where that is.
 fn backs_up_to(setting: &str, folder: impl Fn(&Stage) -> std::path::PathBuf) {
     let stage = Stage::after(|site| {
-        let setting = setting.replace("@", site.path("").to_str().unwrap());
+        let setting = setting.replace('@', site.path("").to_str().unwrap());
         site.set_env("DAEMON_BACKUP_DATA_DIRECTORY", &setting);
     });
     fs::write(stage.site.home("keys"), "x").unwrap();

@@ -68,11 +68,11 @@ impl LocalHost {
         };
         let (files, lock) = (self.files.clone(), self.setup.paths.plan_lock());
         let unqueued = self.announced.is_unqueued.clone();
+        let done = spawn_blocking(move || {
+            let _lock = PlanLock::acquire(&lock).map_err(|error| error.to_string())?;
+            files.enqueue(&info).map_err(|error| error.to_string())
+        });
         self.chores.push(spawn_local(async move {
-            let done = spawn_blocking(move || {
-                let _lock = PlanLock::acquire(&lock).map_err(|error| error.to_string())?;
-                files.enqueue(&info).map_err(|error| error.to_string())
-            });
             let done = done.await.map_err(|error| error.to_string()).flatten();
             let was_unqueued = unqueued.replace(done.is_err());
             match done {

@@ -113,8 +113,10 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
     if row != named {
         return Err(Rejected::Unexpected);
     }
-    let before = match next.state.phase.clone() {
-        Phase::Draining(Draining { then: AfterDrain::Recover { before, .. }, .. }) => *before,
+    let (before, stop) = match next.state.phase.clone() {
+        Phase::Draining(Draining { then: AfterDrain::Recover { before, stop }, .. }) => {
+            (*before, stop)
+        }
         phase @ (Phase::Running(_)
         | Phase::Draining(_)
         | Phase::BackingUp(_)
@@ -123,15 +125,20 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
         | Phase::Verifying(_)
         | Phase::Swapping(_)
         | Phase::Restarting(_)
-        | Phase::Failed(_)) => phase,
+        | Phase::Failed(_)) => (phase, false),
     };
     if let Some(daemon) = observed.daemon {
         next.enter(Phase::Draining(Draining {
             daemon: Some(daemon),
             step: DrainStep::Asked,
-            then: AfterDrain::Recover { before: Box::new(before), stop: false },
+            then: AfterDrain::Recover { before: Box::new(before), stop },
         }));
         daemon::ask_to_end(next, daemon);
+        return Ok(());
+    }
+    if stop {
+        // Requested while the last look was under way.
+        next.order(Effect::Exit(Outcome::Done));
         return Ok(());
     }
     next.state.recovering = false;
@@ -201,16 +208,25 @@ fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
         next.order(Effect::RebuildPlan(installed.clone()));
         None
     };
-    if row != Row::SwapInterrupted && next.state.is_ahead_of_plan() {
-        let queued = next.state.queue.entries.iter().find(|entry| entry.name == installed.name);
-        let moves = queued.cloned().map(Effect::MoveShared);
-        next.effects.extend(moves);
+    if row != Row::SwapInterrupted && move_what_was_left(next) {
         return;
     }
     let leads_to = current.unwrap_or(installed.name);
     if observed.link.version() != Some(&leads_to) && row != Row::SwapInterrupted {
         next.order(Effect::MendLink(leads_to));
     }
+}
+
+/// History, plan and link are moved to what is committed, where they could not be moved then.
+pub(super) fn move_what_was_left(next: &mut Next) -> bool {
+    if !next.state.is_ahead_of_plan() {
+        return false;
+    }
+    let installed = &next.state.installed.name;
+    let queued = next.state.queue.entries.iter().find(|entry| entry.name == *installed);
+    let moves = queued.cloned().map(Effect::MoveShared);
+    next.effects.extend(moves);
+    true
 }
 
 /// What was ready stays ready if it is still the file that was checked; the rest is redone.
@@ -274,6 +290,12 @@ fn take_up(next: &mut Next, attempt: Option<Attempt>, observed: &Observed, more:
 fn finish_swap(next: &mut Next, attempt: Option<Attempt>) -> Step {
     let Some(attempt) = attempt else { return Err(Rejected::Unexpected) };
     next.state.candidate = None;
+    if !next.state.recording {
+        // The new version holds; what is left to be moved is moved once that can be recorded.
+        next.state.installed = attempt.upgrade.target();
+        start(next, Why::SessionStart, attempt.upgrade.target());
+        return Ok(());
+    }
     next.order(Effect::CommitSwap {
         attempt: attempt.id,
         upgrade: attempt.upgrade.clone(),
