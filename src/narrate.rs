@@ -2,13 +2,14 @@
 
 use crate::journal::Hash;
 use crate::machine::{
-    Binary, Ending, Event, Failure, Outcome, PhaseName, Queue, Record, Requester, Row, Upgrade,
+    Binary, Effect, Ending, Event, Failure, Link, Outcome, PhaseName, Queue, Record, Requester,
+    Row, Upgrade,
 };
 
 /// Writes a record to the log. With every upgrade goes the journal's head, so that what it covers
 /// can be proven later by somebody who kept the log elsewhere.
 pub(crate) fn log(record: &Record, head: &Hash) {
-    let text = event(&record.event);
+    let text = text(record);
     let phases = phases(record);
     match severity(record) {
         Severity::Bad => tracing::error!("{phases}: {text}"),
@@ -29,8 +30,26 @@ pub fn line(record: &Record) -> String {
         record.seq,
         record.at.format("%Y-%m-%d %H:%M:%S%.3fZ"),
         phases(record),
-        event(&record.event),
+        text(record),
     )
+}
+
+/// What happened, and what it led to where that is not plain from it.
+fn text(record: &Record) -> String {
+    let mut text = event(&record.event);
+    let Event::Recovered { observed, .. } = &record.event else { return text };
+    for effect in &record.effects {
+        if let Effect::MendLink(name) = effect {
+            let mended = match observed.link {
+                Link::NoLink => format!("; `current` is no link, and should lead to {name}"),
+                Link::Absent | Link::Astray(_) | Link::LeadsTo(_) => {
+                    format!("; `current` is mended: {} -> {name}", observed.link.words())
+                }
+            };
+            text.push_str(&mended);
+        }
+    }
+    text
 }
 
 fn phases(record: &Record) -> String {
@@ -58,6 +77,7 @@ fn severity(record: &Record) -> Severity {
         }
         Event::GraceElapsed | Event::PlanLost { .. } => Severity::Odd,
         Event::Recovered { row, .. } if *row != Row::AtRest => Severity::Odd,
+        Event::Recovered { observed, .. } if observed.link == Link::NoLink => Severity::Odd,
         Event::SwapCommitted { left, .. } if !left.is_empty() => Severity::Odd,
         Event::SessionStarted { .. } | Event::GroupGone | Event::SignalReceived { .. } => {
             Severity::Small

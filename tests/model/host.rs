@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use nymvisor::host::Stimulus as Reported;
 use nymvisor::machine::{
-    Archive, Binary, Code, Daemon, Effect, Ending, Event, Observed, Outcome, Timer, Upgrade,
+    Archive, Binary, Code, Daemon, Effect, Ending, Event, Link, Observed, Outcome, Timer, Upgrade,
     Version,
 };
 
@@ -283,7 +283,10 @@ impl World {
             daemon: self.process.as_ref().filter(|p| p.leader_lives).map(|process| process.daemon),
             version: self.files.version.clone(),
             queue: self.files.queue.clone(),
-            link: self.files.link.clone(),
+            link: match &self.files.link {
+                Some(name) => Link::LeadsTo(name.clone()),
+                None => Link::Absent,
+            },
             binary: binary.filter(|was| self.files.binaries.values().any(|is| is == *was)).cloned(),
             backup_holds: backup.is_some_and(|archive| {
                 self.files.backups.iter().any(|(kept, of)| kept == archive && *of == home)

@@ -181,8 +181,25 @@ fn a_plain_folder_in_the_place_of_the_link_is_not_removed() {
     fs::write(link.join("precious"), "data").unwrap();
     let mut run = stage.start(&NOTHING);
     stage.until_started(1);
+    let order = format!("mv '{0}' '{0}.aside'", link.display());
+    stage.until("the word about it", || run.stderr().contains(&order).then_some(()));
+    // An upgrade could not be finished: it does not begin, until the folder is out of the way.
+    stage.announce("1.1.0");
+    let failed = stage.until_event("work-failed", 1);
+    assert_eq!(failed.data()["failure"]["code"], "io");
+    assert!(failed.data()["failure"]["text"].as_str().unwrap().contains(&order));
     assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    assert_eq!(stage.logged("signal"), 1, "the daemon is left alone meanwhile");
     assert_eq!(fs::read_to_string(link.join("precious")).unwrap(), "data");
+    fs::rename(&link, stage.site.data("current.aside")).unwrap();
+    let mut run = stage.start(&NOTHING);
+    stage.until_event("swap-committed", 1);
+    stage.until_log("started 1.1.0", 1);
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    let shown = stage.site.ok(&["journal", "show"]);
+    assert!(shown.contains("`current` is no link, and should lead to genesis"), "{shown}");
+    assert!(shown.contains("`current` is mended: absent -> genesis"), "{shown}");
+    assert_eq!(stage.assert_consistent(), "v1.1.0");
 }
 
 #[test]

@@ -115,11 +115,12 @@ impl LocalHost {
     }
 
     pub(super) fn check_room(&mut self, attempt: u64) {
-        let setup = self.setup.clone();
+        let (setup, files) = (self.setup.clone(), self.files.clone());
         self.step(attempt, async move {
             let skip = setup.config.daemon.unsafe_skip_backup;
             let (paths, disk) = (setup.paths.clone(), setup.disk.clone());
             let found = spawn_blocking(move || {
+                files.check_link()?;
                 try_writing(&*disk, &paths.home_nymvisor())?;
                 if !skip {
                     try_writing(&*disk, paths.backups())?;

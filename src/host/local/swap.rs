@@ -94,7 +94,10 @@ impl LocalHost {
     pub(super) fn mend_link(&mut self, name: String) {
         self.change_plan("`current` could not be mended", move |files| {
             let name = UpgradeName::installed(&name).map_err(|error| error.to_string())?;
-            files.mend_link(&name).map_err(|error| error.to_string())
+            let before = files.link().map_err(|error| error.to_string())?;
+            files.mend_link(&name).map_err(|error| error.to_string())?;
+            tracing::warn!("`current` is mended: {} -> {name}", before.words());
+            Ok(())
         });
     }
 

@@ -219,7 +219,7 @@ fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
         return;
     }
     let leads_to = current.unwrap_or(installed.name);
-    if observed.link.as_ref() != Some(&leads_to) && row != Row::SwapInterrupted {
+    if observed.link.version() != Some(&leads_to) && row != Row::SwapInterrupted {
         next.order(Effect::MendLink(leads_to));
     }
 }
