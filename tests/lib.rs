@@ -41,6 +41,7 @@ mod room;
 mod state_machine_md;
 mod supervision;
 mod support;
+mod sweep;
 mod takeover;
 mod tidy;
 mod upgrades;
