@@ -32,6 +32,7 @@ mod logs;
 mod machine;
 mod model;
 mod place;
+mod power_cut;
 mod probe;
 mod processes;
 mod readme;

@@ -66,15 +66,16 @@ impl Trial {
         String::from_utf8_lossy(&fs::read(self.log.path()).unwrap()).into_owned()
     }
 
-    fn is_upgraded(&self) -> bool {
-        self.stage.logged("started 1.1.0") > 0
+    /// Whether the new daemon has been started more than so many times, and is up.
+    fn is_upgraded(&self, starts: usize) -> bool {
+        self.stage.logged("started 1.1.0") > starts
             && self.stage.records().last().is_some_and(|record| record.to() == "Running")
     }
 
     /// The points of a run in which nothing goes wrong.
     pub(crate) fn points(&self) -> Vec<Point> {
         let run = self.traced(&points::trace_all());
-        self.stage.until("the upgrade", || self.is_upgraded().then_some(()));
+        self.stage.until("the upgrade", || self.is_upgraded(0).then_some(()));
         let log = self.log();
         end(run);
         points::of(&log, &self.root())
@@ -84,7 +85,7 @@ impl Trial {
     pub(crate) fn killed_at(&self, point: &Point) -> bool {
         let mut run = self.traced(&point.inject(&self.root(), "signal=KILL"));
         let killed = self.stage.until("a kill, or the upgrade", || {
-            if run.is_over() { Some(true) } else { self.is_upgraded().then_some(false) }
+            if run.is_over() { Some(true) } else { self.is_upgraded(0).then_some(false) }
         });
         if killed {
             assert_eq!(run.wait().status, None, "{}", self.stage.story());
@@ -110,7 +111,7 @@ impl Trial {
         let since = Instant::now();
         self.stage.until("the upgrade, or its failure", || {
             let settled = run.is_over()
-                || self.is_upgraded()
+                || self.is_upgraded(0)
                 || since.elapsed() > FAULT_SETTLES && self.log().contains("(INJECTED)");
             settled.then_some(())
         });
@@ -133,8 +134,9 @@ impl Trial {
     /// Starts again, with nothing that goes wrong: everything comes to its end.
     pub(crate) fn assert_ends_well(&self) {
         let stage = &self.stage;
+        let starts = stage.logged("started 1.1.0");
         let run = stage.start(&["run"]);
-        stage.until("the upgrade after all", || self.is_upgraded().then_some(()));
+        stage.until("the upgrade after all", || self.is_upgraded(starts).then_some(()));
         assert_eq!(stage.assert_consistent(), "v1.1.0", "{}", stage.story());
         assert_eq!(stage.daemons().len(), 1, "{}", stage.story());
         assert_eq!(stage.history(), ["v1.1.0"], "{}", stage.story());
