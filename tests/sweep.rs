@@ -43,7 +43,8 @@ pub(crate) fn sweep<J: Send + std::fmt::Debug>(
                     let outcome = catch_unwind(AssertUnwindSafe(|| attempt(&job)));
                     let mut sum = sum.lock().unwrap();
                     match outcome {
-                        Ok(hit) => sum.hit += usize::from(hit),
+                        Ok(true) => sum.hit += 1,
+                        Ok(false) => eprintln!("not hit: {job:?}"),
                         Err(panic) => {
                             let text = panic.downcast_ref::<String>().cloned();
                             sum.bad.push(format!("{job:?}: {}", text.unwrap_or_default()));

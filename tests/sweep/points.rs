@@ -92,6 +92,7 @@ pub(crate) fn of(trace: &str, root: &Path) -> Vec<Point> {
         }
         let path = path_in(call, arguments).filter(|path| path.starts_with(root));
         let path = path.map(|path| path.strip_prefix(root).unwrap().to_owned());
+        let path = path.filter(|path| !path.starts_with("run-0.stderr"));
         let of_any = counts.entry((thread, call, None)).or_default();
         *of_any += 1;
         let (mut number, changes) = (*of_any, call != "openat" || arguments.contains("O_CREAT"));
@@ -125,11 +126,9 @@ fn path_in(call: &str, arguments: &str) -> Option<PathBuf> {
     if call.starts_with("symlink") { Some(quoted(&rest)?.0) } else { Some(first) }
 }
 
-/// Backups are named by the time, trials of a disk by the process, and standard error is no file
-/// of the installation.
+/// Backups are named by the time.
 fn has_fixed_name(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    !name.contains("backup-2") && !name.contains("-tries-")
+    !path.file_name().unwrap_or_default().to_string_lossy().contains("backup-2")
 }
 
 /// Some of them, spread evenly, from an offset; all of them where the whole sweep is asked for.

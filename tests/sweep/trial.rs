@@ -84,15 +84,16 @@ impl Trial {
     /// Runs until it is killed at this point. False if the upgrade is done without a kill.
     pub(crate) fn killed_at(&self, point: &Point) -> bool {
         let mut run = self.traced(&point.inject(&self.root(), "signal=KILL"));
-        let killed = self.stage.until("a kill, or the upgrade", || {
+        let mut killed = self.stage.until("a kill, or the upgrade", || {
             if run.is_over() { Some(true) } else { self.is_upgraded(0).then_some(false) }
         });
         if killed {
             assert_eq!(run.wait().status, None, "{}", self.stage.story());
-            self.until_no_daemon();
         } else {
-            end(run);
+            // The order to end makes calls as well.
+            killed = run.stop(Signal::SIGINT).status.is_none();
         }
+        self.until_no_daemon();
         killed
     }
 
