@@ -119,11 +119,12 @@ impl LocalHost {
         self.step(attempt, async move {
             let skip = setup.config.daemon.unsafe_skip_backup;
             let (paths, disk) = (setup.paths.clone(), setup.disk.clone());
+            let instance = setup.config.nymvisor.id.clone();
             let found = spawn_blocking(move || {
                 files.check_link()?;
-                try_writing(&*disk, &paths.home_nymvisor())?;
+                try_writing(&*disk, &paths.home_nymvisor(), &instance)?;
                 if !skip {
-                    try_writing(&*disk, paths.backups())?;
+                    try_writing(&*disk, paths.backups(), &instance)?;
                 }
                 room_for_records(&*disk, &paths)?;
                 room_for_backup(&paths, skip)
@@ -211,9 +212,9 @@ fn changed(upgrade: &Upgrade) -> Failure {
 }
 
 /// Writes a file into a folder that the upgrade will write to once the daemon is down.
-fn try_writing(disk: &dyn Disk, folder: &Path) -> Result<(), Failure> {
-    let path = folder.join(format!(".nymvisor-tries-{}", std::process::id()));
-    // A crash may have left one.
+fn try_writing(disk: &dyn Disk, folder: &Path, instance: &str) -> Result<(), Failure> {
+    // The same name in each session: a crash may have left one.
+    let path = folder.join(format!(".nymvisor-tries-{instance}"));
     let _ = disk.remove_file(&path);
     let written = crate::disk::create_dirs(disk, folder, BACKUP_FOLDER_MODE)
         .and_then(|()| disk.create(&path, 0o600).map(drop))
