@@ -22,6 +22,8 @@ use crate::release::{
 mod link;
 mod mend;
 
+pub use mend::Mended;
+
 /// What could not be done with one of the files.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -136,10 +136,17 @@ pub enum Effect {
     DropFromQueue(Vec<String>),
     /// Move history, plan and link to this upgrade, which is committed already.
     MoveShared(Upgrade),
-    /// Write the version file anew, from what the journal knows.
+    /// Write the version file anew, from what the journal knows. Answer: `FileMended`.
     RestoreVersionFile(Version),
-    /// Write the plan anew; the damaged one has been set aside.
-    RebuildPlan(Version),
+    /// Write the plan anew, and set aside what is damaged of plan and history; a plan that can be
+    /// read is kept. Answer: `FileMended`, once for each file.
+    RebuildPlan {
+        /// What the plan then calls current.
+        current: Version,
+        /// What the last plan that could be read had queued: what is still known of it, to the
+        /// letter, stays queued.
+        queued: Vec<Upgrade>,
+    },
     /// Make `current` point at what the plan calls current.
     MendLink(String),
     /// Answer a command's request.
@@ -219,7 +226,7 @@ impl Effect {
             | Self::DropFromQueue(_)
             | Self::MoveShared(_)
             | Self::RestoreVersionFile(_)
-            | Self::RebuildPlan(_)
+            | Self::RebuildPlan { .. }
             | Self::MendLink(_) => false,
         }
     }
@@ -254,7 +261,7 @@ impl Effect {
             Self::DropFromQueue(_) => "drop-from-queue",
             Self::MoveShared(_) => "move-shared",
             Self::RestoreVersionFile(_) => "restore-version-file",
-            Self::RebuildPlan(_) => "rebuild-plan",
+            Self::RebuildPlan { .. } => "rebuild-plan",
             Self::MendLink(_) => "mend-link",
             Self::Answer { .. } => "answer",
             Self::Exit(_) => "exit",

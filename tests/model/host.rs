@@ -165,7 +165,7 @@ impl World {
                     | Effect::DropFromQueue(_)
                     | Effect::MoveShared(_)
                     | Effect::RestoreVersionFile(_)
-                    | Effect::RebuildPlan(_)
+                    | Effect::RebuildPlan { .. }
                     | Effect::MendLink(_)
             )
         };
@@ -238,7 +238,7 @@ impl World {
             Effect::StandDown { attempt } => Event::StoodDown { attempt: *attempt },
             chore => {
                 self.files.do_chore(chore);
-                return Ok(None);
+                return Ok(mended(chore));
             }
         }))
     }
@@ -378,4 +378,14 @@ pub(crate) fn whose(effect: &Effect) -> Option<u64> {
         | Effect::CommitSwap { attempt, .. } => Some(*attempt),
         _ => None,
     }
+}
+
+/// What is told of a file that was written anew.
+fn mended(chore: &Effect) -> Option<Event> {
+    let file = match chore {
+        Effect::RestoreVersionFile(_) => "version file",
+        Effect::RebuildPlan { .. } => "plan",
+        _ => return None,
+    };
+    Some(Event::FileMended { file: file.to_owned(), set_aside: None })
 }
