@@ -19,6 +19,8 @@ mod commit;
 mod link;
 mod mend;
 
+pub use mend::Mended;
+
 /// What could not be done with one of the files.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

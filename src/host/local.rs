@@ -210,7 +210,7 @@ impl LocalHost {
             Effect::DropFromQueue(names) => self.drop_from_queue(names),
             Effect::MoveShared { upgrade, plan_current } => self.move_shared(upgrade, plan_current),
             Effect::RestoreVersionFile(version) => self.restore_version_file(version),
-            Effect::RebuildPlan(version) => self.rebuild_plan(version),
+            Effect::RebuildPlan { current, queued } => self.rebuild_plan(current, queued),
             Effect::MendLink(name) => self.mend_link(name),
             Effect::Answer { request, granted, text } => self.answer(request, granted, text),
             // The shell ends the run itself.

@@ -229,7 +229,7 @@ impl Engine {
                     | Effect::DropFromQueue(_)
                     | Effect::MoveShared { .. }
                     | Effect::RestoreVersionFile(_)
-                    | Effect::RebuildPlan(_)
+                    | Effect::RebuildPlan { .. }
                     | Effect::MendLink(_)
             );
             if is_chore {

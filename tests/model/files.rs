@@ -61,10 +61,10 @@ impl Files {
             (Effect::DiscardBackup(archive), _) => self.backups.retain(|(kept, _)| kept != archive),
             (Effect::RestoreVersionFile(version), _) => self.version = Some(version.clone()),
             (Effect::MendLink(name), _) => self.link = Some(name.clone()),
-            (Effect::RebuildPlan(version), queue) => {
-                let current = values::upgrade(&version.name, &version.version, 0);
-                let performed = self.history.clone();
-                *queue = Some(Queue { current: Some(current), performed, ..Queue::default() });
+            (Effect::RebuildPlan { current, queued }, queue) => {
+                let current = Some(values::upgrade(&current.name, &current.version, 0));
+                let (entries, performed) = (queued.clone(), self.history.clone());
+                *queue = Some(Queue { current, entries, performed, ..Queue::default() });
             }
             (Effect::QueueAnnouncement(upgrade), Some(queue)) => enqueue(queue, upgrade),
             (Effect::DropFromQueue(names), Some(queue)) => {

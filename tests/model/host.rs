@@ -166,7 +166,7 @@ impl World {
                     | Effect::DropFromQueue(_)
                     | Effect::MoveShared { .. }
                     | Effect::RestoreVersionFile(_)
-                    | Effect::RebuildPlan(_)
+                    | Effect::RebuildPlan { .. }
                     | Effect::MendLink(_)
             )
         };
@@ -239,7 +239,7 @@ impl World {
             Effect::StandDown { attempt, in_doubt } => self.stood_down(*attempt, in_doubt.as_ref()),
             chore => {
                 self.files.do_chore(chore);
-                return Ok(None);
+                return Ok(mended(chore));
             }
         }))
     }
@@ -358,4 +358,14 @@ pub(crate) fn whose(effect: &Effect) -> Option<u64> {
         | Effect::StandDown { attempt, .. } => Some(*attempt),
         _ => None,
     }
+}
+
+/// What is told of a file that was written anew.
+fn mended(chore: &Effect) -> Option<Event> {
+    let file = match chore {
+        Effect::RestoreVersionFile(_) => "version file",
+        Effect::RebuildPlan { .. } => "plan",
+        _ => return None,
+    };
+    Some(Event::FileMended { file: file.to_owned(), set_aside: None })
 }

@@ -229,6 +229,7 @@ pub(super) fn events(state: &State) -> Vec<Event> {
         Event::DelayElapsed,
         Event::QueueRead { queue: other_plan },
         Event::PlanLost { failure: failure(Code::Io) },
+        Event::FileMended { file: "plan".to_owned(), set_aside: None },
         Event::AnnouncementReceived { upgrade: upgrade("u2", "1.2.0", 20) },
         Event::CameDue { attempt, at: u1().due_at },
         Event::PauseElapsed { name: name(), digest: u1().digest },

@@ -6,13 +6,16 @@ use std::path::Path;
 use super::tree::{code, root, sources};
 
 /// Each module of the crate, and those that it may use.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("cli", &["*"]),
     ("shell", &["host", "journal", "machine", "narrate"]),
-    ("host", &["config", "digest", "disk", "journal", "machine", "proc", "release", "requests"]),
+    (
+        "host",
+        &["config", "digest", "disk", "journal", "machine", "proc", "release", "requests", "units"],
+    ),
     ("requests", &["disk", "machine"]),
     ("logs", &["disk"]),
-    ("narrate", &["journal", "machine"]),
+    ("narrate", &["journal", "machine", "units"]),
     ("journal", &["digest", "disk", "machine"]),
     ("config", &["disk", "machine", "release"]),
     ("release", &["digest", "disk", "machine"]),
@@ -21,6 +24,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("disk", &[]),
     ("exit", &[]),
     ("proc", &[]),
+    ("units", &[]),
     ("main", &["*"]),
     ("lib", &[]),
     ("build", &[]),

@@ -6,55 +6,86 @@ use chrono::{DateTime, Utc};
 
 use super::{Error, Files};
 use crate::disk;
-use crate::machine::Version;
+use crate::machine::{Requester, Upgrade, Version};
 use crate::release::{self, CurrentVersion, Plan, UpgradeInfo, UpgradeName, if_there};
 
+/// A file that was put right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mended {
+    /// The file.
+    pub file: PathBuf,
+    /// Where what was damaged has been put; `None` where there was nothing.
+    pub set_aside: Option<PathBuf>,
+}
+
 impl Files {
-    /// Writes the version file anew; a damaged one is set aside. Where it has been put, if so.
+    /// Writes the version file anew, unless somebody has put a good one back meanwhile.
     pub fn restore_version(
         &self,
         version: &Version,
         at: DateTime<Utc>,
-    ) -> Result<Option<PathBuf>, Error> {
+    ) -> Result<Option<Mended>, Error> {
+        let read = self.version();
+        if read.is_ok() {
+            return Ok(None);
+        }
+        refuse_unreadable(read)?;
         let name = UpgradeName::installed(&version.name)?;
         let info: UpgradeInfo = release::load(&*self.disk, &self.paths.upgrade_info(&name))?;
         let details = self.details_of(&info)?;
-        let path = self.paths.current_version();
-        let aside = self.set_aside(&path, at)?;
-        release::save(&*self.disk, &path, &CurrentVersion::of(&info, details))?;
-        Ok(aside)
+        let file = self.paths.current_version();
+        let set_aside = self.set_aside(&file, at)?;
+        release::save(&*self.disk, &file, &CurrentVersion::of(&info, details))?;
+        Ok(Some(Mended { file, set_aside }))
     }
 
-    /// Sets aside what is damaged of plan and history, and writes a plan with nothing queued where
-    /// there is none any more. Where the damaged files have been put.
+    /// Sets aside what is damaged of plan and history, and writes a plan where there is none any
+    /// more: with what of `queued` is still there, to the letter. A plan that can be read stays.
     pub fn rebuild_plan(
         &self,
-        version: &Version,
+        current: &Version,
+        queued: &[Upgrade],
         at: DateTime<Utc>,
-    ) -> Result<Vec<PathBuf>, Error> {
-        let mut aside = Vec::new();
+    ) -> Result<Vec<Mended>, Error> {
+        let mut mended = Vec::new();
+        let file = self.paths.history();
         if is_damaged(&self.history()) {
-            aside.extend(self.set_aside(&self.paths.history(), at)?);
+            let set_aside = self.set_aside(&file, at)?;
+            mended.push(Mended { file, set_aside });
         }
-        let path = self.paths.plan();
-        let plan = match if_there(release::load(&*self.disk, &path)) {
-            // Written all the same: whoever watches it could not read the history until now.
+        let file = self.paths.plan();
+        let plan: Plan = match if_there(release::load(&*self.disk, &file)) {
+            // The same again: whoever watches it could not read the history until now.
             Ok(Some(plan)) => plan,
-            Ok(None) => self.empty_plan(version)?,
-            Err(_) => {
-                let plan = self.empty_plan(version)?;
-                aside.extend(self.set_aside(&path, at)?);
+            read => {
+                refuse_unreadable(read.map_err(Error::from))?;
+                let name = UpgradeName::installed(&current.name)?;
+                let info = release::load(&*self.disk, &self.paths.upgrade_info(&name))?;
+                let known = queued.iter().filter_map(|upgrade| self.known(upgrade));
+                let plan = known.fold(Plan::new(info), Plan::with);
+                let set_aside = self.set_aside(&file, at)?;
+                mended.push(Mended { file: file.clone(), set_aside });
                 plan
             }
         };
-        release::save(&*self.disk, &path, &plan)?;
-        Ok(aside)
+        release::save(&*self.disk, &file, &plan)?;
+        Ok(mended)
     }
 
-    fn empty_plan(&self, version: &Version) -> Result<Plan, Error> {
-        let name = UpgradeName::installed(&version.name)?;
-        let info = release::load(&*self.disk, &self.paths.upgrade_info(&name))?;
-        Ok(Plan::new(info))
+    /// The announcement of an upgrade, from the file in its folder. What its binary says of its
+    /// build may have been added there since.
+    fn known(&self, upgrade: &Upgrade) -> Option<UpgradeInfo> {
+        let name: UpgradeName = upgrade.name.parse().ok()?;
+        let info: UpgradeInfo = release::load(&*self.disk, &self.paths.upgrade_info(&name)).ok()?;
+        let bare = UpgradeInfo { binary_details: None, ..info.clone() };
+        let info = [info, bare]
+            .into_iter()
+            .find(|info| info.name.as_str() == upgrade.name && info.digest() == upgrade.digest)?;
+        let requester = match &upgrade.requester {
+            Requester::Plan => None,
+            known @ (Requester::Upstream { .. } | Requester::Command { .. }) => Some(known.clone()),
+        };
+        Some(UpgradeInfo { requester, allow_downgrade: upgrade.allow_downgrade, ..info })
     }
 
     fn set_aside(&self, path: &Path, at: DateTime<Utc>) -> Result<Option<PathBuf>, Error> {
@@ -73,4 +104,13 @@ impl Files {
 
 fn is_damaged<T>(read: &Result<T, Error>) -> bool {
     matches!(read, Err(Error::Release(release::Error::Damaged { .. })))
+}
+
+/// What is absent or damaged may be written anew; what the system doesn't hand out may be whole.
+fn refuse_unreadable<T>(read: Result<T, Error>) -> Result<(), Error> {
+    use release::Error::{Absent, Damaged};
+    match read {
+        Ok(_) | Err(Error::Release(Absent { .. } | Damaged { .. })) => Ok(()),
+        Err(error) => Err(error),
+    }
 }

@@ -212,7 +212,8 @@ fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
         queue.current.as_ref().map(|upgrade| upgrade.name.clone())
     } else {
         // The plan that is written anew calls current what is installed.
-        next.order(Effect::RebuildPlan(installed.clone()));
+        let queued = next.state.queue.entries.clone();
+        next.order(Effect::RebuildPlan { current: installed.clone(), queued });
         None
     };
     if row != Row::SwapInterrupted && move_what_was_left(next) {
