@@ -12,4 +12,5 @@ pub(crate) mod settle;
 pub(crate) mod show;
 pub(crate) mod stimulus;
 pub(crate) mod tale;
+mod tamper;
 pub(crate) mod values;
