@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, JoinHandle, spawn_blocking, spawn_local};
 
+use super::due::until;
 use super::files::Files;
 use super::http::Timeouts;
 use super::signals::{Signal, Signals};
@@ -145,7 +146,7 @@ impl LocalHost {
     fn watch_due(&mut self, attempt: u64, at: DateTime<Utc>) {
         let teller = self.teller.clone();
         let task = spawn_local(async move {
-            let now = until(at).await;
+            let now = until(at, Utc::now).await;
             teller.tell(Event::CameDue { attempt, at: now });
         });
         if let Some(former) = self.due.replace(task.abort_handle()) {
@@ -284,21 +285,6 @@ fn event_of(timer: &Timer) -> Event {
         Timer::Pause { name, digest } => {
             Event::PauseElapsed { name: name.clone(), digest: digest.clone() }
         }
-    }
-}
-
-/// Waits until the wall clock has reached `at`, and gives what it said then.
-///
-/// The clock may be set, and the machine may sleep, so one long sleep would not do.
-async fn until(at: DateTime<Utc>) -> DateTime<Utc> {
-    const LOOK_AGAIN: Duration = Duration::from_mins(1);
-    loop {
-        let now = Utc::now();
-        let Ok(left) = (at - now).to_std() else { return now };
-        if left.is_zero() {
-            return now;
-        }
-        tokio::time::sleep(left.min(LOOK_AGAIN)).await;
     }
 }
 

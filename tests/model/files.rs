@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use nymvisor::machine::{Archive, Binary, Effect, Queue, Upgrade, Version};
 
+use serde::{Deserialize, Serialize};
+
 use super::values;
 
 /// What survives a crash.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Files {
     pub(crate) version: Option<Version>,
     pub(crate) queue: Option<Queue>,

@@ -8,12 +8,14 @@ use nymvisor::machine::{
     Version,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::files::Files;
 use super::values;
 
 /// The daemon's process group.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Process {
     pub(crate) daemon: Daemon,
     pub(crate) leader_lives: bool,
@@ -24,7 +26,7 @@ pub(crate) struct Process {
 }
 
 /// Everything around the engine.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct World {
     pub(crate) minutes: i64,
     pub(crate) files: Files,

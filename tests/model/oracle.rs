@@ -6,10 +6,11 @@ use nymvisor::machine::{
     Archive, Effect, Ending, Event, Outcome, PhaseName, Policy, Record, Remedy, Row, State, Timer,
     Upgrade,
 };
+use serde::{Deserialize, Serialize};
 
 /// Knows the records and nothing else.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Oracle {
     failures: u32,
     up: bool,

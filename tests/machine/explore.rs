@@ -1,0 +1,105 @@
+//! Every state that the machine can reach under small bounds, and what holds in each.
+//!
+//! A search in breadth over engines on the simulated machine. An engine's own steps are free;
+//! crashes, faults and stop requests are bounded. Engines that differ only in numbers they have
+//! drawn are one ([`canonical`]). What follows from an engine does not depend on the bounds, so it
+//! is worked out once; the bounds are then counted along the edges.
+//!
+//! `NYMVISOR_EXPLORE=all` searches further than the suite has time for.
+
+mod canonical;
+mod graph;
+mod moves;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nymvisor::machine::{PhaseName, Policy};
+
+use crate::model::values;
+use crate::state_machine_md::states::{transitions, word};
+use graph::{Bounds, Graph};
+
+/// Event, the phase it meets, the phase it leads to.
+pub(super) type Pair = (String, PhaseName, PhaseName);
+
+/// The settings that lead different ways.
+fn policies() -> Vec<(&'static str, Policy)> {
+    let usual = Policy { max_startup_failures: 2, ..values::policy() };
+    vec![
+        ("usual", usual.clone()),
+        (
+            "unprepared, no backup",
+            Policy { prepare_ahead: false, skip_backup: true, ..usual.clone() },
+        ),
+        (
+            "no restarts",
+            Policy { restart_on_failure: false, restart_after_upgrade: false, ..usual },
+        ),
+    ]
+}
+
+/// Pairs of the tables that no search under these bounds takes, each with the reason.
+const UNREACHED: [(&str, PhaseName, &str); 0] = [];
+
+fn bounds() -> Vec<(usize, Bounds)> {
+    let small = |upgrades, left| Bounds { upgrades, left };
+    if std::env::var("NYMVISOR_EXPLORE").is_ok_and(|how| how == "all") {
+        // crashes, daemon crashes, faults, stops, journal failures
+        return vec![
+            (0, small(2, [3, 3, 1, 1, 1])),
+            (1, small(2, [3, 3, 1, 1, 1])),
+            (2, small(2, [3, 3, 1, 1, 1])),
+        ];
+    }
+    vec![
+        (0, small(1, [1, 1, 1, 1, 0])),
+        (1, small(1, [1, 1, 0, 1, 1])),
+        (2, small(1, [1, 1, 0, 1, 0])),
+    ]
+}
+
+#[test]
+fn no_state_within_the_bounds_breaks_a_promise() {
+    let policies = policies();
+    let mut taken: BTreeMap<Pair, u64> = BTreeMap::new();
+    for (which, bounds) in bounds() {
+        let (name, policy) = &policies[which];
+        let mut graph = Graph::new(policy.clone(), bounds);
+        graph.search().unwrap_or_else(|why| panic!("{name}: {why}"));
+        let longest = graph.judge().unwrap_or_else(|why| panic!("{name}: {why}"));
+        eprintln!(
+            "{name}, {bounds}: {} states, {} transitions, at most {longest} steps to rest",
+            graph.states(),
+            graph.transitions(),
+        );
+        for (pair, times) in graph.pairs() {
+            *taken.entry(pair.clone()).or_default() += times;
+        }
+    }
+    every_pair_is_taken(&taken);
+}
+
+fn every_pair_is_taken(taken: &BTreeMap<Pair, u64>) {
+    let legal: BTreeSet<Pair> = transitions()
+        .iter()
+        .filter(|(before, ..)| !before.recovering)
+        .map(|(before, event, after)| (word(event), before.phase.name(), after.state.phase.name()))
+        .collect();
+    let explained = |(event, phase, _): &&Pair| {
+        UNREACHED.iter().any(|(other, of, _)| event == other && phase == of)
+    };
+    let (known, missing): (Vec<&Pair>, Vec<&Pair>) =
+        legal.iter().filter(|pair| !taken.contains_key(*pair)).partition(explained);
+    let more: Vec<&Pair> = taken.keys().filter(|pair| !legal.contains(*pair)).collect();
+    let met = legal.len() - known.len() - missing.len();
+    eprintln!(
+        "{met} of the {} edges of the tables, and {} more: {more:?}",
+        legal.len(),
+        more.len()
+    );
+    for (event, phase, why) in UNREACHED {
+        eprintln!("not taken: {event} in {phase}: {why}");
+    }
+    assert!(missing.is_empty(), "nothing leads here: {missing:?}");
+}
