@@ -44,6 +44,7 @@ mod chain;
 mod held;
 mod open;
 mod read;
+mod reserve;
 mod segment;
 mod verify;
 
@@ -52,6 +53,7 @@ use held::Held;
 pub use held::{HeldOrder, Unwritten};
 pub use open::{Opened, open};
 pub use read::{Part, describe, last_state, read};
+pub use reserve::reserve;
 pub use segment::{Content, Line, read_segment, segments};
 pub use verify::{Fault, FaultKind, Found, Last, Verified, verify};
 
@@ -227,10 +229,18 @@ impl Journal {
             return Err(Error::Failing);
         }
         let record = self.record(event, transition, at);
-        let (line, hash) = chain::seal(&record, &self.head)?;
+        let (mut line, mut hash) = chain::seal(&record, &self.head)?;
         if let Err(error) = self.write(&line) {
             self.held = Some(Held::since(before.clone(), None));
-            return Err(error);
+            if !self.make_room(&error) || self.restore(at).is_err() {
+                return Err(error);
+            }
+            // A new segment is begun, in the room that was reserved.
+            (line, hash) = chain::seal(&record, &self.head)?;
+            if let Err(error) = self.write(&line) {
+                self.held = Some(Held::since(before.clone(), None));
+                return Err(error);
+            }
         }
         self.seq = record.seq;
         self.head = hash;
@@ -242,6 +252,11 @@ impl Journal {
             self.held = Some(Held::since(state.clone(), None));
         }
         Ok(Committed { record, state })
+    }
+
+    /// Gives up what is reserved, where that may help.
+    fn make_room(&self, error: &Error) -> bool {
+        error.is_for_want_of_room() && reserve::give_up(&*self.disk, &self.folder)
     }
 
     /// Hash of the last line: who writes it down elsewhere can prove later what it covers.

@@ -35,5 +35,6 @@ pub use recover::{Link, Observed, RESUMPTIONS_MAX, Row, recover};
 pub use state::{Candidate, Hold, Queue, Stage, State, Trouble};
 pub use step::{Rejected, Transition, step};
 pub use values::{
-    Archive, Binary, Code, Daemon, Ending, Failure, Policy, Remedy, Requester, Upgrade, Version,
+    Announcement, Archive, Binary, Code, Daemon, Ending, Failure, Policy, Remedy, Requester,
+    Upgrade, Version,
 };

@@ -122,15 +122,15 @@ pub enum Error {
     },
     /// Somebody else holds a lock for too long.
     #[error(
-        "{} has been locked by another process for {waited_secs} s; see whether another \
+        "{} is locked by another process, which was waited for {waited:?}; see whether another \
          nymvisor command hangs, then try again",
         path.display()
     )]
     Locked {
         /// The lock file.
         path: PathBuf,
-        /// Seconds waited for it.
-        waited_secs: u64,
+        /// How long it was waited for.
+        waited: std::time::Duration,
     },
 }
 

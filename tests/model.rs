@@ -11,5 +11,6 @@ pub(crate) mod oracle;
 pub(crate) mod settle;
 pub(crate) mod show;
 pub(crate) mod stimulus;
+mod swap;
 pub(crate) mod tale;
 pub(crate) mod values;

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use nymvisor::host::processes::{Foreign, Sought, foreign, is_alive, leftovers};
@@ -381,7 +381,8 @@ fn look_from_below() {
 fn another_users_daemon_is_judged_by_its_command_line() {
     const NOBODY: u32 = 65534;
     if let Some((role, folder)) = role() {
-        let home = Path::new("/root/.nym/nym-nodes").join(role);
+        let home =
+            PathBuf::from(std::env::var_os("HOME").unwrap()).join(".nym/nym-nodes").join(role);
         let place = Place::new();
         let sought = Sought { home, ..place.sought() };
         return fs::write(folder.join("found"), format!("{:?}", foreign(&sought))).unwrap();

@@ -10,15 +10,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
 use crate::config::Paths;
 use crate::disk::{self, Disk, Kind};
 use crate::machine::{Code, Failure, Queue, Upgrade, Version};
-use crate::release::{
-    self, BuildInfo, CurrentVersion, History, Plan, UpgradeInfo, UpgradeName, if_there,
-};
+use crate::release::{self, BuildInfo, History, Plan, UpgradeInfo, if_there};
 
+mod commit;
 mod link;
 mod mend;
 
@@ -121,17 +118,20 @@ impl Files {
     /// What the plan and the history say.
     pub fn queue(&self) -> Result<Queue, Error> {
         let plan: Plan = release::load(&*self.disk, &self.paths.plan())?;
-        let history = self.history()?;
+        Ok(self.queue_of(&plan, &self.history()?))
+    }
+
+    fn queue_of(&self, plan: &Plan, history: &History) -> Queue {
         let is_in_place = |info: &&UpgradeInfo| {
             matches!(self.disk.kind(&self.paths.binary(&info.name)), Ok(Some(Kind::File(_))))
         };
         let name = |info: &UpgradeInfo| info.name.to_string();
-        Ok(Queue {
+        Queue {
             in_place: plan.queued_up.iter().filter(is_in_place).map(name).collect(),
             current: Some(plan.current.to_upgrade()),
             entries: plan.queued_up.iter().map(UpgradeInfo::to_upgrade).collect(),
             performed: history.history.iter().map(|entry| name(&entry.info)).collect(),
-        })
+        }
     }
 
     fn history(&self) -> Result<History, Error> {
@@ -187,50 +187,5 @@ impl Files {
             path: path.to_owned(),
             source,
         })
-    }
-
-    /// Moves the version file (the commit point), then history, plan and link.
-    ///
-    /// An error means that nothing is committed. What could not be moved after the commit point
-    /// comes back in words; the next start moves it.
-    pub fn commit(&self, upgrade: &Upgrade, at: DateTime<Utc>) -> Result<String, Error> {
-        let info =
-            self.announcement(upgrade).or_else(|error| self.info_in_place(upgrade, error))?;
-        if self.version().ok().as_ref() != Some(&upgrade.target()) {
-            let version = CurrentVersion::of(&info, self.details_of(&info)?);
-            release::save(&*self.disk, &self.paths.current_version(), &version)?;
-        }
-        Ok(self.move_shared(info, at).err().map(|error| error.to_string()).unwrap_or_default())
-    }
-
-    /// After the commit point the plan may have been changed by hand; the upgrade's own file holds
-    /// what was performed.
-    fn info_in_place(&self, upgrade: &Upgrade, error: Error) -> Result<UpgradeInfo, Error> {
-        let name = UpgradeName::installed(&upgrade.name)?;
-        let info: UpgradeInfo = release::load(&*self.disk, &self.paths.upgrade_info(&name))?;
-        if self.version().ok().as_ref() == Some(&upgrade.target()) { Ok(info) } else { Err(error) }
-    }
-
-    fn details_of(&self, info: &UpgradeInfo) -> Result<BuildInfo, Error> {
-        let path = self.paths.upgrade_info(&info.name);
-        let kept: Option<UpgradeInfo> = if_there(release::load(&*self.disk, &path))?;
-        kept.and_then(|kept| kept.binary_details)
-            .or_else(|| info.binary_details.clone())
-            .ok_or(Error::NoDetails { path })
-    }
-
-    fn move_shared(&self, info: UpgradeInfo, at: DateTime<Utc>) -> Result<(), Error> {
-        let plan: Plan = release::load(&*self.disk, &self.paths.plan())?;
-        let name = info.name.clone();
-        if plan.current.name != name {
-            let history = self.history()?;
-            let is_last = history.history.last().is_some_and(|entry| entry.info.name == name);
-            if !is_last {
-                let history = history.with(at, info.clone());
-                release::save(&*self.disk, &self.paths.history(), &history)?;
-            }
-            release::save(&*self.disk, &self.paths.plan(), &plan.committed(info))?;
-        }
-        self.mend_link(&name)
     }
 }

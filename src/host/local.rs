@@ -16,7 +16,6 @@ use tokio::task::{AbortHandle, JoinHandle, spawn_blocking, spawn_local};
 
 use super::files::Files;
 use super::http::Timeouts;
-use super::lock::HeldLock;
 use super::signals::{Signal, Signals};
 use super::{Host, Stimulus};
 use crate::config::{Config, Paths};
@@ -26,12 +25,14 @@ use crate::machine::{Code, Effect, Event, Failure, Timer};
 
 mod binary;
 mod feeds;
+mod locks;
 mod look;
 mod prepare;
 mod process;
 mod swap;
 
 use feeds::Announced;
+use locks::UpgradeLock;
 use prepare::Work;
 
 /// What one session works with.
@@ -76,7 +77,7 @@ pub struct LocalHost {
     due: Option<AbortHandle>,
     reminder: Option<AbortHandle>,
     work: Option<Work>,
-    lock: Option<HeldLock>,
+    lock: UpgradeLock,
     announced: Announced,
     feeds: Vec<AbortHandle>,
     /// Small file operations under way; they are finished before the run ends.
@@ -116,7 +117,7 @@ impl LocalHost {
             due: None,
             reminder: None,
             work: None,
-            lock: None,
+            lock: UpgradeLock::default(),
             announced: Announced::default(),
             feeds: vec![heed],
             chores: Vec::new(),
@@ -187,7 +188,7 @@ impl LocalHost {
             Effect::FetchBinary { attempt, upgrade } => self.fetch_binary(attempt, upgrade),
             Effect::CheckBinary { attempt, upgrade } => self.check_binary(attempt, upgrade),
             Effect::CheckRoom { attempt } => self.check_room(attempt),
-            Effect::TakeLock { attempt, upgrade } => self.take_lock(attempt, &upgrade),
+            Effect::TakeLock { attempt, upgrade } => self.take_lock(attempt, upgrade),
             Effect::CancelPreparation { attempt } => self.cancel_preparation(attempt),
             Effect::SealBackup { attempt, upgrade, sealed } => {
                 self.seal_backup(attempt, &upgrade, sealed);
@@ -200,26 +201,20 @@ impl LocalHost {
             Effect::ConfirmCheck { attempt, upgrade, binary } => {
                 self.confirm_check(attempt, &upgrade, binary);
             }
-            Effect::CommitSwap { attempt, upgrade, from } => {
-                self.commit_swap(attempt, upgrade, &from);
+            Effect::CommitSwap { attempt, upgrade, from: _, plan_current } => {
+                self.commit_swap(attempt, upgrade, plan_current);
             }
             Effect::ReleaseLock => self.release_lock(),
-            Effect::StandDown { attempt } => self.stand_down(attempt),
+            Effect::StandDown { attempt, in_doubt } => self.stand_down(attempt, in_doubt.as_ref()),
             Effect::QueueAnnouncement(upgrade) => self.queue_announcement(&upgrade),
             Effect::DropFromQueue(names) => self.drop_from_queue(names),
-            Effect::MoveShared(upgrade) => self.move_shared(upgrade),
+            Effect::MoveShared { upgrade, plan_current } => self.move_shared(upgrade, plan_current),
             Effect::RestoreVersionFile(version) => self.restore_version_file(version),
             Effect::RebuildPlan { current, queued } => self.rebuild_plan(current, queued),
             Effect::MendLink(name) => self.mend_link(name),
             Effect::Answer { request, granted, text } => self.answer(request, granted, text),
             // The shell ends the run itself.
             Effect::Exit(_) => {}
-        }
-    }
-
-    fn release_lock(&mut self) {
-        if let Some(Err(error)) = self.lock.take().map(HeldLock::release_and_remove) {
-            tracing::warn!("the upgrade lock could not be removed: {error}");
         }
     }
 }

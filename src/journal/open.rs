@@ -38,6 +38,9 @@ pub fn open(
     if let Err(error) = super::create_folder(&*opening.disk, folder) {
         return Ok(opening.in_memory(Start::first(), initial, None, &error));
     }
+    if let Err(error) = super::reserve(&*opening.disk, folder) {
+        tracing::warn!("{error}; no upgrade begins without it");
+    }
     let Some(last) = segments(&*opening.disk, folder)?.last().copied() else {
         return Ok(opening.begin(Start::first(), initial, None));
     };

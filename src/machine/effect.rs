@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::values::{Archive, Binary, Daemon, Ending, Upgrade, Version};
+use super::values::{Announcement, Archive, Binary, Daemon, Ending, Upgrade, Version};
 
 /// Something to be done. It may be done only once the record that orders it is durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +122,8 @@ pub enum Effect {
         upgrade: Upgrade,
         /// From what.
         from: Version,
+        /// What the plan called current when the attempt began; see [`super::Attempt`].
+        plan_current: Option<Announcement>,
     },
     /// Give back the upgrade lock.
     ReleaseLock,
@@ -129,13 +131,21 @@ pub enum Effect {
     StandDown {
         /// Whose.
         attempt: u64,
+        /// What its swap may have committed all the same: look first. Answer: `SwapCommitted`
+        /// where the version file names it, `WorkFailed` where that can't be told.
+        in_doubt: Option<Upgrade>,
     },
     /// Put an announcement into the plan.
     QueueAnnouncement(Upgrade),
     /// Take superseded upgrades out of the plan.
     DropFromQueue(Vec<String>),
-    /// Move history, plan and link to this upgrade, which is committed already.
-    MoveShared(Upgrade),
+    /// Move history, plan and link to an upgrade that is committed already.
+    MoveShared {
+        /// To what.
+        upgrade: Upgrade,
+        /// What the plan calls current.
+        plan_current: Option<Announcement>,
+    },
     /// Write the version file anew, from what the journal knows. Answer: `FileMended`.
     RestoreVersionFile(Version),
     /// Write the plan anew, and set aside what is damaged of plan and history; a plan that can be
@@ -224,7 +234,7 @@ impl Effect {
             | Self::CommitSwap { .. }
             | Self::QueueAnnouncement(_)
             | Self::DropFromQueue(_)
-            | Self::MoveShared(_)
+            | Self::MoveShared { .. }
             | Self::RestoreVersionFile(_)
             | Self::RebuildPlan { .. }
             | Self::MendLink(_) => false,
@@ -259,7 +269,7 @@ impl Effect {
             Self::StandDown { .. } => "stand-down",
             Self::QueueAnnouncement(_) => "queue-announcement",
             Self::DropFromQueue(_) => "drop-from-queue",
-            Self::MoveShared(_) => "move-shared",
+            Self::MoveShared { .. } => "move-shared",
             Self::RestoreVersionFile(_) => "restore-version-file",
             Self::RebuildPlan { .. } => "rebuild-plan",
             Self::MendLink(_) => "mend-link",

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{Archive, Binary, Daemon, Ending, Failure, Upgrade, Version};
+use super::values::{Announcement, Archive, Binary, Daemon, Ending, Failure, Upgrade, Version};
 
 /// Where the engine stands. Each variant carries what only it needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +88,9 @@ pub struct Attempt {
     pub upgrade: Upgrade,
     /// What ran before.
     pub from: Version,
+    /// What the plan of the data folder called current when the try began: the plan moves on only
+    /// if it still does. `None` where nobody knows: the plan has been written anew since.
+    pub plan_current: Option<Announcement>,
     /// The checked binary; `None` until it is (only with preparation switched off).
     pub binary: Option<Binary>,
     /// The sealed backup, once there is one.

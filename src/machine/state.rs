@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::order::{Order, compare};
 use super::phase::{Phase, Restarting, Wait, Why};
-use super::values::{Binary, Failure, Policy, Upgrade, Version};
+use super::values::{Announcement, Binary, Failure, Policy, Upgrade, Version};
 
 /// Everything that decisions rest on. Two engines with equal states decide alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +107,21 @@ pub enum Hold {
     AwaitBinary,
 }
 
+impl Queue {
+    /// Whether the plan is to move on to `upgrade`, which one instance of the data folder has
+    /// committed in an attempt that began when the plan called `before` current.
+    ///
+    /// Another instance may have moved the plan on meanwhile, and by more than one upgrade: it is
+    /// never put back. Only what is still queued, and not superseded, is news to it then.
+    #[must_use]
+    pub fn is_moved_by(&self, upgrade: &Upgrade, before: Option<&Announcement>) -> bool {
+        let Some(current) = &self.current else { return true };
+        let is_as_before = before.is_none_or(|before| current.announcement() == *before);
+        let is_news = |entry: &Upgrade| entry.is(upgrade) && !entry.is_superseded_by(current);
+        current.name != upgrade.name && (is_as_before || self.entries.iter().any(is_news))
+    }
+}
+
 impl State {
     /// How many troubles are remembered; the oldest are forgotten first.
     pub const TROUBLES_MAX: usize = 64;
@@ -147,7 +162,18 @@ impl State {
     /// not be moved then, and what the plan calls current is of the past.
     #[must_use]
     pub fn is_ahead_of_plan(&self) -> bool {
-        self.queue.entries.iter().any(|entry| entry.name == self.installed.name)
+        self.unmoved().is_some()
+    }
+
+    /// What this instance has committed and the plan still queues. What another instance has
+    /// superseded since is of the past, queued or not.
+    #[must_use]
+    pub fn unmoved(&self) -> Option<&Upgrade> {
+        let current = self.queue.current.as_ref();
+        let superseded =
+            |entry: &Upgrade| current.is_some_and(|current| entry.is_superseded_by(current));
+        let mut entries = self.queue.entries.iter();
+        entries.find(|entry| entry.name == self.installed.name && !superseded(entry))
     }
 
     /// Whether `upgrade` would move this instance on.

@@ -51,11 +51,26 @@ pub struct Upgrade {
     pub requester: Requester,
 }
 
+/// One announcement, told apart from a later one with the same name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// Name of the upgrade.
+    pub name: String,
+    /// SHA-256 (hex) of the announcement.
+    pub digest: String,
+}
+
 impl Upgrade {
     /// The version that is installed once this upgrade is committed.
     #[must_use]
     pub fn target(&self) -> Version {
         Version { name: self.name.clone(), version: self.version.clone() }
+    }
+
+    /// What tells this announcement from every other.
+    #[must_use]
+    pub fn announcement(&self) -> Announcement {
+        Announcement { name: self.name.clone(), digest: self.digest.clone() }
     }
 
     /// Whether `other` is the same announcement, to the letter.

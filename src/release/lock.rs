@@ -37,8 +37,7 @@ impl PlanLock {
             match disk::try_lock(&file) {
                 Ok(true) => return Ok(Self { _file: file }),
                 Ok(false) if since.elapsed() >= patience => {
-                    let waited_secs = patience.as_secs();
-                    return Err(Error::Locked { path: path.to_owned(), waited_secs });
+                    return Err(Error::Locked { path: path.to_owned(), waited: patience });
                 }
                 Ok(false) => std::thread::sleep(PAUSE),
                 Err(source) => return Err(failed(source)),

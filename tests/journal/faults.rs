@@ -8,6 +8,11 @@ use super::memory::Memory;
 #[test]
 fn a_failing_write_or_sync_never_commits() {
     let events = story();
+    let opening = {
+        let disk = Memory::default();
+        let _ = open(&disk, initial());
+        disk.changes()
+    };
     for fails_at in 1.. {
         let disk = Memory::default();
         disk.fail_at(Some(fails_at));
@@ -39,6 +44,10 @@ fn a_failing_write_or_sync_never_commits() {
         assert!(found == *last || failed.as_ref() == Some(&found), "at change {fails_at}");
         if failed.is_none() {
             assert_eq!(committed.len(), events.len() + 1);
+            if fails_at <= opening {
+                // What could not be reserved costs no record.
+                continue;
+            }
             assert!(fails_at > 2 * events.len(), "a failure was swallowed");
             break;
         }
@@ -99,4 +108,20 @@ fn fill(opened: &mut nymvisor::journal::Opened) {
         }
     }
     assert_ne!(&head, opened.journal.head());
+}
+
+/// What is held ready for the records of an upgrade is given up when the disk is full.
+#[test]
+fn a_full_disk_takes_the_reserve_and_the_records_go_on() {
+    let disk = Memory::default();
+    let mut opened = open(&disk, initial());
+    let reserve = std::path::Path::new(book::FOLDER).join(".reserve");
+    assert_eq!(disk.bytes(&reserve).len(), 64 * 1024);
+    let events = story();
+    disk.full_from_now_on();
+    for event in &events {
+        let _ = append(&mut opened, event).unwrap();
+    }
+    assert!(!disk.files().contains(&reserve), "it was not given up");
+    assert_eq!(open(&disk, book::from_disk()).state, opened.state);
 }

@@ -2,6 +2,7 @@
 
 use nymvisor::machine::{Code, Event, Phase, PhaseName, Timer, Upgrade};
 
+use crate::model::host::Luck;
 use crate::model::show;
 use crate::model::tale::Tale;
 use crate::model::values::{CODES, by_command, policy, upgrade};
@@ -109,8 +110,51 @@ fn h13_an_attempt_that_fails_brings_the_old_version_back() {
 
     work-failed #1 Io: Failed in Swapping by Io, old version after #1 u1 sealed | u1 paused
           (1)
-      => start-timer pause of u1 60000ms, discard-backup backup-3.tar.zst, stand-down #1
+      => start-timer pause of u1 60000ms, stand-down #1 unless u1
     stood-down #1: Restarting (AttemptFailed) spawning | u1 paused (1)
+      => discard-backup backup-3.tar.zst, spawn-daemon genesis 1.0.0
+    daemon-spawned 1004: Running 1004 | u1 paused (1)
+      => start-timer startup 120000ms
+    ");
+}
+
+/// A swap that fails may be past the commit point all the same: nothing is undone before a second
+/// look at the version file, and where that names the new version there is no way back.
+#[test]
+fn h14_a_swap_that_failed_after_the_commit_point_is_committed() {
+    for stop in [false, true] {
+        let mut tale = Tale::at(policy(), &u1(), PhaseName::Swapping);
+        tale.engine.world.commit(&u1(), None, Luck::Bad(1)).unwrap_err();
+        if stop {
+            tale.stop();
+        }
+        tale.fail(Code::Io).work(1);
+        assert_eq!(tale.engine.state.installed, u1().target());
+        let world = &tale.engine.world;
+        assert_eq!((world.files.backups.len(), world.exit.is_some()), (1, stop), "{tale}");
+        if !stop {
+            insta::assert_snapshot!(tale, @"
+            work-failed #1 Io: Failed in Swapping by Io, old version after #1 u1 sealed | u1 paused
+                  (1)
+              => start-timer pause of u1 60000ms, stand-down #1 unless u1
+            swap-committed #1 all but the version file: Restarting (Upgraded) spawning
+              => spawn-daemon u1 1.1.0, release-lock
+            ");
+        }
+    }
+}
+
+/// Where it can't be told, the old version comes back, and the backup stays.
+#[test]
+fn h14_a_swap_in_doubt_keeps_its_backup() {
+    let mut tale = Tale::at(policy(), &u1(), PhaseName::Swapping);
+    tale.fail(Code::Io).fail(Code::Io).work(1);
+    assert_eq!(tale.engine.world.files.backups.len(), 1);
+    insta::assert_snapshot!(tale, @"
+    work-failed #1 Io: Failed in Swapping by Io, old version after #1 u1 sealed | u1 paused
+          (1)
+      => start-timer pause of u1 60000ms, stand-down #1 unless u1
+    work-failed #1 Io: Restarting (AttemptFailed) spawning | u1 paused (1)
       => spawn-daemon genesis 1.0.0
     daemon-spawned 1004: Running 1004 | u1 paused (1)
       => start-timer startup 120000ms

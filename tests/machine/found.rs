@@ -38,7 +38,7 @@ fn a_preparation_without_its_look_for_room_is_not_ready() {
 #[test]
 fn a_committed_swap_whose_files_cannot_be_moved_does_not_bring_the_old_version_back() {
     let mut tale = Tale::at(policy(), &u1(), PhaseName::Swapping);
-    tale.engine.world.commit(&u1(), Luck::Half).unwrap();
+    tale.engine.world.commit(&u1(), None, Luck::Half).unwrap();
     tale.crash().start().work(1).fail(Code::Io).work(1);
     insta::assert_snapshot!(tale, @"
     (killed)

@@ -2,6 +2,7 @@
 
 use nymvisor::machine::{Code, Event, Phase, PhaseName, Row, Upgrade};
 
+use crate::model::files::Plan;
 use crate::model::host::Luck;
 use crate::model::stimulus::How;
 use crate::model::tale::Tale;
@@ -182,7 +183,7 @@ fn h19_attempt_unprepared() {
 #[test]
 fn h16_swap_interrupted() {
     let mut tale = Tale::at(policy(), &u1(), PhaseName::Swapping);
-    tale.engine.world.commit(&u1(), Luck::Half).unwrap();
+    tale.engine.world.commit(&u1(), None, Luck::Half).unwrap();
     tale.crash();
     assert_eq!(row_of(&mut tale), Row::SwapInterrupted);
     tale.work(2);
@@ -197,6 +198,52 @@ fn h16_swap_interrupted() {
       => start-timer startup 120000ms
     ");
     assert_eq!(tale.engine.world.files.history, ["u1"]);
+}
+
+/// Another instance has performed the same upgrade, and the next one, before the interrupted one
+/// came back: history, plan and link stay where that one has moved them, and are followed.
+#[test]
+fn h21_a_late_finish_of_a_swap_puts_nothing_back() {
+    let u2 = upgrade("u2", "1.2.0", 10);
+    let mut tale = Tale::at(policy(), &u1(), PhaseName::Swapping);
+    tale.engine.world.commit(&u1(), None, Luck::Half).unwrap();
+    let files = &mut tale.crash().engine.world.files;
+    let queue = files.queue.as_mut().unwrap();
+    for upgrade in [u1(), u2] {
+        queue.make_current(&upgrade);
+        files.link = Some(upgrade.name.clone());
+        files.history.push(upgrade.name);
+    }
+    assert_eq!(row_of(&mut tale), Row::SwapInterrupted);
+    tale.work(2);
+    insta::assert_snapshot!(tale, @"
+    session-started: Swapping #1 u1 sealed, recovering
+      => observe u1 file 2 backup-3.tar.zst
+    recovered SwapInterrupted: Swapping #1 u1 sealed committed
+      => commit-swap #1 genesis -> u1
+    swap-committed #1: Restarting (Upgraded) spawning
+      => spawn-daemon u1 1.1.0, release-lock
+    daemon-spawned 1004: Running 1004 | #2 u2 fetching
+      => start-timer startup 120000ms, watch-due #2 00:10, fetch-binary #2 u2
+    ");
+    let files = &tale.engine.world.files;
+    assert_eq!((files.link.as_deref(), files.history.len()), (Some("u2"), 2));
+    tale.work(3).due().until(PhaseName::Swapping).until(PhaseName::Running);
+    assert_eq!(tale.engine.state.installed.name, "u2");
+    assert_eq!(tale.engine.world.files.history, ["u1", "u2"]);
+}
+
+/// The same with nothing known of what the plan called current: it was lost, and written anew.
+#[test]
+fn h16_a_swap_is_finished_on_a_plan_that_is_written_anew() {
+    let mut tale = Tale::at(policy(), &u1(), PhaseName::Swapping);
+    tale.engine.world.commit(&u1(), None, Luck::Half).unwrap();
+    tale.crash().engine.world.files.queue = None;
+    assert_eq!(row_of(&mut tale), Row::SwapInterrupted);
+    tale.until(PhaseName::Running);
+    let files = &tale.engine.world.files;
+    assert_eq!((files.link.as_deref(), files.history.len()), (Some("u1"), 1));
+    assert_eq!(files.queue.as_ref().unwrap().current.as_ref().unwrap().name, "u1");
 }
 
 #[test]
@@ -252,7 +299,7 @@ fn what_is_due_and_ready_is_performed_before_the_daemon_is_started() {
 fn crashes_during_recovery_lead_to_the_same_end() {
     for crashes in 0..5 {
         let mut tale = Tale::at(policy(), &u1(), PhaseName::Swapping);
-        tale.engine.world.commit(&u1(), Luck::Half).unwrap();
+        tale.engine.world.commit(&u1(), None, Luck::Half).unwrap();
         tale.crash();
         for _ in 0..crashes {
             assert_eq!(row_of(&mut tale), Row::SwapInterrupted);

@@ -139,9 +139,9 @@ fn a_stop_while_a_swap_fails_ends_the_run() {
     insta::assert_snapshot!(tale, @"
     stop-requested: Swapping #1 u1 sealed, then stop
     work-failed #1 Io: Failed in Swapping by Io, stop after #1 u1 sealed | u1 paused (1)
-      => start-timer pause of u1 60000ms, discard-backup backup-3.tar.zst, stand-down #1
+      => start-timer pause of u1 60000ms, stand-down #1 unless u1
     stood-down #1: Restarting (OrderlyEnd) next session | u1 paused (1)
-      => exit done
+      => discard-backup backup-3.tar.zst, exit done
     ");
 }
 

@@ -227,7 +227,7 @@ impl Engine {
                 Effect::DiscardBackup(_)
                     | Effect::QueueAnnouncement(_)
                     | Effect::DropFromQueue(_)
-                    | Effect::MoveShared(_)
+                    | Effect::MoveShared { .. }
                     | Effect::RestoreVersionFile(_)
                     | Effect::RebuildPlan { .. }
                     | Effect::MendLink(_)

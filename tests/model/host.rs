@@ -8,7 +8,7 @@ use nymvisor::machine::{
     Version,
 };
 
-use super::files::{Files, Plan};
+use super::files::Files;
 use super::values;
 
 /// The daemon's process group.
@@ -45,7 +45,8 @@ pub(crate) struct World {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Luck {
     Good,
-    /// It fails; the number picks one of the codes that fit.
+    /// It fails; the number picks one of the codes that fit. An odd one lets a commit fail after
+    /// it has moved the version file.
     Bad(u8),
     /// A commit moves the version file and nothing else.
     Half,
@@ -90,7 +91,7 @@ impl World {
             Effect::WatchDue { attempt, at } => {
                 self.due = Some((*attempt, (*at - values::at(0)).num_minutes()));
             }
-            Effect::CancelPreparation { attempt } | Effect::StandDown { attempt } => {
+            Effect::CancelPreparation { attempt } | Effect::StandDown { attempt, .. } => {
                 self.cancel(*attempt);
             }
             Effect::ReleaseLock => self.lock = false,
@@ -163,7 +164,7 @@ impl World {
                 Effect::CommitSwap { .. }
                     | Effect::QueueAnnouncement(_)
                     | Effect::DropFromQueue(_)
-                    | Effect::MoveShared(_)
+                    | Effect::MoveShared { .. }
                     | Effect::RestoreVersionFile(_)
                     | Effect::RebuildPlan { .. }
                     | Effect::MendLink(_)
@@ -227,15 +228,15 @@ impl World {
                 self.confirm(upgrade, binary)?;
                 Event::BinaryChecked { attempt: *attempt, binary: binary.clone() }
             }
-            Effect::CommitSwap { attempt, upgrade, .. } => {
-                let left = self.commit(upgrade, luck)?;
+            Effect::CommitSwap { attempt, upgrade, plan_current, .. } => {
+                let left = self.commit(upgrade, plan_current.as_ref(), luck)?;
                 Event::SwapCommitted { attempt: *attempt, left }
             }
-            Effect::MoveShared(upgrade) => {
-                let _ = self.commit(upgrade, luck);
+            Effect::MoveShared { upgrade, plan_current } => {
+                let _ = self.commit(upgrade, plan_current.as_ref(), luck);
                 return Ok(None);
             }
-            Effect::StandDown { attempt } => Event::StoodDown { attempt: *attempt },
+            Effect::StandDown { attempt, in_doubt } => self.stood_down(*attempt, in_doubt.as_ref()),
             chore => {
                 self.files.do_chore(chore);
                 return Ok(mended(chore));
@@ -243,7 +244,7 @@ impl World {
         }))
     }
 
-    fn announced(&self, upgrade: &Upgrade) -> Result<(), Code> {
+    pub(super) fn announced(&self, upgrade: &Upgrade) -> Result<(), Code> {
         let queue = self.files.queue.as_ref().ok_or(Code::Io)?;
         let mut known = queue.entries.iter().chain(&queue.current);
         known.any(|entry| entry.is(upgrade)).then_some(()).ok_or(Code::AnnouncementChanged)
@@ -273,28 +274,6 @@ impl World {
     fn confirm(&self, upgrade: &Upgrade, binary: &Binary) -> Result<(), Code> {
         let same = self.files.binaries.get(&upgrade.name) == Some(binary);
         if same { Ok(()) } else { Err(Code::BinaryChanged) }
-    }
-
-    /// The version file, then history, plan and link.
-    pub(crate) fn commit(&mut self, upgrade: &Upgrade, luck: Luck) -> Result<String, Code> {
-        if luck != Luck::Half {
-            luck.or(&[Code::Io])?;
-        }
-        let files = &mut self.files;
-        if files.version.as_ref() != Some(&upgrade.target()) {
-            files.version = Some(upgrade.target());
-        }
-        let Some(queue) = files.queue.as_mut().filter(|_| luck != Luck::Half) else {
-            return Ok("the plan".to_owned());
-        };
-        if queue.current.as_ref().is_none_or(|current| current.name != upgrade.name) {
-            if files.history.last() != Some(&upgrade.name) {
-                files.history.push(upgrade.name.clone());
-            }
-            queue.make_current(upgrade);
-        }
-        files.link = Some(upgrade.name.clone());
-        Ok(String::new())
     }
 
     fn look(&self, binary: Option<&Binary>, backup: Option<&Archive>) -> Observed {
@@ -328,7 +307,7 @@ impl World {
 }
 
 impl Luck {
-    fn or(self, codes: &[Code]) -> Result<(), Code> {
+    pub(super) fn or(self, codes: &[Code]) -> Result<(), Code> {
         match self {
             Self::Good | Self::Half => Ok(()),
             Self::Bad(pick) => Err(codes[usize::from(pick) % codes.len()]),
@@ -375,7 +354,8 @@ pub(crate) fn whose(effect: &Effect) -> Option<u64> {
         | Effect::SkipBackup { attempt }
         | Effect::ConfirmBinary { attempt, .. }
         | Effect::ConfirmCheck { attempt, .. }
-        | Effect::CommitSwap { attempt, .. } => Some(*attempt),
+        | Effect::CommitSwap { attempt, .. }
+        | Effect::StandDown { attempt, .. } => Some(*attempt),
         _ => None,
     }
 }

@@ -45,8 +45,11 @@ pub(crate) fn effect(effect: &Effect) -> String {
         | Effect::TakeLock { attempt, upgrade } => format!("{name} #{attempt} {}", upgrade.name),
         Effect::CheckRoom { attempt }
         | Effect::CancelPreparation { attempt }
-        | Effect::SkipBackup { attempt }
-        | Effect::StandDown { attempt } => format!("{name} #{attempt}"),
+        | Effect::SkipBackup { attempt } => format!("{name} #{attempt}"),
+        Effect::StandDown { attempt, in_doubt } => {
+            let in_doubt = in_doubt.iter().map(|upgrade| format!("unless {}", upgrade.name));
+            words(&format!("{name} #{attempt}"), in_doubt)
+        }
         Effect::SealBackup { attempt, upgrade, sealed } => {
             let sealed = sealed.iter().map(|archive| archive.path.clone());
             words(&format!("{name} #{attempt} {}", upgrade.name), sealed)
@@ -56,11 +59,11 @@ pub(crate) fn effect(effect: &Effect) -> String {
         | Effect::ConfirmCheck { attempt, upgrade, binary } => {
             format!("{name} #{attempt} {} {}", upgrade.name, binary.identity)
         }
-        Effect::CommitSwap { attempt, upgrade, from } => {
+        Effect::CommitSwap { attempt, upgrade, from, .. } => {
             format!("{name} #{attempt} {} -> {}", from.name, upgrade.name)
         }
         Effect::ReleaseLock => name.to_owned(),
-        Effect::QueueAnnouncement(upgrade) | Effect::MoveShared(upgrade) => {
+        Effect::QueueAnnouncement(upgrade) | Effect::MoveShared { upgrade, .. } => {
             format!("{name} {}", upgrade.name)
         }
         Effect::DropFromQueue(names) => format!("{name} {}", names.join(" ")),

@@ -190,7 +190,7 @@ pub(super) fn representatives() -> Vec<State> {
 
 fn after_crashes(take: &mut impl FnMut(&Tale)) {
     let mut tale = Tale::at(policy(), &u1(), PhaseName::Swapping);
-    tale.engine.world.commit(&u1(), Luck::Half).unwrap();
+    tale.engine.world.commit(&u1(), None, Luck::Half).unwrap();
     take(tale.crash().start().work(1));
     take(tale.stop());
     let mut tale = Tale::running(policy());

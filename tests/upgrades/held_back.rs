@@ -5,10 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use nymvisor::host::lock::HeldLock;
+use nymvisor::release::PlanLock;
 use serde_json::{Value, json};
 
 use super::{
-    assert_never_stopped, end, queued, serve, started, until_fails, until_polled, until_runs,
+    add_ok, assert_never_stopped, end, queued, serve, started, until_fails, until_polled,
+    until_runs,
 };
 use crate::support::daemon::FakeDaemon;
 use crate::support::run::{ANNOUNCED_AT, Stage};
@@ -91,6 +93,38 @@ fn h12_a_lock_that_another_holds_never_stops_the_daemon() {
     lock.release_and_remove().unwrap();
     stage.site.ok(&["retry", "v1.1.0"]);
     until_runs(&stage, "1.1.0");
+    end(run);
+}
+
+/// The swap needs the plan as well: who sits on it is found out while the daemon runs.
+#[test]
+fn h12_a_plan_that_another_holds_never_stops_the_daemon() {
+    let stage = Stage::new();
+    add_ok(&stage, "1.1.0", "--upgrade-delay 1s");
+    let lock = PlanLock::acquire(&stage.site.data(".locks/plan")).unwrap();
+    let (run, pid) = started(&stage);
+    let text = until_fails(&stage, "lock-busy");
+    assert!(text.contains(".locks/plan"), "{text}");
+    assert_never_stopped(&stage, pid);
+    drop(lock);
+    assert!(!stage.site.data("upgrade.lock").exists());
+    stage.site.ok(&["retry", "v1.1.0"]);
+    until_runs(&stage, "1.1.0");
+    end(run);
+}
+
+/// A command holds them for moments: that is waited for, with the daemon up.
+#[test]
+fn h12_locks_that_are_held_for_moments_hold_nothing_up() {
+    let stage = Stage::new();
+    let (run, _) = started(&stage);
+    let lock = HeldLock::acquire(&stage.site.data("upgrade.lock"), 0o644, "{}").unwrap();
+    add_ok(&stage, "1.1.0", "--now");
+    stage.until_event("came-due", 1);
+    std::thread::sleep(Duration::from_millis(300));
+    lock.release_and_remove().unwrap();
+    until_runs(&stage, "1.1.0");
+    assert_eq!(failures(&stage), 0, "{}", stage.story());
     end(run);
 }
 

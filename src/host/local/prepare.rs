@@ -3,18 +3,19 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
 
-use super::super::lock::{self, HeldLock};
+use super::super::lock::HeldLock;
 use super::super::{backup, place, room};
 use super::binary::{Fetched, checked, fetched};
-use super::{LocalHost, Setup, our_failure};
+use super::locks::lock_name;
+use super::{LocalHost, our_failure};
 use crate::config::Paths;
 use crate::disk::Disk;
+use crate::journal;
 use crate::machine::{Archive, Binary, Code, Event, Failure, Upgrade};
 use crate::release::UpgradeName;
 
@@ -24,16 +25,13 @@ const BACKUP_WORKERS_MAX: usize = 2;
 const BACKUP_LEVEL: i32 = 3;
 /// Backups hold keys.
 const BACKUP_FOLDER_MODE: u32 = 0o700;
-/// From one look at a lock that another instance holds to the next.
-const LOCK_PAUSE: Duration = Duration::from_millis(500);
-
 /// What is under way for one preparation or attempt.
 #[derive(Debug)]
 pub(super) struct Work {
     attempt: u64,
     cancel: backup::Cancel,
-    stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) tasks: Vec<JoinHandle<()>>,
     /// The bytes that wait for their check.
     fetched: watch::Sender<Option<Fetched>>,
     /// Keeps other instances of the data folder off the same upgrade's files until it is checked.
@@ -66,7 +64,7 @@ pub(super) fn left_out(paths: &Paths) -> Vec<PathBuf> {
 }
 
 impl LocalHost {
-    fn work(&mut self, attempt: u64) -> &mut Work {
+    pub(super) fn work(&mut self, attempt: u64) -> &mut Work {
         if self.work.as_ref().is_some_and(|work| work.attempt != attempt) {
             let former = self.work.take().map(Work::cancel).unwrap_or_default();
             self.chores.extend(former);
@@ -121,41 +119,19 @@ impl LocalHost {
         self.step(attempt, async move {
             let skip = setup.config.daemon.unsafe_skip_backup;
             let (paths, disk) = (setup.paths.clone(), setup.disk.clone());
+            let instance = setup.config.nymvisor.id.clone();
             let found = spawn_blocking(move || {
                 files.check_link()?;
-                try_writing(&*disk, &paths.home_nymvisor())?;
+                try_writing(&*disk, &paths.home_nymvisor(), &instance)?;
                 if !skip {
-                    try_writing(&*disk, paths.backups())?;
+                    try_writing(&*disk, paths.backups(), &instance)?;
                 }
+                room_for_records(&*disk, &paths)?;
                 room_for_backup(&paths, skip)
             });
             let (needed_bytes, free_bytes) = found.await.map_err(our_failure)??;
             Ok(Event::RoomFound { attempt, needed_bytes, free_bytes })
         });
-    }
-
-    pub(super) fn take_lock(&mut self, attempt: u64, upgrade: &Upgrade) {
-        // The daemon is stopped next, and what the plan says no more could not be committed.
-        let asked_for = self.files.announcement(upgrade).map(drop).map_err(Failure::from);
-        let locked = asked_for.and_then(|()| self.lock_for(upgrade));
-        let outcome = locked.map(|()| Event::LockTaken { attempt });
-        self.teller.tell_outcome(attempt, outcome);
-    }
-
-    fn lock_for(&mut self, upgrade: &Upgrade) -> Result<(), Failure> {
-        if self.lock.as_ref().is_some_and(HeldLock::still_ours) {
-            return Ok(());
-        }
-        let content = serde_json::json!({
-            "pid": std::process::id(),
-            "instance": self.setup.config.nymvisor.id,
-            "upgrade": upgrade.name,
-        });
-        let path = self.setup.paths.upgrade_lock();
-        let lock = HeldLock::acquire(&path, 0o644, &content.to_string())
-            .map_err(|error| lock_failure(&error))?;
-        self.lock = Some(lock);
-        Ok(())
     }
 
     pub(super) fn cancel_preparation(&mut self, attempt: u64) {
@@ -167,11 +143,6 @@ impl LocalHost {
             due.abort();
         }
         self.release_lock();
-    }
-
-    pub(super) fn stand_down(&mut self, attempt: u64) {
-        self.cancel_preparation(attempt);
-        self.teller.tell(Event::StoodDown { attempt });
     }
 
     pub(super) fn seal_backup(&mut self, attempt: u64, upgrade: &Upgrade, sealed: Option<Archive>) {
@@ -226,43 +197,6 @@ impl LocalHost {
     }
 }
 
-fn lock_failure(error: &lock::Error) -> Failure {
-    let (code, text) = match error {
-        lock::Error::Busy { .. } => (
-            Code::LockBusy,
-            format!("{error}; another instance is at work on it, or holds it by mistake"),
-        ),
-        lock::Error::Io { path, source, .. }
-            if source.kind() == std::io::ErrorKind::StorageFull =>
-        {
-            (Code::NoRoom, format!("no room for the lock {}: {source}; free some", path.display()))
-        }
-        lock::Error::Io { .. } => (Code::Io, error.to_string()),
-    };
-    Failure { code, text }
-}
-
-/// The lock under which an upgrade's files are fetched and checked. Another instance that is at
-/// it fetches for this one too, so it is worth waiting for.
-async fn lock_name(
-    setup: &Setup,
-    upgrade: &Upgrade,
-    mut stop: watch::Receiver<bool>,
-) -> Result<HeldLock, Failure> {
-    let path = setup.paths.fetch_lock(&upgrade.name);
-    crate::disk::create_dirs(&*setup.disk, crate::disk::folder_of(&path), 0o755)
-        .map_err(our_failure)?;
-    loop {
-        let content = std::process::id().to_string();
-        match HeldLock::acquire(&path, 0o644, &content).map_err(|error| lock_failure(&error)) {
-            Err(failure) if failure.code == Code::LockBusy && !*stop.borrow() => {
-                let _ = tokio::time::timeout(LOCK_PAUSE, stop.changed()).await;
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
 fn gone(upgrade: &Upgrade) -> Failure {
     let text = format!("what was fetched for {} is gone; it is fetched again", upgrade.name);
     Failure { code: Code::BinaryChanged, text }
@@ -278,9 +212,9 @@ fn changed(upgrade: &Upgrade) -> Failure {
 }
 
 /// Writes a file into a folder that the upgrade will write to once the daemon is down.
-fn try_writing(disk: &dyn Disk, folder: &Path) -> Result<(), Failure> {
-    let path = folder.join(format!(".nymvisor-tries-{}", std::process::id()));
-    // A crash may have left one.
+fn try_writing(disk: &dyn Disk, folder: &Path, instance: &str) -> Result<(), Failure> {
+    // The same name in each session: a crash may have left one.
+    let path = folder.join(format!(".nymvisor-tries-{instance}"));
     let _ = disk.remove_file(&path);
     let written = crate::disk::create_dirs(disk, folder, BACKUP_FOLDER_MODE)
         .and_then(|()| disk.create(&path, 0o600).map(drop))
@@ -288,6 +222,17 @@ fn try_writing(disk: &dyn Disk, folder: &Path) -> Result<(), Failure> {
     written.map_err(|error| Failure {
         code: if error.kind() == std::io::ErrorKind::StorageFull { Code::NoRoom } else { Code::Io },
         text: format!("{} can't be written to, as the upgrade must: {error}", folder.display()),
+    })
+}
+
+/// Room for the records of the upgrade, and of its failure.
+fn room_for_records(disk: &dyn Disk, paths: &Paths) -> Result<(), Failure> {
+    let code = |error: &journal::Error| {
+        if error.is_for_want_of_room() { Code::NoRoom } else { Code::Io }
+    };
+    journal::reserve(disk, &paths.journal()).map_err(|error| Failure {
+        code: code(&error),
+        text: format!("no room can be reserved for the records of an upgrade: {error}"),
     })
 }
 

@@ -1,25 +1,36 @@
 //! The files move to the new version, and are mended where they were lost.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::Utc;
 use tokio::task::{spawn_blocking, spawn_local};
 
 use super::super::files::{Files, Mended};
+use super::locks::plan_failure;
 use super::{LocalHost, Teller, our_failure};
-use crate::machine::{Event, Failure, Upgrade, Version};
+use crate::machine::{Announcement, Event, Failure, Upgrade, Version};
 use crate::release::{PlanLock, UpgradeName};
 
+/// The daemon is down: whoever holds the plan for longer has taken it since the lock was taken.
+const PLAN_PATIENCE: Duration = Duration::from_millis(500);
+
 impl LocalHost {
-    pub(super) fn commit_swap(&mut self, attempt: u64, upgrade: Upgrade, from: &Version) {
-        tracing::debug!("moving the files from {} to {}", from.name, upgrade.name);
+    pub(super) fn commit_swap(
+        &mut self,
+        attempt: u64,
+        upgrade: Upgrade,
+        before: Option<Announcement>,
+    ) {
+        tracing::debug!("moving the files to {}", upgrade.name);
         let (files, teller) = (self.files.clone(), self.teller.clone());
         let lock = self.setup.paths.plan_lock();
         // In a task of its own: a panic has an outcome as well, or the swap would wait for ever.
         let committed = spawn_local(async move {
             let committed = spawn_blocking(move || {
-                let _lock = PlanLock::acquire(&lock).map_err(our_failure)?;
-                files.commit(&upgrade, Utc::now()).map_err(Failure::from)
+                let lock = PlanLock::acquire_within(&lock, PLAN_PATIENCE);
+                let _lock = lock.map_err(|error| plan_failure(&error))?;
+                files.commit(&upgrade, before.as_ref(), Utc::now()).map_err(Failure::from)
             });
             committed.await.map_err(our_failure).flatten()
         });
@@ -30,6 +41,20 @@ impl LocalHost {
         }));
     }
 
+    /// Puts away what is half-done. A failed swap may have moved the version file all the same.
+    pub(super) fn stand_down(&mut self, attempt: u64, in_doubt: Option<&Upgrade>) {
+        self.cancel_preparation(attempt);
+        let outcome = match in_doubt.map(|upgrade| (self.files.version(), upgrade.target())) {
+            Some((Ok(version), target)) if version == target => {
+                let left = "history, plan and link: the swap ended early".to_owned();
+                Ok(Event::SwapCommitted { attempt, left })
+            }
+            Some((Ok(_), _)) | None => Ok(Event::StoodDown { attempt }),
+            Some((Err(error), _)) => Err(Failure::from(error)),
+        };
+        self.teller.tell_outcome(attempt, outcome);
+    }
+
     pub(super) fn drop_from_queue(&mut self, names: Vec<String>) {
         self.change_plan("superseded upgrades stay in the plan", move |files| {
             files.drop_queued(&names).map_err(|error| error.to_string())
@@ -37,9 +62,9 @@ impl LocalHost {
     }
 
     /// What could not be moved after a commit point is moved now.
-    pub(super) fn move_shared(&mut self, upgrade: Upgrade) {
+    pub(super) fn move_shared(&mut self, upgrade: Upgrade, before: Option<Announcement>) {
         self.change_plan("history, plan or link are still behind", move |files| {
-            match files.commit(&upgrade, Utc::now()) {
+            match files.commit(&upgrade, before.as_ref(), Utc::now()) {
                 Ok(left) if left.is_empty() => Ok(()),
                 Ok(left) => Err(left),
                 Err(error) => Err(error.to_string()),

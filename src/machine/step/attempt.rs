@@ -3,9 +3,9 @@
 //! Answers of a preparation and of an attempt are the same facts; the number tells whose they are.
 
 use super::super::effect::Effect;
-use super::super::phase::{AfterFailure, Attempt, Failed, Phase, Swapping, Why};
+use super::super::phase::{AfterFailure, Attempt, Failed, Phase, PhaseName, Swapping, Why};
 use super::super::state::Stage;
-use super::super::values::{Archive, Binary, Code, Failure, Upgrade};
+use super::super::values::{Announcement, Archive, Binary, Code, Failure, Upgrade};
 use super::{Next, Rejected, Step, prepare, queue, session};
 
 /// The daemon is down, and nothing is left of its group.
@@ -91,6 +91,7 @@ pub(super) fn binary_checked(next: &mut Next, id: u64, binary: &Binary) -> Step 
         attempt: id,
         upgrade: attempt.upgrade.clone(),
         from: attempt.from.clone(),
+        plan_current: attempt.plan_current.clone(),
     });
     next.enter(Phase::Swapping(Swapping { attempt, committed: false, stop: false }));
     Ok(())
@@ -98,15 +99,27 @@ pub(super) fn binary_checked(next: &mut Next, id: u64, binary: &Binary) -> Step 
 
 /// The commit point is passed: from here on there is only the new version.
 pub(super) fn swap_committed(next: &mut Next, id: u64) -> Step {
-    let Phase::Swapping(Swapping { attempt, stop, .. }) = &next.state.phase else {
-        return Err(Rejected::Stale);
+    let (attempt, stop) = match &next.state.phase {
+        Phase::Swapping(Swapping { attempt, stop, .. }) => (answered(attempt, id)?, *stop),
+        // A second look found that the version file was moved all the same.
+        phase @ Phase::Failed(Failed { phase: PhaseName::Swapping, .. }) => {
+            let (_, attempt, stop) = failed(phase, id)?;
+            (attempt, stop)
+        }
+        Phase::Running(_)
+        | Phase::Draining(_)
+        | Phase::BackingUp(_)
+        | Phase::Locking(_)
+        | Phase::Downloading(_)
+        | Phase::Verifying(_)
+        | Phase::Restarting(_)
+        | Phase::Failed(_) => return Err(Rejected::Stale),
     };
-    let (attempt, stop) = (answered(attempt, id)?, *stop);
     let upgrade = attempt.upgrade;
     next.state.installed = upgrade.target();
     next.state.startup_failures = 0;
     next.state.troubles.retain(|trouble| trouble.name != upgrade.name);
-    take_as_current(next, &upgrade);
+    take_over_move(next, &upgrade, attempt.plan_current.as_ref());
     queue::drop_superseded(next);
     let policy = &next.state.policy;
     if stop || upgrade.manual || !policy.restart_after_upgrade {
@@ -120,14 +133,16 @@ pub(super) fn swap_committed(next: &mut Next, id: u64) -> Step {
 }
 
 /// What the plan says now, so that it need not be read again before the next decision.
-pub(super) fn take_as_current(next: &mut Next, upgrade: &Upgrade) {
+fn take_over_move(next: &mut Next, upgrade: &Upgrade, before: Option<&Announcement>) {
     let queue = &mut next.state.queue;
+    if queue.is_moved_by(upgrade, before) {
+        queue.current = Some(upgrade.clone());
+    }
     queue.entries.retain(|entry| entry.name != upgrade.name);
     queue.in_place.retain(|name| *name != upgrade.name);
     if !queue.performed.contains(&upgrade.name) {
         queue.performed.push(upgrade.name.clone());
     }
-    queue.current = Some(upgrade.clone());
 }
 
 pub(super) fn work_failed(next: &mut Next, id: u64, failure: &Failure) -> Step {
@@ -145,6 +160,12 @@ pub(super) fn work_failed(next: &mut Next, id: u64, failure: &Failure) -> Step {
         Phase::Swapping(Swapping { attempt, committed: false, stop }) => {
             (answered(attempt, id)?, *stop)
         }
+        // Whether it is committed can't be told: the daemon comes first, and the backup stays.
+        Phase::Failed(Failed { phase: PhaseName::Swapping, .. }) => {
+            let (_, attempt, stop) = failed(&next.state.phase, id)?;
+            old_version(next, attempt, stop);
+            return Ok(());
+        }
         Phase::Running(_) | Phase::Draining(_) | Phase::Restarting(_) | Phase::Failed(_) => {
             return Err(Rejected::Stale);
         }
@@ -157,29 +178,49 @@ pub(super) fn work_failed(next: &mut Next, id: u64, failure: &Failure) -> Step {
 pub(super) fn fail(next: &mut Next, attempt: Attempt, failure: &Failure, stop: bool) {
     let phase = next.state.phase.name();
     queue::hold(next, &attempt.upgrade, failure);
-    if next.state.recording {
-        // The home is as it was: a loop of failures must not fill the disk with copies of it.
-        next.effects.extend(attempt.backup.clone().map(Effect::DiscardBackup));
+    // Where the commit point may have been passed, the backup stays until it is known.
+    let in_doubt = (phase == PhaseName::Swapping).then(|| attempt.upgrade.clone());
+    if in_doubt.is_none() {
+        discard_backup(next, &attempt);
     }
-    next.order(Effect::StandDown { attempt: attempt.id });
+    next.order(Effect::StandDown { attempt: attempt.id, in_doubt });
     let then = AfterFailure::OldVersion { attempt, stop };
     next.enter(Phase::Failed(Failed { phase, failure: failure.clone(), then }));
 }
 
-/// Nothing half-done is left: the old version comes back.
+/// The home is as it was: a loop of failures must not fill the disk with copies of it.
+fn discard_backup(next: &mut Next, attempt: &Attempt) {
+    if next.state.recording {
+        next.effects.extend(attempt.backup.clone().map(Effect::DiscardBackup));
+    }
+}
+
+/// Nothing half-done is left, and nothing is committed: the old version comes back.
 pub(super) fn stood_down(next: &mut Next, id: u64) -> Step {
-    let Phase::Failed(Failed { then: AfterFailure::OldVersion { attempt, stop }, .. }) =
-        &next.state.phase
+    let (phase, attempt, stop) = failed(&next.state.phase, id)?;
+    if phase == PhaseName::Swapping {
+        discard_backup(next, &attempt);
+    }
+    old_version(next, attempt, stop);
+    Ok(())
+}
+
+/// The failed attempt with this number, the phase it failed in, and whether a stop was requested.
+fn failed(phase: &Phase, id: u64) -> Result<(PhaseName, Attempt, bool), Rejected> {
+    let Phase::Failed(Failed { phase, then: AfterFailure::OldVersion { attempt, stop }, .. }) =
+        phase
     else {
         return Err(Rejected::Stale);
     };
-    let (attempt, stop) = (answered(attempt, id)?, *stop);
+    Ok((*phase, answered(attempt, id)?, *stop))
+}
+
+fn old_version(next: &mut Next, attempt: Attempt, stop: bool) {
     if stop {
         session::end(next, None);
     } else {
         session::start(next, Why::AttemptFailed, attempt.from);
     }
-    Ok(())
 }
 
 /// The attempt, if `id` is its number.

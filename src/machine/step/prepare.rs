@@ -192,6 +192,7 @@ pub(super) fn begin_attempt(state: &mut State) -> Option<Attempt> {
         id: candidate.id,
         upgrade: candidate.upgrade,
         from: state.installed.clone(),
+        plan_current: state.queue.current.as_ref().map(Upgrade::announcement),
         binary,
         backup: None,
         resumed: 0,

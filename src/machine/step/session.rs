@@ -7,7 +7,7 @@ use super::super::phase::{
 };
 use super::super::recover::{Observed, Row, row};
 use super::super::state::{Candidate, Hold, Stage, State};
-use super::super::values::{Code, Failure, Policy, Version};
+use super::super::values::{Code, Failure, Policy, Upgrade, Version};
 use super::{Next, Rejected, Step, daemon, journal, prepare, queue};
 
 /// A `run` began: nothing is decided before it is known what there is.
@@ -147,7 +147,7 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
         mend_files(next, row, observed);
     }
     keep_candidate(&mut next.state, observed);
-    let attempt = before.attempt().cloned();
+    let attempt = attempt_of(&before, observed);
     match row {
         Row::SwapInterrupted => finish_swap(next, attempt),
         Row::AttemptTakenUp => take_up(next, attempt, observed, 0),
@@ -175,6 +175,13 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
         // A row of a living daemon with no daemon observed: not what `recover` makes.
         Row::DaemonLeftBehind => Err(Rejected::Unexpected),
     }
+}
+
+/// What was under way. Nothing that is known of a plan holds for one that is written anew.
+fn attempt_of(before: &Phase, observed: &Observed) -> Option<Attempt> {
+    let mut attempt = before.attempt().cloned()?;
+    attempt.plan_current = attempt.plan_current.filter(|_| observed.queue.is_some());
+    Some(attempt)
 }
 
 /// Nothing was changed after it: many failures must not fill the disk with copies of the home.
@@ -220,13 +227,9 @@ fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
 
 /// History, plan and link are moved to what is committed, where they could not be moved then.
 pub(super) fn move_what_was_left(next: &mut Next) -> bool {
-    if !next.state.is_ahead_of_plan() {
-        return false;
-    }
-    let installed = &next.state.installed.name;
-    let queued = next.state.queue.entries.iter().find(|entry| entry.name == *installed);
-    let moves = queued.cloned().map(Effect::MoveShared);
-    next.effects.extend(moves);
+    let Some(upgrade) = next.state.unmoved().cloned() else { return false };
+    let plan_current = next.state.queue.current.as_ref().map(Upgrade::announcement);
+    next.order(Effect::MoveShared { upgrade, plan_current });
     true
 }
 
@@ -301,6 +304,7 @@ fn finish_swap(next: &mut Next, attempt: Option<Attempt>) -> Step {
         attempt: attempt.id,
         upgrade: attempt.upgrade.clone(),
         from: attempt.from.clone(),
+        plan_current: attempt.plan_current.clone(),
     });
     next.enter(Phase::Swapping(Swapping { attempt, committed: true, stop: false }));
     Ok(())

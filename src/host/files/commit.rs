@@ -1,0 +1,127 @@
+//! The commit point, and what follows it.
+
+use chrono::{DateTime, Utc};
+
+use super::{Error, Files};
+use crate::disk;
+use crate::machine::{Announcement, Upgrade};
+use crate::release::{
+    self, BuildInfo, CurrentVersion, History, Plan, UpgradeInfo, UpgradeName, if_there,
+};
+
+impl Files {
+    /// Moves the version file (the commit point), then history, plan and link.
+    ///
+    /// `before` is what the plan called current when the attempt began. Another instance may have
+    /// moved history, plan and link on since: they are never put back, see
+    /// [`crate::machine::Queue::is_moved_by`].
+    ///
+    /// An error means that nothing is committed. What could not be moved after the commit point
+    /// comes back in words; the next start moves it.
+    pub fn commit(
+        &self,
+        upgrade: &Upgrade,
+        before: Option<&Announcement>,
+        at: DateTime<Utc>,
+    ) -> Result<String, Error> {
+        let info =
+            self.announcement(upgrade).or_else(|error| self.info_in_place(upgrade, error))?;
+        let mut left = Vec::new();
+        if self.version().ok().as_ref() != Some(&upgrade.target()) {
+            left.extend(self.pass_commit_point(upgrade, &info)?);
+        }
+        let moved = self.move_shared(upgrade, info, before, at);
+        left.extend(moved.err().map(|error| error.to_string()));
+        Ok(left.join("; "))
+    }
+
+    /// Writes the version file. Once that has its name it counts, also where its folder could not
+    /// be synced: this is tried once more, and told if it fails again.
+    fn pass_commit_point(
+        &self,
+        upgrade: &Upgrade,
+        info: &UpgradeInfo,
+    ) -> Result<Option<String>, Error> {
+        let path = self.paths.current_version();
+        let version = CurrentVersion::of(info, self.details_of(info)?);
+        let Err(error) = release::save(&*self.disk, &path, &version) else { return Ok(None) };
+        if self.version().ok().as_ref() != Some(&upgrade.target()) {
+            return Err(error.into());
+        }
+        let synced = self.disk.sync_dir(disk::folder_of(&path));
+        Ok(synced.err().map(|error| {
+            format!(
+                "{} may not outlive a power cut: can't sync its folder: {error}",
+                path.display()
+            )
+        }))
+    }
+
+    /// After the commit point the plan may have been changed by hand; the upgrade's own file holds
+    /// what was performed.
+    fn info_in_place(&self, upgrade: &Upgrade, error: Error) -> Result<UpgradeInfo, Error> {
+        let name = UpgradeName::installed(&upgrade.name)?;
+        let info: UpgradeInfo = release::load(&*self.disk, &self.paths.upgrade_info(&name))?;
+        if self.version().ok().as_ref() == Some(&upgrade.target()) { Ok(info) } else { Err(error) }
+    }
+
+    pub(super) fn details_of(&self, info: &UpgradeInfo) -> Result<BuildInfo, Error> {
+        let path = self.paths.upgrade_info(&info.name);
+        let kept: Option<UpgradeInfo> = if_there(release::load(&*self.disk, &path))?;
+        kept.and_then(|kept| kept.binary_details)
+            .or_else(|| info.binary_details.clone())
+            .ok_or(Error::NoDetails { path })
+    }
+
+    fn move_shared(
+        &self,
+        upgrade: &Upgrade,
+        info: UpgradeInfo,
+        before: Option<&Announcement>,
+        at: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let plan: Plan = release::load(&*self.disk, &self.paths.plan())?;
+        let history = self.history()?;
+        if plan.current.name == info.name {
+            return self.mend_link(&plan.current.name);
+        }
+        let moves = self.queue_of(&plan, &history).is_moved_by(upgrade, before);
+        if let Some(history) = with_entry(history, &info, before, moves, at) {
+            release::save(&*self.disk, &self.paths.history(), &history)?;
+        }
+        let mut moved = plan.clone();
+        if moves {
+            moved = moved.committed(info);
+        } else {
+            moved.queued_up.retain(|queued| !queued.to_upgrade().is(upgrade));
+        }
+        if moved != plan {
+            release::save(&*self.disk, &self.paths.plan(), &moved)?;
+        }
+        self.mend_link(&moved.current.name)
+    }
+}
+
+/// The history with this performance in it; `None` where it has it already.
+///
+/// All that was performed since the attempt began stands behind what the plan called current then.
+/// Where others have moved the plan on since, the entry goes before theirs: the last one is that of
+/// the plan's current.
+fn with_entry(
+    mut history: History,
+    info: &UpgradeInfo,
+    before: Option<&Announcement>,
+    moves: bool,
+    at: DateTime<Utc>,
+) -> Option<History> {
+    let is_before = |name: &UpgradeName| before.is_some_and(|before| before.name == name.as_str());
+    let entries = &history.history;
+    let since = entries.iter().rposition(|entry| is_before(&entry.info.name)).map_or(0, |i| i + 1);
+    if entries.iter().skip(since).any(|entry| entry.info.name == info.name) {
+        return None;
+    }
+    let mut later = history.history.split_off(if moves { entries.len() } else { since });
+    history = history.with(at, info.clone());
+    history.history.append(&mut later);
+    Some(history)
+}

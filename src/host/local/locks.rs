@@ -1,0 +1,141 @@
+//! The locks between instances, and between them and commands.
+//!
+//! Whoever takes several takes them in this order: an upgrade's name (fetch and check), the plan,
+//! the upgrade lock. Nobody who holds one waits for the next without an end.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::spawn_local;
+
+use super::super::files::Files;
+use super::super::lock::{self, HeldLock};
+use super::{LocalHost, Setup, our_failure};
+use crate::machine::{Code, Event, Failure, Upgrade};
+use crate::release::{self, PlanLock};
+
+/// From one look at a name that another instance holds to the next.
+const NAME_PAUSE: Duration = Duration::from_millis(500);
+/// `add-upgrade` holds plan and upgrade lock for moments, which the daemon lives through.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// The upgrade lock, where it is held.
+pub(super) type UpgradeLock = Rc<RefCell<Option<HeldLock>>>;
+
+impl LocalHost {
+    /// Takes the upgrade lock, or confirms it. Who cancels it is told nothing any more.
+    pub(super) fn take_lock(&mut self, attempt: u64, upgrade: Upgrade) {
+        let (setup, files, held) = (self.setup.clone(), self.files.clone(), self.lock.clone());
+        let teller = self.teller.clone();
+        let work = self.work(attempt);
+        let stop = work.stop.subscribe();
+        let (cancelled, take) = (stop.clone(), take(setup, files, upgrade, held, stop));
+        work.tasks.push(spawn_local(async move {
+            // A panic in it is its failure, not the engine's silence.
+            let outcome = spawn_local(take).await.map_err(our_failure).flatten();
+            if !*cancelled.borrow() {
+                teller.tell_outcome(attempt, outcome.map(|()| Event::LockTaken { attempt }));
+            }
+        }));
+    }
+
+    pub(super) fn release_lock(&mut self) {
+        if let Some(Err(error)) = self.lock.take().map(HeldLock::release_and_remove) {
+            tracing::warn!("the upgrade lock could not be removed: {error}");
+        }
+    }
+}
+
+async fn take(
+    setup: Rc<Setup>,
+    files: Files,
+    upgrade: Upgrade,
+    held: UpgradeLock,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), Failure> {
+    let since = Instant::now();
+    loop {
+        // What was cancelled must not take it: nobody would give it back.
+        if *stop.borrow() {
+            return Err(our_failure("nobody waits for the lock any more"));
+        }
+        match try_once(&setup, &files, &upgrade, &held) {
+            Err(failure) if failure.code == Code::LockBusy && since.elapsed() < LOCK_PATIENCE => {
+                let _ = tokio::time::timeout(LOCK_PAUSE, stop.changed()).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Waits for nothing. The plan's lock is tried as well: the swap needs it, and whoever sits on it
+/// is found out before the daemon is stopped.
+fn try_once(
+    setup: &Setup,
+    files: &Files,
+    upgrade: &Upgrade,
+    held: &UpgradeLock,
+) -> Result<(), Failure> {
+    // The daemon is stopped next, and what the plan says no more could not be committed.
+    if held.borrow().as_ref().is_some_and(HeldLock::still_ours) {
+        return Ok(files.announcement(upgrade).map(drop)?);
+    }
+    let path = setup.paths.plan_lock();
+    let _plan = PlanLock::acquire_within(&path, Duration::ZERO).map_err(|e| plan_failure(&e))?;
+    files.announcement(upgrade)?;
+    let content = serde_json::json!({
+        "pid": std::process::id(),
+        "instance": setup.config.nymvisor.id,
+        "upgrade": upgrade.name,
+    });
+    let path = setup.paths.upgrade_lock();
+    let lock = HeldLock::acquire(&path, 0o644, &content.to_string());
+    held.replace(Some(lock.map_err(|error| lock_failure(&error))?));
+    Ok(())
+}
+
+/// Why the plan can't be locked.
+pub(super) fn plan_failure(error: &release::Error) -> Failure {
+    let is_busy = matches!(error, release::Error::Locked { .. });
+    Failure { code: if is_busy { Code::LockBusy } else { Code::Io }, text: error.to_string() }
+}
+
+fn lock_failure(error: &lock::Error) -> Failure {
+    let (code, text) = match error {
+        lock::Error::Busy { .. } => (
+            Code::LockBusy,
+            format!("{error}; another instance is at work on it, or holds it by mistake"),
+        ),
+        lock::Error::Io { path, source, .. }
+            if source.kind() == std::io::ErrorKind::StorageFull =>
+        {
+            (Code::NoRoom, format!("no room for the lock {}: {source}; free some", path.display()))
+        }
+        lock::Error::Io { .. } => (Code::Io, error.to_string()),
+    };
+    Failure { code, text }
+}
+
+/// The lock under which an upgrade's files are fetched and checked. Another instance that is at
+/// it fetches for this one too, so it is worth waiting for.
+pub(super) async fn lock_name(
+    setup: &Setup,
+    upgrade: &Upgrade,
+    mut stop: watch::Receiver<bool>,
+) -> Result<HeldLock, Failure> {
+    let path = setup.paths.fetch_lock(&upgrade.name);
+    crate::disk::create_dirs(&*setup.disk, crate::disk::folder_of(&path), 0o755)
+        .map_err(our_failure)?;
+    loop {
+        let content = std::process::id().to_string();
+        match HeldLock::acquire(&path, 0o644, &content).map_err(|error| lock_failure(&error)) {
+            Err(failure) if failure.code == Code::LockBusy && !*stop.borrow() => {
+                let _ = tokio::time::timeout(NAME_PAUSE, stop.changed()).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
