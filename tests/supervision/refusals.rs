@@ -199,6 +199,9 @@ fn a_plain_folder_in_the_place_of_the_link_is_not_removed() {
     let shown = stage.site.ok(&["journal", "show"]);
     assert!(shown.contains("`current` is no link, and should lead to genesis"), "{shown}");
     assert!(shown.contains("`current` is mended: absent -> genesis"), "{shown}");
+    let count = |text: &str| shown.matches(text).count();
+    assert_eq!(count("this is the first session on record"), 1, "{shown}");
+    assert!(count(" bytes of ") == 0 && count("there is room for the backup, which needs") == 1);
     assert_eq!(stage.assert_consistent(), "v1.1.0");
 }
 
