@@ -46,6 +46,7 @@ pub(crate) fn sweep<J: Send + std::fmt::Debug>(
                         Ok(true) => sum.hit += 1,
                         Ok(false) => eprintln!("not hit: {job:?}"),
                         Err(panic) => {
+                            eprintln!("bad: {job:?}");
                             let text = panic.downcast_ref::<String>().cloned();
                             sum.bad.push(format!("{job:?}: {}", text.unwrap_or_default()));
                         }
