@@ -62,6 +62,11 @@ impl Point {
         arguments
     }
 
+    /// Whether it can't be a call on a descriptor of the runtime's own, which never fails.
+    pub(crate) fn is_of_a_known_file(&self) -> bool {
+        self.path.is_some() || self.call != "write"
+    }
+
     /// Whether the medium, and not only the page cache, has to do with it.
     pub(crate) fn is_of_medium(&self) -> bool {
         const OF_NAMES: [&str; 4] = ["rename", "symlink", "unlink", "mkdir"];

@@ -138,6 +138,11 @@ impl Trial {
         let starts = stage.logged("started 1.1.0");
         let run = stage.start(&["run"]);
         stage.until("the upgrade after all", || self.is_upgraded(starts).then_some(()));
+        // What could not be moved after the commit point is moved while the new version starts.
+        let link = stage.site.data("current");
+        stage.until("the link, which is moved last", || {
+            fs::read_link(&link).unwrap().ends_with("v1.1.0").then_some(())
+        });
         assert_eq!(stage.assert_consistent(), "v1.1.0", "{}", stage.story());
         assert_eq!(stage.daemons().len(), 1, "{}", stage.story());
         assert_eq!(stage.history(), ["v1.1.0"], "{}", stage.story());
