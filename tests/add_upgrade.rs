@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -305,7 +306,36 @@ fn h17_nothing_is_replaced_while_an_upgrade_is_performed() {
     refused(&site, "1.2.0", force, "held by another process");
     drop(lock);
     add_ok(&site, "1.2.0", force);
-    assert!(path.is_file(), "the engine's file stays");
+    assert!(!path.exists(), "it was taken, and removed while it was held");
+}
+
+/// While it replaces what is there, no engine can begin to use it.
+#[test]
+fn h17_it_holds_the_upgrade_lock_while_it_replaces() {
+    let site = Site::new().initialised();
+    add_ok(&site, "1.1.0", "--upgrade-name v1.1.0");
+    let path = site.data("upgrade.lock");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut held = None;
+    for round in 0.. {
+        let version = if round % 2 == 0 { "1.2.0" } else { "1.3.0" };
+        let binary = site.binary("nym-node", version);
+        let arguments =
+            ["add-upgrade", binary.to_str().unwrap(), "--upgrade-name", NAME, "--force"];
+        let mut command = site.command(&arguments);
+        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() {
+            held = held.or_else(|| serde_json::from_slice::<Value>(&fs::read(&path).ok()?).ok());
+        }
+        assert!(!path.exists());
+        if let Some(content) = held {
+            let pid = child.id();
+            let instance = "nym-node-default";
+            assert_eq!(content, json!({"pid": pid, "instance": instance, "upgrade": NAME}));
+            return;
+        }
+        assert!(Instant::now() < deadline, "it never held the lock");
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! `add-upgrade`: queues a binary, or adds one to an upgrade that is queued.
 //!
-//! Under the plan's lock the binary is written first, then its info, then the plan: whoever finds
-//! an upgrade in the plan finds all of it. The plan is always replaced, also where it stays the
-//! same, so that a running nymvisor looks at it again.
+//! The binary is copied beside its place first. Then, under the plan's lock, it gets its name, its
+//! info is written, then the plan: whoever finds an upgrade in the plan finds all of it. What is
+//! there already is replaced under the upgrade lock as well. The plan is always replaced, also
+//! where it stays the same, so that a running nymvisor looks at it again.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use crate::config::{self, Env, Paths};
 use crate::digest;
 use crate::disk::{Disk, create_dirs, folder_of};
 use crate::release::{
-    self, BuildInfo, LocalBinary, PlanLock, UpgradeInfo, UpgradeName, if_there, load,
+    self, BuildInfo, LocalBinary, Plan, PlanLock, UpgradeInfo, UpgradeName, if_there, load,
 };
 
 mod lock;
@@ -93,31 +94,11 @@ pub(super) fn add_upgrade(disk: &dyn Disk, env: &Env, args: &AddUpgradeArgs) -> 
             paths.data().display()
         )));
     }
-    let _lock = PlanLock::acquire(&paths.plan_lock())?;
-    let installed = Installed::read(disk, &paths)?;
-    let chosen = Chosen { args, binary: &binary, details: &details, paths: &paths };
-    let entry = if args.add_binary {
-        chosen.queued(disk, &installed)?
-    } else {
-        chosen.anew(env, &installed)?
-    };
-    let plan = if args.add_binary {
-        installed.plan.amended(&entry)
-    } else {
-        installed.plan.with(entry.clone())
-    };
-
-    let place = paths.binary(&args.upgrade_name);
-    let there = [&place, &paths.upgrade_info(&args.upgrade_name)];
-    let replaces = there.iter().any(|path| path.symlink_metadata().is_ok());
-    let engine = lock::keep_off(&paths, &args.upgrade_name, replaces)?;
-    create_dirs(disk, folder_of(&place), FOLDER_MODE).map_err(Error::io("create", &place))?;
-    if !install::same_bytes(&binary, &place)? {
-        install::binary(&binary, &place)?;
-    }
-    release::save(disk, &paths.upgrade_info(&args.upgrade_name), &entry.announced())?;
-    drop(engine);
-    release::save(disk, &paths.plan(), &plan)?;
+    let vouched =
+        LocalBinary { sha256: digest::of_file(&binary).map_err(Error::io("read", &binary))? };
+    let chosen =
+        Chosen { args, binary: &binary, details: &details, vouched, paths: &paths, env, disk };
+    let entry = chosen.perform(&config.nymvisor.id)?;
     report(args, &entry)
 }
 
@@ -138,12 +119,81 @@ struct Chosen<'a> {
     args: &'a AddUpgradeArgs,
     binary: &'a Path,
     details: &'a BuildInfo,
+    /// The operator's word for these very bytes.
+    vouched: LocalBinary,
     paths: &'a Paths,
+    env: &'a Env,
+    disk: &'a dyn Disk,
 }
 
 impl Chosen<'_> {
+    /// What takes long is done before the plan is locked: an upgrade may be waiting for it with
+    /// its daemon down.
+    fn perform(&self, instance: &str) -> Result<UpgradeInfo, Error> {
+        let (paths, name) = (self.paths, &self.args.upgrade_name);
+        let place = paths.binary(name);
+        {
+            // What is refused leaves nothing behind.
+            let _plan = PlanLock::acquire(&paths.plan_lock())?;
+            self.decide()?;
+            lock::check(paths, name, self.replaces())?;
+        }
+        // Two commands must not copy to the same file beside the place.
+        let _one = PlanLock::acquire(&paths.add_lock())?;
+        create_dirs(self.disk, folder_of(&place), FOLDER_MODE)
+            .map_err(Error::io("create", &place))?;
+        let is_there = install::same_bytes(self.binary, &place)?;
+        let staged =
+            if is_there { None } else { Some(install::Staged::copy(self.binary, &place)?) };
+
+        let _plan = PlanLock::acquire(&paths.plan_lock())?;
+        let (plan, entry) = self.decide()?;
+        let kept_off = lock::keep_off(paths, instance, name, self.replaces())?;
+        let written = self.write(staged, &plan, &entry);
+        if let Some(lock) = kept_off {
+            lock.release_and_remove().map_err(|error| Error::Unusable(error.to_string()))?;
+        }
+        written?;
+        if self.args.add_binary {
+            rules::warn_of_other_bytes(&entry, &self.vouched.sha256)?;
+        }
+        Ok(entry)
+    }
+
+    /// Whether there is anything of this name that somebody may be using.
+    fn replaces(&self) -> bool {
+        let name = &self.args.upgrade_name;
+        let there = [self.paths.binary(name), self.paths.upgrade_info(name)];
+        there.iter().any(|path| path.symlink_metadata().is_ok())
+    }
+
+    fn write(
+        &self,
+        staged: Option<install::Staged>,
+        plan: &Plan,
+        entry: &UpgradeInfo,
+    ) -> Result<(), Error> {
+        if let Some(staged) = staged {
+            staged.place()?;
+        }
+        let info = self.paths.upgrade_info(&self.args.upgrade_name);
+        release::save(self.disk, &info, &entry.announced())?;
+        Ok(release::save(self.disk, &self.paths.plan(), plan)?)
+    }
+
+    /// The plan as it is to be, and the upgrade's entry in it. The plan is locked.
+    fn decide(&self) -> Result<(Plan, UpgradeInfo), Error> {
+        let installed = Installed::read(self.disk, self.paths)?;
+        if self.args.add_binary {
+            let entry = self.queued(&installed)?;
+            return Ok((installed.plan.amended(&entry), entry));
+        }
+        let entry = self.anew(&installed)?;
+        Ok((installed.plan.with(entry.clone()), entry))
+    }
+
     /// The plan's entry for a new upgrade.
-    fn anew(&self, env: &Env, installed: &Installed) -> Result<UpgradeInfo, Error> {
+    fn anew(&self, installed: &Installed) -> Result<UpgradeInfo, Error> {
         let args = self.args;
         let name = &args.upgrade_name;
         let version = probe::version_of(self.binary, self.details)?;
@@ -176,15 +226,15 @@ impl Chosen<'_> {
                 .upgrade_time
                 .unwrap_or_else(|| after(args.upgrade_delay.unwrap_or(delay))),
             binary_details: Some(self.details.clone()),
-            local_binary: Some(self.vouched()?),
-            requester: Some(user::requester(env)),
+            local_binary: Some(self.vouched.clone()),
+            requester: Some(user::requester(self.env)),
             allow_downgrade: args.allow_downgrade,
             extra: Map::new(),
         })
     }
 
     /// The plan's entry of an upgrade that is queued.
-    fn queued(&self, disk: &dyn Disk, installed: &Installed) -> Result<UpgradeInfo, Error> {
+    fn queued(&self, installed: &Installed) -> Result<UpgradeInfo, Error> {
         let name = &self.args.upgrade_name;
         let Some(entry) = installed.plan.queued(name) else {
             return Err(Error::Refused(format!(
@@ -197,15 +247,7 @@ impl Chosen<'_> {
             return Err(Error::Refused(format!("{} exists; --force replaces it", place.display())));
         }
         // A damaged one is named, not overwritten; what the queue says is what counts.
-        let _: Option<UpgradeInfo> = if_there(load(disk, &self.paths.upgrade_info(name)))?;
-        let vouched = self.vouched()?;
-        rules::warn_of_other_bytes(entry, &vouched.sha256)?;
-        Ok(UpgradeInfo { local_binary: Some(vouched), ..entry.clone() })
-    }
-
-    /// The operator's word for these very bytes.
-    fn vouched(&self) -> Result<LocalBinary, Error> {
-        let sha256 = digest::of_file(self.binary).map_err(Error::io("read", self.binary))?;
-        Ok(LocalBinary { sha256 })
+        let _: Option<UpgradeInfo> = if_there(load(self.disk, &self.paths.upgrade_info(name)))?;
+        Ok(UpgradeInfo { local_binary: Some(self.vouched.clone()), ..entry.clone() })
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Error;
 use crate::digest;
@@ -15,15 +15,37 @@ const EXECUTABLE: u32 = 0o111;
 ///
 /// The copy has the file's mode and may be executed.
 pub(super) fn binary(from: &Path, to: &Path) -> Result<(), Error> {
-    let name = to.file_name().unwrap_or_default().to_string_lossy();
-    let beside = to.with_file_name(format!(".{name}.new"));
-    let copied = copy(from, &beside).and_then(|()| fs::rename(&beside, to));
-    if let Err(error) = copied {
-        // The first error is the one to report; what is left beside is replaced next time.
-        let _ = fs::remove_file(&beside);
-        return Err(Error::io("write", to)(error));
+    Staged::copy(from, to)?.place()
+}
+
+/// A copy beside its place. It goes if it is dropped without having got there.
+#[derive(Debug)]
+pub(super) struct Staged {
+    beside: PathBuf,
+    to: PathBuf,
+}
+
+impl Staged {
+    /// Copies and syncs.
+    pub(super) fn copy(from: &Path, to: &Path) -> Result<Self, Error> {
+        let name = to.file_name().unwrap_or_default().to_string_lossy();
+        let staged = Self { beside: to.with_file_name(format!(".{name}.new")), to: to.to_owned() };
+        copy(from, &staged.beside).map_err(Error::io("write", to))?;
+        Ok(staged)
     }
-    RealDisk.sync_dir(folder_of(to)).map_err(Error::io("sync", to))
+
+    /// Gives it its name.
+    pub(super) fn place(self) -> Result<(), Error> {
+        fs::rename(&self.beside, &self.to).map_err(Error::io("write", &self.to))?;
+        RealDisk.sync_dir(folder_of(&self.to)).map_err(Error::io("sync", &self.to))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // Nothing has its name once it is placed; what can't be removed is replaced next time.
+        let _ = fs::remove_file(&self.beside);
+    }
 }
 
 fn copy(from: &Path, beside: &Path) -> io::Result<()> {

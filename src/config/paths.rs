@@ -207,6 +207,12 @@ impl Paths {
         self.data.join(".locks/plan")
     }
 
+    /// `~/.nym/nymvisors/data/nym-node/.locks/add-upgrade`: one command at a time copies a binary
+    #[must_use]
+    pub fn add_lock(&self) -> PathBuf {
+        self.data.join(".locks/add-upgrade")
+    }
+
     /// `~/.nym/nymvisors/data/nym-node/.locks/fetch-v1.1.0`: while its binary is fetched
     #[must_use]
     pub fn fetch_lock(&self, name: &str) -> PathBuf {

@@ -100,9 +100,10 @@ fn h12_a_lock_that_another_holds_never_stops_the_daemon() {
 #[test]
 fn h12_a_plan_that_another_holds_never_stops_the_daemon() {
     let stage = Stage::new();
-    add_ok(&stage, "1.1.0", "--upgrade-delay 1s");
-    let lock = PlanLock::acquire(&stage.site.data(".locks/plan")).unwrap();
     let (run, pid) = started(&stage);
+    add_ok(&stage, "1.1.0", "--upgrade-delay 3s");
+    stage.until_event("room-found", 1);
+    let lock = PlanLock::acquire(&stage.site.data(".locks/plan")).unwrap();
     let text = until_fails(&stage, "lock-busy");
     assert!(text.contains(".locks/plan"), "{text}");
     assert_never_stopped(&stage, pid);
@@ -110,6 +111,25 @@ fn h12_a_plan_that_another_holds_never_stops_the_daemon() {
     assert!(!stage.site.data("upgrade.lock").exists());
     stage.site.ok(&["retry", "v1.1.0"]);
     until_runs(&stage, "1.1.0");
+    end(run);
+}
+
+/// A command gives a binary its name and changes the plan under the plan's lock. Between the two
+/// no engine takes the one for the other's, nor puts its own in the place.
+#[test]
+fn h17_no_binary_gets_its_name_while_a_command_changes_the_plan() {
+    let stage = Stage::new();
+    add_ok(&stage, "1.1.0", "--upgrade-delay 1h");
+    let lock = PlanLock::acquire(&stage.site.data(".locks/plan")).unwrap();
+    let (run, pid) = started(&stage);
+    until_fails(&stage, "lock-busy");
+    let events = stage.events();
+    assert!(events.contains(&"binary-fetched".to_owned()), "{events:?}");
+    assert!(!events.contains(&"binary-checked".to_owned()), "{events:?}");
+    drop(lock);
+    stage.site.ok(&["retry", "v1.1.0"]);
+    stage.until_event("room-found", 1);
+    assert_never_stopped(&stage, pid);
     end(run);
 }
 

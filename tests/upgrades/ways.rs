@@ -258,3 +258,37 @@ fn h04_a_daemon_that_ends_when_an_upgrade_is_due_and_ready_is_upgraded() {
     until_runs(&stage, "1.1.0");
     end(run);
 }
+
+/// Whatever the moment: either the command is refused, or what it queued last is what runs, and no
+/// attempt finds another file than the one that was checked.
+#[test]
+fn h45_force_at_the_moment_of_the_upgrade_replaces_all_of_it_or_nothing() {
+    let stage = Stage::new();
+    let (run, _) = started(&stage);
+    add_ok(&stage, "1.1.0", "--upgrade-delay 1s");
+    let mut last = String::new();
+    for round in 0.. {
+        let commit = format!("{round:040}");
+        let path = stage.site.path(&format!("built/{commit}"));
+        FakeDaemon::new("nym-node", "1.1.0").with("commit_sha", &commit).write(&path);
+        let outcome = super::add_binary(&stage, &path, "v1.1.0", "--force --now");
+        if outcome.status == 0 {
+            last = commit;
+        } else if outcome.stderr.contains("is the version that runs") {
+            break;
+        } else {
+            let held = ["is being performed", "is being fetched or checked", "installed before"];
+            let known = held.iter().any(|held| outcome.stderr.contains(held));
+            assert!(known, "{}", outcome.stderr);
+        }
+        // Longer than a preparation takes, now and then.
+        std::thread::sleep(std::time::Duration::from_millis(round % 8 * 40));
+    }
+    until_runs(&stage, "1.1.0");
+    assert!(!stage.phases().iter().any(|phase| phase == "Failed"), "{}", stage.story());
+    let version = read_json(&stage.site.home("nymvisor/current-version-info.json"));
+    assert_eq!(version["binaryDetails"]["commit_sha"], last.as_str(), "{}", stage.story());
+    let binary = fs::read_to_string(stage.site.data("upgrades/v1.1.0/bin/nym-node")).unwrap();
+    assert!(binary.contains(&last));
+    end(run);
+}

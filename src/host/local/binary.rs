@@ -10,14 +10,18 @@ use tokio::task::{spawn_blocking, spawn_local};
 
 use super::super::files::Files;
 use super::super::{fetch, http, place, probe, room};
+use super::locks::plan_failure;
 use super::{BUILD_INFO_PATIENCE, Setup, our_failure};
 use crate::config::Paths;
 use crate::digest::Algorithm;
 use crate::machine::{Binary, Code, Failure, Upgrade};
-use crate::release::{BuildInfo, Checksum, UpgradeInfo, UpgradeName};
+use crate::release::{BuildInfo, Checksum, PlanLock, UpgradeInfo, UpgradeName};
 
 /// How often a broken download is taken up again before it counts as a failure.
 const FETCH_TRIES: u32 = 4;
+
+/// How long a command's change of the plan is waited for; it takes milliseconds.
+const PLAN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// From one line about a download to the next.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(10);
@@ -39,16 +43,22 @@ pub(super) async fn fetched(
     upgrade: &Upgrade,
     stop: watch::Receiver<bool>,
 ) -> Result<Fetched, Failure> {
-    let files = files.clone();
-    let wanted = upgrade.clone();
-    let info = spawn_blocking(move || files.announcement(&wanted)).await.map_err(our_failure)??;
+    let (read, wanted) = (files.clone(), upgrade.clone());
+    let info = spawn_blocking(move || read.announcement(&wanted)).await.map_err(our_failure)??;
     let path = setup.paths.binary(&info.name);
     if path.symlink_metadata().is_ok() {
         let (wanted, lies) = (info.clone(), path.clone());
         let found = spawn_blocking(move || in_place(&wanted, lies)).await.map_err(our_failure)?;
         match found {
             Err(failure) if may_be_fetched_anew(setup, &info, &failure) => {
-                set_aside(&path, &failure)?;
+                let (lock, wanted) = (setup.paths.plan_lock(), upgrade.clone());
+                let (files, lies) = (files.clone(), path.clone());
+                let aside = spawn_blocking(move || {
+                    let _plan = lock_plan(&lock)?;
+                    files.announcement(&wanted)?;
+                    set_aside(&lies, &failure)
+                });
+                aside.await.map_err(our_failure)??;
             }
             found => return found,
         }
@@ -212,6 +222,7 @@ pub(super) async fn checked(
     let paths = setup.paths.clone();
     let name = setup.config.daemon.name.clone();
     spawn_blocking(move || {
+        let _plan = lock_plan(&paths.plan_lock())?;
         let info = files.announcement(&upgrade)?;
         compare(&name, &info, &details)?;
         let identity = put_in_place(&paths, &files, &info, &fetched)?;
@@ -220,6 +231,12 @@ pub(super) async fn checked(
     })
     .await
     .map_err(our_failure)?
+}
+
+/// Where the plan says what it said, the file in its place is what it was: commands replace both
+/// under this lock.
+fn lock_plan(path: &Path) -> Result<PlanLock, Failure> {
+    PlanLock::acquire_within(path, PLAN_PATIENCE).map_err(|error| plan_failure(&error))
 }
 
 fn wrong_build(text: String) -> Failure {
