@@ -69,25 +69,24 @@ pub(super) fn moves(engine: &Engine, cost: Cost, upgrades: u8) -> Vec<Move> {
         // After an orderly end a person may begin again.
         Cost::Free => vec![],
         Cost::Crash if engine.up => crashes(engine),
-        Cost::DaemonCrash if is_alive(engine) => vec![
-            Move::DaemonEnds(How::Status, 50),
-            Move::DaemonEnds(How::Signal, 600_000),
-        ],
+        Cost::DaemonCrash if is_alive(engine) => {
+            vec![Move::DaemonEnds(How::Status, 50), Move::DaemonEnds(How::Signal, 600_000)]
+        }
         Cost::Fault => faults(engine),
         Cost::Stop if engine.up => {
             let mut all = vec![Move::Tell(Event::StopRequested { signal: 15 })];
             all.extend(is_alive(engine).then_some(Move::DaemonEnds(How::Well, 600_000)));
             all
         }
-        Cost::Stop if engine.world.exit.is_some() => vec![Move::Other(Stimulus::Start(
-            crate::model::stimulus::Settings {
+        Cost::Stop if engine.world.exit.is_some() => {
+            vec![Move::Other(Stimulus::Start(crate::model::stimulus::Settings {
                 restarts: engine.state.policy.restart_on_failure,
                 restart_after_upgrade: engine.state.policy.restart_after_upgrade,
                 prepare_ahead: engine.state.policy.prepare_ahead,
                 skip_backup: engine.state.policy.skip_backup,
                 max_failures: engine.state.policy.max_startup_failures,
-            },
-        ))],
+            }))]
+        }
         Cost::Journal if engine.up && engine.state.recording => {
             vec![Move::Tell(Event::JournalFailed { failure: values::failure(values::CODES[4]) })]
         }
@@ -102,8 +101,7 @@ fn is_alive(engine: &Engine) -> bool {
 fn free(engine: &Engine, upgrades: u8) -> Vec<Move> {
     let world = &engine.world;
     let ready = ready(engine);
-    let mut all: Vec<Move> =
-        (0..ready.len()).map(|pick| Move::Finish(pick, Luck::Good)).collect();
+    let mut all: Vec<Move> = (0..ready.len()).map(|pick| Move::Finish(pick, Luck::Good)).collect();
     all.extend(world.timers.iter().cloned().map(Move::Fire));
     all.extend(world.due.map(|_| Move::ComeDue));
     if world.process.as_ref().is_some_and(|process| process.leader_lives && process.asked) {
