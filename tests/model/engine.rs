@@ -54,6 +54,16 @@ impl Engine {
         }
     }
 
+    /// Whether it stands where `other` does, however it came there.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        self.state == other.state
+            && self.world == other.world
+            && self.oracle == other.oracle
+            && self.waiting == other.waiting
+            && self.durable == other.durable
+            && (self.up, self.plan_was_lost) == (other.up, other.plan_was_lost)
+    }
+
     pub(crate) fn new(policy: Policy) -> Self {
         let first = State::initial(values::genesis(), policy);
         Self {

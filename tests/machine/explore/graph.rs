@@ -4,8 +4,6 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 
-use nymvisor::machine::Policy;
-
 use super::moves::{Cost, Move, moves};
 use super::{Pair, canonical, verdict};
 use crate::model::engine::Engine;
@@ -18,6 +16,8 @@ pub(super) type Left = [u8; 5];
 pub(super) struct Bounds {
     pub(super) upgrades: u8,
     pub(super) left: Left,
+    /// A search ends when it knows so many states; the shallowest come first.
+    pub(super) states_max: usize,
 }
 
 impl fmt::Display for Bounds {
@@ -55,7 +55,7 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    pub(super) fn new(policy: Policy, bounds: Bounds) -> Self {
+    pub(super) fn new(first: Engine, bounds: Bounds) -> Self {
         let mut graph = Self {
             bounds,
             nodes: Vec::new(),
@@ -63,7 +63,7 @@ impl Graph {
             pairs: BTreeMap::new(),
             transitions: 0,
         };
-        graph.enter(canonical::text(Engine::new(policy)), None);
+        graph.enter(canonical::text(first), None);
         graph
     }
 
@@ -79,11 +79,15 @@ impl Graph {
         &self.pairs
     }
 
-    pub(super) fn search(&mut self) -> Result<(), String> {
+    /// Goes as far as the bounds allow; `false` where there were more states than it may look at.
+    pub(super) fn search(&mut self) -> Result<bool, String> {
         let mut queue = VecDeque::from([(0_u32, self.bounds.left)]);
         while let Some((at, left)) = queue.pop_front() {
             if !self.is_new(at, left) {
                 continue;
+            }
+            if self.nodes.len() >= self.bounds.states_max {
+                return Ok(false);
             }
             for (index, cost) in Cost::ALL.into_iter().enumerate() {
                 let Some(left) = spend(left, index) else { continue };
@@ -92,7 +96,7 @@ impl Graph {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether `at` was not yet reached with as much left; if so, it is now.
@@ -114,7 +118,7 @@ impl Graph {
         }
         let engine = canonical::engine(&self.text(at));
         let mut edges = Vec::new();
-        if cost == Cost::Free && !verdict::is_at_rest(&engine) {
+        if cost == Cost::Free {
             let to = self.follow(at, &engine, &Move::GoOn)?;
             self.nodes[at as usize].good = to;
             edges.extend(to);
@@ -139,6 +143,9 @@ impl Graph {
         }
         self.transitions += next.records.len() as u64;
         verdict::pairs(engine, &next, &mut self.pairs);
+        if next.is_as(engine) || verdict::repeats_itself(&next) {
+            return Ok(None);
+        }
         let text = canonical::text(next);
         let to = self.enter(text, Some((at, step.clone())));
         Ok((to != at).then_some(to))

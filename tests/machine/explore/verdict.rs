@@ -8,17 +8,6 @@ use super::Pair;
 use crate::model::engine::Engine;
 use crate::state_machine_md::states::word;
 
-/// Nothing is left that a run without faults would do.
-pub(super) fn is_at_rest(engine: &Engine) -> bool {
-    match (engine.up, engine.world.exit) {
-        (false, exit) => exit.is_some(),
-        (true, _) => {
-            let mut next = engine.clone();
-            next.go_on().is_ok_and(|went| !went)
-        }
-    }
-}
-
 /// A move that was made. Its turns were checked by the model already: replay equals live, the
 /// counts of failures are the oracle's, no second daemon.
 pub(super) fn of_move(before: &Engine, after: &Engine) -> Result<(), String> {
@@ -73,4 +62,12 @@ pub(super) fn pairs(before: &Engine, after: &Engine, pairs: &mut BTreeMap<Pair, 
             *pairs.entry((word(&record.event), record.from, record.to)).or_default() += 1;
         }
     }
+}
+
+/// The same thing is to be done, or waits to be told, twice: hearing it again and again leads
+/// nowhere else.
+pub(super) fn repeats_itself(engine: &Engine) -> bool {
+    let has_twin = |at: usize| engine.world.work[..at].contains(&engine.world.work[at]);
+    let is_told_twice = |at: usize| engine.waiting[..at].contains(&engine.waiting[at]);
+    (0..engine.world.work.len()).any(has_twin) || (0..engine.waiting.len()).any(is_told_twice)
 }
