@@ -63,7 +63,7 @@ impl Graph {
             pairs: BTreeMap::new(),
             transitions: 0,
         };
-        graph.enter(canonical::text(first), None);
+        graph.enter(&canonical::text(first), None);
         graph
     }
 
@@ -147,18 +147,18 @@ impl Graph {
             return Ok(None);
         }
         let text = canonical::text(next);
-        let to = self.enter(text, Some((at, step.clone())));
+        let to = self.enter(&text, Some((at, step.clone())));
         Ok((to != at).then_some(to))
     }
 
-    fn enter(&mut self, text: String, from: Option<(u32, Move)>) -> u32 {
+    fn enter(&mut self, text: &str, from: Option<(u32, Move)>) -> u32 {
         let next = u32::try_from(self.nodes.len()).unwrap();
-        match self.known.entry(hash(&text)) {
+        match self.known.entry(hash(text)) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(free) => {
                 free.insert(next);
                 let text = Some(zstd::bulk::compress(text.as_bytes(), 1).unwrap().into());
-                let edges = Default::default();
+                let edges = [const { None }; 6];
                 self.nodes.push(Node { text, edges, good: None, from, reached: Vec::new() });
                 next
             }
@@ -191,16 +191,18 @@ impl Graph {
             while steps[next].is_none() {
                 way.push(next);
                 if way.len() > self.nodes.len() {
-                    return Err(format!("no end in sight: {:#?}", self.story(at as u32)));
+                    return Err(format!(
+                        "no end in sight: {:#?}",
+                        self.story(u32::try_from(at).unwrap())
+                    ));
                 }
-                match self.nodes[next].good {
-                    Some(good) => next = good as usize,
-                    None => {
-                        self.rests(next)?;
-                        steps[next] = Some(0);
-                        way.pop();
-                        break;
-                    }
+                if let Some(good) = self.nodes[next].good {
+                    next = good as usize;
+                } else {
+                    self.rests(next)?;
+                    steps[next] = Some(0);
+                    way.pop();
+                    break;
                 }
             }
             let mut length = steps[next].unwrap_or_default();

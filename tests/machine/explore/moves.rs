@@ -29,6 +29,7 @@ impl Cost {
 }
 
 /// One thing that happens.
+#[expect(clippy::large_enum_variant, reason = "a few at a time")]
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Move {
     /// What a run without faults does next.
@@ -66,8 +67,6 @@ impl Move {
 pub(super) fn moves(engine: &Engine, cost: Cost, upgrades: u8) -> Vec<Move> {
     match cost {
         Cost::Free if engine.up => free(engine, upgrades),
-        // After an orderly end a person may begin again.
-        Cost::Free => vec![],
         Cost::Crash if engine.up => crashes(engine),
         Cost::DaemonCrash if is_alive(engine) => {
             vec![Move::DaemonEnds(How::Status, 50), Move::DaemonEnds(How::Signal, 600_000)]
@@ -90,7 +89,7 @@ pub(super) fn moves(engine: &Engine, cost: Cost, upgrades: u8) -> Vec<Move> {
         Cost::Journal if engine.up && engine.state.recording => {
             vec![Move::Tell(Event::JournalFailed { failure: values::failure(values::CODES[4]) })]
         }
-        Cost::Crash | Cost::DaemonCrash | Cost::Stop | Cost::Journal => vec![],
+        Cost::Free | Cost::Crash | Cost::DaemonCrash | Cost::Stop | Cost::Journal => vec![],
     }
 }
 
