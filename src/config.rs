@@ -21,6 +21,7 @@ mod template;
 mod values;
 
 pub use address::Address;
+pub(crate) use address::{HIDDEN_QUERY, redact_text, redacted};
 pub use env::Env;
 pub use error::Error;
 pub use file::{read, write};

@@ -13,6 +13,7 @@ use crate::machine::{Event, Observed};
 
 pub mod backup;
 pub mod daemon;
+pub mod due;
 pub mod fetch;
 pub mod files;
 pub mod http;

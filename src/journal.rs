@@ -44,6 +44,7 @@ mod chain;
 mod held;
 mod open;
 mod read;
+mod reserve;
 mod segment;
 mod verify;
 
@@ -52,6 +53,7 @@ use held::Held;
 pub use held::{HeldOrder, Unwritten};
 pub use open::{Opened, open};
 pub use read::{Part, describe, last_state, read};
+pub use reserve::reserve;
 pub use segment::{Content, Line, read_segment, segments};
 pub use verify::{Fault, FaultKind, Found, Last, Verified, verify};
 
@@ -145,6 +147,9 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// Records are held in memory, and nothing may be written before them.
+    #[error("the journal can't be written at present; records are held in memory")]
+    Failing,
     /// A value could not be written as JSON.
     #[error("a record could not be put into words: {0}")]
     Json(#[from] serde_json::Error),
@@ -157,7 +162,8 @@ pub struct Journal {
     folder: PathBuf,
     owner: Owner,
     session: String,
-    file: Box<dyn DiskFile>,
+    /// `None` only while the journal is failing and no segment is begun.
+    file: Option<Box<dyn DiskFile>>,
     segment: u64,
     bytes: u64,
     bytes_max: u64,
@@ -219,11 +225,22 @@ impl Journal {
         transition: &Transition,
         at: DateTime<Utc>,
     ) -> Result<Committed, Error> {
+        if self.held.is_some() {
+            return Err(Error::Failing);
+        }
         let record = self.record(event, transition, at);
-        let (line, hash) = chain::seal(&record, &self.head)?;
+        let (mut line, mut hash) = chain::seal(&record, &self.head)?;
         if let Err(error) = self.write(&line) {
-            self.held = Some(Held::since(before.clone()));
-            return Err(error);
+            self.held = Some(Held::since(before.clone(), None));
+            if !self.make_room(&error) || self.restore(at).is_err() {
+                return Err(error);
+            }
+            // A new segment is begun, in the room that was reserved.
+            (line, hash) = chain::seal(&record, &self.head)?;
+            if let Err(error) = self.write(&line) {
+                self.held = Some(Held::since(before.clone(), None));
+                return Err(error);
+            }
         }
         self.seq = record.seq;
         self.head = hash;
@@ -232,9 +249,14 @@ impl Journal {
         if self.bytes > self.bytes_max && self.rotate(&state, at, None).is_err() {
             // The record itself is durable. Whether the next segment is begun is in doubt, so
             // nothing more may be written to this one.
-            self.held = Some(Held::since(state.clone()));
+            self.held = Some(Held::since(state.clone(), None));
         }
         Ok(Committed { record, state })
+    }
+
+    /// Gives up what is reserved, where that may help.
+    fn make_room(&self, error: &Error) -> bool {
+        error.is_for_want_of_room() && reserve::give_up(&*self.disk, &self.folder)
     }
 
     /// Hash of the last line: who writes it down elsewhere can prove later what it covers.
@@ -265,8 +287,11 @@ impl Journal {
     fn write(&mut self, line: &[u8]) -> Result<(), Error> {
         let path = segment::path(&self.folder, self.segment);
         let failed = |doing| move |source| Error::Io { doing, path, source };
-        self.file.write_all(line).map_err(failed.clone()("written"))?;
-        self.file.sync().map_err(failed("synced"))
+        let Some(file) = &mut self.file else {
+            return Err(failed("opened")(std::io::ErrorKind::NotFound.into()));
+        };
+        file.write_all(line).map_err(failed.clone()("written"))?;
+        file.sync().map_err(failed("synced"))
     }
 
     /// Begins the next segment.
@@ -288,7 +313,7 @@ impl Journal {
         };
         let begun = segment::begin(&*self.disk, &self.folder, &header, &self.head)?;
         self.segment = header.segment;
-        self.file = begun.file;
+        self.file = Some(begun.file);
         self.bytes = begun.bytes;
         self.head = begun.head;
         Ok(())

@@ -31,10 +31,10 @@
 //! |---|---|
 //! | `cli` | everything below |
 //! | `shell` | host, journal, machine, narrate |
-//! | `host` | config, digest, disk, journal, machine, proc, release, requests |
+//! | `host` | config, digest, disk, journal, machine, proc, release, requests, units |
 //! | `requests` | disk, machine |
 //! | `logs` | disk |
-//! | `narrate` | journal, machine |
+//! | `narrate` | journal, machine, units |
 //! | `journal` | digest, disk, machine |
 //! | `config` | disk, machine, release |
 //! | `release` | digest, disk, machine |
@@ -43,9 +43,11 @@
 //! | `disk` | nothing |
 //! | `exit` | nothing |
 //! | `proc` | nothing |
+//! | `units` | nothing |
 //!
 //! The modules of [`host`] do not know one another either, but for its `local`, which puts them
-//! together, and `http`, which two of them share. A test holds all of this against the sources.
+//! together, and what two of them share: `http`, and `backup`, which `restore` reads back. A test
+//! holds all of this against the sources.
 
 pub mod cli;
 pub mod config;
@@ -61,3 +63,4 @@ pub mod proc;
 pub mod release;
 pub mod requests;
 pub mod shell;
+pub mod units;

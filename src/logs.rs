@@ -1,17 +1,27 @@
 //! Where the log goes: stderr, and for `run` files that rotate.
 
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use chrono::{NaiveDate, Utc};
+use nix::fcntl::OFlag;
+use tracing_appender::rolling::{RollingFileAppender, RollingWriter, Rotation};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
-use crate::disk::{self, RealDisk};
+use crate::disk::{self, Disk, RealDisk};
 
 /// Log files, a day each, that are kept.
 const FILES_KEPT: usize = 14;
+const PREFIX: &str = "nymvisor";
+const SUFFIX: &str = "log";
+/// Logs tell what runs where: nobody else's business.
+const FILE_MODE: u32 = 0o600;
 
 /// Begins to log, as `RUST_LOG` says (default: `info`), to stderr and to files in `folder`.
 ///
@@ -23,9 +33,8 @@ pub fn begin(folder: &Path) {
         .with_target(false)
         .log_internal_errors(false)
         .with_filter(filter());
-    let appender = appender(folder);
-    let (files, error) = match appender {
-        Ok(appender) => (Some(appender), None),
+    let (files, error) = match Files::new(folder) {
+        Ok(files) => (Some(files), None),
         Err(error) => (None, Some(error)),
     };
     let files = files.map(|files| {
@@ -47,13 +56,79 @@ fn filter() -> EnvFilter {
     EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
-fn appender(folder: &Path) -> Result<RollingFileAppender, String> {
-    disk::create_dirs(&RealDisk, folder, 0o700).map_err(|error| error.to_string())?;
-    RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix("nymvisor")
-        .filename_suffix("log")
-        .max_log_files(FILES_KEPT)
-        .build(folder)
-        .map_err(|error| error.to_string())
+/// Log files that belong to the owner of their folder, also where root begins one: a service that
+/// was tried with `sudo` for once could not go on with it otherwise.
+#[derive(Debug)]
+struct Files {
+    folder: PathBuf,
+    appender: RollingFileAppender,
+    /// The day whose file is known to be there and right.
+    ready: Mutex<Option<NaiveDate>>,
+}
+
+impl Files {
+    fn new(folder: &Path) -> Result<Self, String> {
+        let in_words = |error: io::Error| error.to_string();
+        disk::create_dirs(&RealDisk, folder, 0o700).map_err(in_words)?;
+        let today = Utc::now().date_naive();
+        make_ready(&path_of(folder, today)).map_err(in_words)?;
+        let appender = RollingFileAppender::builder()
+            .rotation(Rotation::DAILY)
+            .filename_prefix(PREFIX)
+            .filename_suffix(SUFFIX)
+            .max_log_files(FILES_KEPT)
+            .build(folder)
+            .map_err(|error| error.to_string())?;
+        Ok(Self { folder: folder.to_owned(), appender, ready: Mutex::new(Some(today)) })
+    }
+}
+
+impl<'a> MakeWriter<'a> for Files {
+    type Writer = RollingWriter<'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        let today = Utc::now().date_naive();
+        if let Ok(mut ready) = self.ready.lock()
+            && *ready != Some(today)
+        {
+            // Where it can't be made, the appender can't either, and says so.
+            let _ = make_ready(&path_of(&self.folder, today));
+            *ready = Some(today);
+        }
+        self.appender.make_writer()
+    }
+}
+
+/// The file into which the appender writes on this day (UTC).
+fn path_of(folder: &Path, day: NaiveDate) -> PathBuf {
+    folder.join(format!("{PREFIX}.{}.{SUFFIX}", day.format("%Y-%m-%d")))
+}
+
+/// Makes a log file with the owner of its folder before the appender does it with ours, or gives
+/// it one: the appender is faster where midnight falls between our look at the clock and its own,
+/// and an earlier version left root's.
+///
+/// # Errors
+/// What the system refuses; also that there is something else than a plain file with one name,
+/// which root must neither write to nor give away.
+pub fn make_ready(path: &Path) -> io::Result<()> {
+    match RealDisk.create(path, FILE_MODE) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        created => return created.map(drop),
+    }
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let file = OpenOptions::new().append(true).custom_flags(flags).open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() || meta.nlink() != 1 {
+        return Err(io::Error::other(format!("{} is no log file of ours", path.display())));
+    }
+    let us = nix::unistd::geteuid();
+    if meta.uid() == us.as_raw() {
+        file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+    }
+    let folder = fs::metadata(disk::folder_of(path))?;
+    if us.is_root() && (meta.uid(), meta.gid()) != (folder.uid(), folder.gid()) {
+        fchown(&file, Some(folder.uid()), Some(folder.gid()))?;
+    }
+    Ok(())
 }

@@ -31,7 +31,7 @@ pub use phase::{
     Running, Swapping, Wait, Why,
 };
 pub use record::{Illegal, Record, replay};
-pub use recover::{Observed, RESUMPTIONS_MAX, Row, recover};
+pub use recover::{Link, Observed, RESUMPTIONS_MAX, Row, recover};
 pub use state::{Candidate, Hold, Queue, Stage, State, Trouble};
 pub use step::{Rejected, Transition, step};
 pub use values::{

@@ -2,13 +2,18 @@
 
 use crate::journal::Hash;
 use crate::machine::{
-    Binary, Ending, Event, Failure, Outcome, PhaseName, Queue, Record, Requester, Row, Upgrade,
+    Archive, Binary, Effect, Ending, Event, Failure, Link, Outcome, PhaseName, Queue, Record,
+    Requester, Row, Upgrade,
 };
+use crate::units::human;
+
+/// An instance's first session begins the journal: its look is the second record.
+const FIRST_RECOVERED: u64 = 2;
 
 /// Writes a record to the log. With every upgrade goes the journal's head, so that what it covers
 /// can be proven later by somebody who kept the log elsewhere.
 pub(crate) fn log(record: &Record, head: &Hash) {
-    let text = event(&record.event);
+    let text = text(record);
     let phases = phases(record);
     match severity(record) {
         Severity::Bad => tracing::error!("{phases}: {text}"),
@@ -25,12 +30,33 @@ pub(crate) fn log(record: &Record, head: &Hash) {
 #[must_use]
 pub fn line(record: &Record) -> String {
     format!(
-        "{:>6}  {}  {:<22}  {}",
+        "{:>6}  {}  {:<24}  {}",
         record.seq,
         record.at.format("%Y-%m-%d %H:%M:%S%.3fZ"),
         phases(record),
-        event(&record.event),
+        text(record),
     )
+}
+
+/// What happened, and what it led to where that is not plain from it.
+fn text(record: &Record) -> String {
+    let mut text = event(&record.event);
+    let Event::Recovered { row, observed } = &record.event else { return text };
+    if record.seq <= FIRST_RECOVERED && *row == Row::AtRest {
+        "this is the first session on record".clone_into(&mut text);
+    }
+    for effect in &record.effects {
+        if let Effect::MendLink(name) = effect {
+            let mended = match observed.link {
+                Link::NoLink => format!("; `current` is no link, and should lead to {name}"),
+                Link::Absent | Link::Astray(_) | Link::LeadsTo(_) => {
+                    format!("; `current` is mended: {} -> {name}", observed.link.words())
+                }
+            };
+            text.push_str(&mended);
+        }
+    }
+    text
 }
 
 fn phases(record: &Record) -> String {
@@ -56,8 +82,9 @@ fn severity(record: &Record) -> Severity {
         Event::DaemonEnded { ending, .. } if ending.is_crash() => {
             if record.from == PhaseName::Running { Severity::Bad } else { Severity::Normal }
         }
-        Event::GraceElapsed | Event::PlanLost { .. } => Severity::Odd,
+        Event::GraceElapsed | Event::PlanLost { .. } | Event::FileMended { .. } => Severity::Odd,
         Event::Recovered { row, .. } if *row != Row::AtRest => Severity::Odd,
+        Event::Recovered { observed, .. } if observed.link == Link::NoLink => Severity::Odd,
         Event::SwapCommitted { left, .. } if !left.is_empty() => Severity::Odd,
         Event::SessionStarted { .. } | Event::GroupGone | Event::SignalReceived { .. } => {
             Severity::Small
@@ -110,6 +137,7 @@ pub fn event(event: &Event) -> String {
             "the plan can't be used, no upgrade begins until it can: {}",
             self::failure(failure)
         ),
+        Event::FileMended { file, set_aside } => mended(file, set_aside.as_deref()),
         Event::AnnouncementReceived { upgrade } => format!("announced: {}", self::upgrade(upgrade)),
         Event::CameDue { attempt, .. } => format!("upgrade {attempt} is due"),
         Event::PauseElapsed { name, .. } => format!("the pause of {name} is over"),
@@ -117,19 +145,21 @@ pub fn event(event: &Event) -> String {
             format!("{} wants {name} to be tried again", self::requester(requester))
         }
         Event::BinaryFetched { attempt, sha256, bytes, source } => format!(
-            "upgrade {attempt}: the binary is there, {bytes} bytes from {source}, sha256 {sha256}"
+            "upgrade {attempt}: the binary is there, {} from {source}, sha256 {sha256}",
+            human(*bytes)
         ),
         Event::BinaryChecked { attempt, binary } => {
             format!("upgrade {attempt}: the binary is the right build, {}", self::binary(binary))
         }
         Event::RoomFound { attempt, needed_bytes, free_bytes } => format!(
-            "upgrade {attempt}: there is room for the backup, {needed_bytes} of {free_bytes} bytes"
+            "upgrade {attempt}: there is room for the backup, which needs {} of {}",
+            human(*needed_bytes),
+            human(*free_bytes)
         ),
         Event::LockTaken { attempt } => format!("upgrade {attempt}: the upgrade lock is held"),
-        Event::BackupSealed { attempt, archive } => format!(
-            "upgrade {attempt}: the backup is sealed, {} entries, {} bytes, {}",
-            archive.entries, archive.bytes, archive.path
-        ),
+        Event::BackupSealed { attempt, archive } => {
+            format!("upgrade {attempt}: the backup is sealed, {}", self::archive(archive))
+        }
         Event::BackupSkipped { attempt } => {
             format!("upgrade {attempt}: no backup, as it is configured (UNSAFE)")
         }
@@ -140,7 +170,9 @@ pub fn event(event: &Event) -> String {
         Event::SwapCommitted { attempt, left } => {
             format!("upgrade {attempt}: committed, but some files are still to be moved: {left}")
         }
-        Event::StoodDown { attempt } => format!("upgrade {attempt}: put away"),
+        Event::StoodDown { attempt } => {
+            format!("upgrade {attempt}: what it left half-done is removed, and its lock given back")
+        }
         Event::JournalFailed { failure } => format!(
             "no record can be written, no upgrade begins, the daemon runs on: {}",
             self::failure(failure)
@@ -150,6 +182,19 @@ pub fn event(event: &Event) -> String {
             format!("upgrade {attempt} failed: {}", self::failure(failure))
         }
     }
+}
+
+fn mended(file: &str, set_aside: Option<&str>) -> String {
+    match set_aside {
+        Some(aside) => {
+            format!("{file} was damaged; it is kept as {aside}, and what is known goes on")
+        }
+        None => format!("{file} was missing, and is written anew from what is known"),
+    }
+}
+
+fn archive(archive: &Archive) -> String {
+    format!("{} entries, {}, {}", archive.entries, human(archive.bytes), archive.path)
 }
 
 /// What a row of the recovery table means.
@@ -231,7 +276,7 @@ fn queue(queue: &Queue) -> String {
 }
 
 fn binary(binary: &Binary) -> String {
-    format!("{} bytes, sha256 {}", binary.bytes, binary.sha256)
+    format!("{}, sha256 {}", human(binary.bytes), binary.sha256)
 }
 
 fn seconds(ms: u64) -> String {

@@ -60,6 +60,27 @@ pub fn stat(pid: u32) -> io::Result<Stat> {
     })
 }
 
+/// Whether a process is gone, or about to be: what it holds is let go of within moments.
+///
+/// One that was killed still counts as alive for the time that its end takes the kernel, most of
+/// all where it had much memory.
+#[must_use]
+pub fn is_ending(pid: u32) -> bool {
+    match fs::read(format!("/proc/{pid}/stat")) {
+        Ok(content) => is_exiting(&content) || Stat::parse(&content).is_some_and(|s| !s.live),
+        Err(_) => true,
+    }
+}
+
+/// Field 9 are the kernel's flags.
+fn is_exiting(content: &[u8]) -> bool {
+    const PF_EXITING: u32 = 0x4;
+    let name_end = content.iter().rposition(|&byte| byte == b')').unwrap_or_default();
+    let rest = content.get(name_end + 1..).and_then(|rest| str::from_utf8(rest).ok());
+    let flags = rest.and_then(|rest| rest.split_ascii_whitespace().nth(9 - 3));
+    flags.and_then(|flags| flags.parse::<u32>().ok()).is_some_and(|flags| flags & PF_EXITING != 0)
+}
+
 /// All processes that are there now, in no particular order.
 pub fn stats() -> io::Result<Vec<Stat>> {
     let mut found = Vec::new();

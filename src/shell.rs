@@ -38,6 +38,9 @@ impl<H: Host> Shell<H> {
     /// Runs until the machine ends the run; `started` is the session's first fact.
     pub async fn run(mut self, started: Event) -> Outcome {
         self.take(started);
+        if self.journal.is_failing() {
+            self.journal_failed("it can't be written since it was opened");
+        }
         loop {
             if let Some(outcome) = self.outcome {
                 self.restore();
@@ -79,9 +82,12 @@ impl<H: Host> Shell<H> {
                 }
             }
             Err(error) => {
-                // Nothing of the turn has happened: the machine is told first, then asked again.
+                // Nothing of the turn has happened: the machine is told first, then asked again;
+                // but for the journal's own return, which has not taken place.
                 self.journal_failed(&error.to_string());
-                self.take(event);
+                if event != Event::JournalRestored {
+                    self.take(event);
+                }
             }
         }
     }

@@ -14,9 +14,23 @@ use crate::support::site::Site;
 #[test]
 fn help_texts() {
     let site = Site::new();
-    for command in ["", "init", "run", "build-info", "daemon-build-info", "add-upgrade", "config"] {
-        let arguments: Vec<_> = [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
-        let name = if command.is_empty() { "help" } else { command };
+    let commands = [
+        "",
+        "init",
+        "run",
+        "build-info",
+        "daemon-build-info",
+        "add-upgrade",
+        "config",
+        "retry",
+        "journal",
+        "journal show",
+        "journal verify",
+        "demo",
+    ];
+    for command in commands {
+        let arguments: Vec<_> = command.split_whitespace().chain(["--help"]).collect();
+        let name = if command.is_empty() { "help".to_owned() } else { command.replace(' ', "-") };
         insta::assert_snapshot!(format!("help_{name}"), site.ok(&arguments));
     }
     assert_eq!(site.ok(&["run", "-h"]), site.ok(&["help", "run"]));

@@ -7,4 +7,5 @@ mod faults;
 mod memory;
 mod rotation;
 mod round_trip;
+mod text;
 mod torn;

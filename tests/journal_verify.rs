@@ -326,7 +326,12 @@ fn files_that_say_something_else_are_named_with_both_sides() {
     expect(&stage, FILES, &["upgrade-plan.json"]);
     restore();
     fs::remove_file(&current).unwrap();
-    expect(&stage, FILES, &["current leads to no version, not to v1.1.0"]);
+    expect(&stage, FILES, &["current is absent, and should lead to v1.1.0"]);
+    fs::create_dir(&current).unwrap();
+    expect(&stage, FILES, &["current is no link, and should be one to v1.1.0"]);
+    fs::remove_dir(&current).unwrap();
+    std::os::unix::fs::symlink("elsewhere", &current).unwrap();
+    expect(&stage, FILES, &["current leads to elsewhere, not to v1.1.0"]);
     restore();
     let mut twice = read_json(&history);
     let entry = twice["history"][0].clone();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::process::Command;
 
 use nymvisor::host::lock::{Error, HeldLock};
@@ -99,6 +100,13 @@ fn removing_and_taking_at_once_never_makes_two_holders() {
             });
         }
     });
+}
+
+#[test]
+fn a_full_disk_refuses_no_lock_for_what_is_written_into_it() {
+    // Every write to it ends with ENOSPC.
+    let held = HeldLock::acquire(Path::new("/dev/full"), 0o600, "for people\n").unwrap();
+    assert!(held.still_ours());
 }
 
 #[test]

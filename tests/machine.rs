@@ -1,6 +1,7 @@
 //! The pure machine: stories, properties, and how a crash is recovered from.
 
 mod daemon;
+mod explore;
 mod failures;
 mod found;
 mod properties;

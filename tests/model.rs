@@ -13,4 +13,5 @@ pub(crate) mod show;
 pub(crate) mod stimulus;
 mod swap;
 pub(crate) mod tale;
+mod tamper;
 pub(crate) mod values;

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use nymvisor::host::processes::{Foreign, Sought, foreign, is_alive, leftovers};
@@ -44,7 +44,7 @@ impl Place {
             let config = place.config(id);
             fs::create_dir_all(config.parent().unwrap()).unwrap();
             let home = if id == "one" { place.home("x") } else { place.home("y") };
-            fs::write(config, format!("[daemon]\nhome = {home:?}\n")).unwrap();
+            fs::write(config, format!("[daemon]\nhome = \"{}\"\n", home.display())).unwrap();
         }
         place
     }
@@ -331,7 +331,13 @@ fn a_command_line_is_shown_without_credentials() {
     let place = Place::new();
     let fake = Fake {
         name: NAME,
-        args: &["run", "--nyxd", "https://me:secret@host/path", "http://plain/x@y"],
+        args: &[
+            "run",
+            "--nyxd",
+            "https://me:secret@host/path",
+            "http://plain/x@y",
+            "--api=http://a?k=secret",
+        ],
         cwd: "@user/.nym/nym-nodes/x",
         ..Fake::default()
     };
@@ -341,7 +347,10 @@ fn a_command_line_is_shown_without_credentials() {
     place.dress(&mut command, &fake);
     let _running = ready(command);
     let shown = foreign(&place.sought()).unwrap().command_line;
-    assert!(shown.ends_with("run --nyxd https://host/path http://plain/x@y"), "{shown}");
+    assert!(
+        shown.ends_with("run --nyxd https://host/path http://plain/x@y --api=http://a?…"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -372,7 +381,8 @@ fn look_from_below() {
 fn another_users_daemon_is_judged_by_its_command_line() {
     const NOBODY: u32 = 65534;
     if let Some((role, folder)) = role() {
-        let home = Path::new("/root/.nym/nym-nodes").join(role);
+        let home =
+            PathBuf::from(std::env::var_os("HOME").unwrap()).join(".nym/nym-nodes").join(role);
         let place = Place::new();
         let sought = Sought { home, ..place.sought() };
         return fs::write(folder.join("found"), format!("{:?}", foreign(&sought))).unwrap();

@@ -4,7 +4,7 @@
 
 mod diagram;
 mod recovery;
-mod states;
+pub(crate) mod states;
 mod tables;
 
 use std::path::Path;

@@ -74,8 +74,11 @@ async fn a_wait_that_is_given_up_loses_nothing() {
     replace(folder.path(), "1");
     // Given up before the change has settled, as a select does with its other arms.
     for _ in 0..5 {
-        let given_up = tokio::time::timeout(Duration::from_millis(5), watch.changed()).await;
-        assert!(given_up.is_err());
+        let waited = tokio::time::timeout(Duration::from_millis(5), watch.changed()).await;
+        if waited.is_ok() {
+            // On a machine as slow as that the change has settled: it was told, not lost.
+            return;
+        }
     }
     told(&mut watch, "the change before").await;
 }

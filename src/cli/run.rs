@@ -25,7 +25,7 @@ use crate::journal::{self, Owner};
 use crate::machine::{Event, Outcome, State, Version};
 use crate::release::UpgradeName;
 use crate::shell::Shell;
-use crate::{logs, narrate};
+use crate::{logs, narrate, proc};
 
 /// Blocking work is rare and short of parallelism; its threads go soon.
 const BLOCKING_THREADS_MAX: usize = 4;
@@ -33,6 +33,8 @@ const BLOCKING_THREAD_LIFE: Duration = Duration::from_secs(2);
 
 /// Who still serves the home after so long is no `run` that is about to end.
 const STRANGER_STAYS: Duration = Duration::from_secs(1);
+/// The end of a process that holds a lock takes no longer than this.
+const HOLDER_ENDS: Duration = Duration::from_secs(1);
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Runs the daemon with these arguments until the run ends.
@@ -102,7 +104,7 @@ async fn session(setup: Setup) -> Result<Outcome, Error> {
     // Before anything else, so that no stop request is lost.
     let signals = Signals::listen().map_err(|error| Error::Refused(error.to_string()))?;
     let paths = setup.paths.clone();
-    let _locks = take_locks(&paths)?;
+    let _locks = take_locks(&paths).await?;
     config::claim(&RealDisk, &paths)?;
     refuse_beside_a_stranger(&setup).await?;
     let files = Files::new(setup.disk.clone(), paths.clone());
@@ -132,19 +134,31 @@ async fn session(setup: Setup) -> Result<Outcome, Error> {
 }
 
 /// One `run` an instance, and one a home.
-fn take_locks(paths: &Paths) -> Result<[HeldLock; 2], Error> {
+async fn take_locks(paths: &Paths) -> Result<[HeldLock; 2], Error> {
+    Ok([take_lock(&paths.instance_lock()).await?, take_lock(&paths.home_lock()).await?])
+}
+
+/// The lock of a `run` that was killed a moment ago is waited for: its end takes the kernel a
+/// while, and whoever restarts it may be faster.
+async fn take_lock(path: &Path) -> Result<HeldLock, Error> {
+    crate::disk::create_dirs(&RealDisk, crate::disk::folder_of(path), 0o755)
+        .map_err(Error::io("create the folder of", path))?;
     let content = format!("{}\n", std::process::id());
-    let take = |path: &Path| {
-        crate::disk::create_dirs(&RealDisk, crate::disk::folder_of(path), 0o755)
-            .map_err(Error::io("create the folder of", path))?;
-        HeldLock::acquire(path, 0o600, &content).map_err(|error| match error {
-            lock::Error::Busy { .. } => Error::RunsAlready(format!(
-                "nymvisor runs already: {error}; stop that one first, or let it be"
-            )),
-            lock::Error::Io { .. } => Error::Unusable(error.to_string()),
-        })
-    };
-    Ok([take(&paths.instance_lock())?, take(&paths.home_lock())?])
+    let since = Instant::now();
+    loop {
+        match HeldLock::acquire(path, 0o600, &content) {
+            Ok(lock) => return Ok(lock),
+            Err(lock::Error::Busy { pid: Some(pid), .. })
+                if proc::is_ending(pid) && since.elapsed() < HOLDER_ENDS => {}
+            Err(error @ lock::Error::Busy { .. }) => {
+                return Err(Error::RunsAlready(format!(
+                    "nymvisor runs already: {error}; stop that one first, or let it be"
+                )));
+            }
+            Err(error @ lock::Error::Io { .. }) => return Err(Error::Unusable(error.to_string())),
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
 }
 
 /// A daemon of that home that runs without us would be the second on its data.

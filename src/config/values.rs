@@ -6,6 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::HIDDEN_QUERY;
+
 /// Far more than anybody means, and far less than what arithmetic with clocks can't take.
 const MAX_DURATION: Duration = Duration::from_hours(100 * 366 * 24);
 const MAX_SEGMENT_BYTES: usize = 128;
@@ -114,6 +116,10 @@ pub(super) fn shown(value: &OsStr) -> String {
             format!("{scheme}{colon}***@{after}")
         }
         _ => text.into_owned(),
+    };
+    let masked = match masked.split_once('?') {
+        Some((before, _)) => format!("{before}{HIDDEN_QUERY}"),
+        None => masked,
     };
     masked
         .chars()

@@ -10,16 +10,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
 use crate::config::Paths;
 use crate::disk::{self, Disk, Kind};
 use crate::machine::{Code, Failure, Queue, Upgrade, Version};
-use crate::release::{
-    self, BuildInfo, CurrentVersion, History, Plan, UpgradeInfo, UpgradeName, if_there,
-};
+use crate::release::{self, BuildInfo, History, Plan, UpgradeInfo, if_there};
 
 mod commit;
+mod link;
+mod mend;
+
+pub use mend::Mended;
 
 /// What could not be done with one of the files.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,20 @@ pub enum Error {
     Changed {
         /// Name of the upgrade.
         name: String,
+    },
+    /// Something else stands where `current` should be.
+    #[error(
+        "{} is {is}, and should be a link to {}; it is left alone, the daemon runs on by its \
+         version file, and no upgrade begins. Move it out of the way: mv '{}' '{}.aside'",
+        path.display(), target.display(), path.display(), path.display()
+    )]
+    NoLink {
+        /// Where the link should be.
+        path: PathBuf,
+        /// What there is.
+        is: &'static str,
+        /// Where the link should lead, relative to its folder.
+        target: PathBuf,
     },
     /// Nothing tells which build of the binary it is.
     #[error(
@@ -72,7 +86,10 @@ impl From<Error> for Failure {
             {
                 Code::NoRoom
             }
-            Error::Release(_) | Error::Io { .. } | Error::NoDetails { .. } => Code::Io,
+            Error::Release(_)
+            | Error::Io { .. }
+            | Error::NoLink { .. }
+            | Error::NoDetails { .. } => Code::Io,
         };
         Self { code, text: error.to_string() }
     }
@@ -119,36 +136,6 @@ impl Files {
 
     fn history(&self) -> Result<History, Error> {
         Ok(if_there(release::load(&*self.disk, &self.paths.history()))?.unwrap_or_default())
-    }
-
-    /// The name that `current` leads to, where it leads to a version's folder.
-    pub fn link(&self) -> Result<Option<String>, Error> {
-        let path = self.paths.current();
-        let failed = |source| Error::Io { doing: "read", path: path.clone(), source };
-        if self.disk.kind(&path).map_err(failed)? != Some(Kind::Link) {
-            return Ok(None);
-        }
-        let target = self.disk.read_link(&path).map_err(failed)?;
-        let resolved = self.paths.data().join(target);
-        let name = resolved.file_name().map(|name| name.to_string_lossy().into_owned());
-        let leads_somewhere =
-            |name: &UpgradeName| self.paths.version(name) == resolved && self.is_folder(&resolved);
-        Ok(name
-            .and_then(|name| UpgradeName::installed(&name).ok())
-            .filter(leads_somewhere)
-            .map(|name| name.to_string()))
-    }
-
-    fn is_folder(&self, path: &Path) -> bool {
-        matches!(self.disk.kind(path), Ok(Some(Kind::Folder)))
-    }
-
-    /// The version whose folder `current` leads to.
-    pub fn version_by_link(&self) -> Result<Option<Version>, Error> {
-        let Some(name) = self.link()? else { return Ok(None) };
-        let name = UpgradeName::installed(&name)?;
-        let info: UpgradeInfo = release::load(&*self.disk, &self.paths.upgrade_info(&name))?;
-        Ok(Some(info.to_upgrade().target()))
     }
 
     /// The whole announcement of an upgrade, if the plan still has it to the letter.
@@ -201,82 +188,4 @@ impl Files {
             source,
         })
     }
-
-    /// Makes `current` lead to a version, unless it does already.
-    pub fn mend_link(&self, name: &UpgradeName) -> Result<(), Error> {
-        let path = self.paths.current();
-        let target = Paths::link_target(name);
-        if self.disk.read_link(&path).is_ok_and(|there| there == target) {
-            return Ok(());
-        }
-        disk::replace_link(&*self.disk, &target, &path).map_err(|source| Error::Io {
-            doing: "make a link of",
-            path,
-            source,
-        })
-    }
-
-    /// Writes the version file anew; a damaged one is set aside. Where it has been put, if so.
-    pub fn restore_version(
-        &self,
-        version: &Version,
-        at: DateTime<Utc>,
-    ) -> Result<Option<PathBuf>, Error> {
-        let name = UpgradeName::installed(&version.name)?;
-        let info: UpgradeInfo = release::load(&*self.disk, &self.paths.upgrade_info(&name))?;
-        let details = self.details_of(&info)?;
-        let path = self.paths.current_version();
-        let aside = self.set_aside(&path, at)?;
-        release::save(&*self.disk, &path, &CurrentVersion::of(&info, details))?;
-        Ok(aside)
-    }
-
-    /// Sets aside what is damaged of plan and history, and writes a plan with nothing queued where
-    /// there is none any more. Where the damaged files have been put.
-    pub fn rebuild_plan(
-        &self,
-        version: &Version,
-        at: DateTime<Utc>,
-    ) -> Result<Vec<PathBuf>, Error> {
-        let mut aside = Vec::new();
-        if is_damaged(&self.history()) {
-            aside.extend(self.set_aside(&self.paths.history(), at)?);
-        }
-        let path = self.paths.plan();
-        let plan = match if_there(release::load(&*self.disk, &path)) {
-            // Written all the same: whoever watches it could not read the history until now.
-            Ok(Some(plan)) => plan,
-            Ok(None) => self.empty_plan(version)?,
-            Err(_) => {
-                let plan = self.empty_plan(version)?;
-                aside.extend(self.set_aside(&path, at)?);
-                plan
-            }
-        };
-        release::save(&*self.disk, &path, &plan)?;
-        Ok(aside)
-    }
-
-    fn empty_plan(&self, version: &Version) -> Result<Plan, Error> {
-        let name = UpgradeName::installed(&version.name)?;
-        let info = release::load(&*self.disk, &self.paths.upgrade_info(&name))?;
-        Ok(Plan::new(info))
-    }
-
-    fn set_aside(&self, path: &Path, at: DateTime<Utc>) -> Result<Option<PathBuf>, Error> {
-        let failed = |source| Error::Io { doing: "set aside", path: path.to_owned(), source };
-        if self.disk.kind(path).map_err(failed)?.is_none() {
-            return Ok(None);
-        }
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".damaged-{}", at.format("%Y%m%dT%H%M%S%.9fZ")));
-        let aside = path.with_file_name(name);
-        self.disk.rename(path, &aside).map_err(failed)?;
-        self.disk.sync_dir(disk::folder_of(path)).map_err(failed)?;
-        Ok(Some(aside))
-    }
-}
-
-fn is_damaged<T>(read: &Result<T, Error>) -> bool {
-    matches!(read, Err(Error::Release(release::Error::Damaged { .. })))
 }

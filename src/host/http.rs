@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 
+use crate::config::{HIDDEN_QUERY, redact_text, redacted};
 use crate::machine::Code;
 
 /// So many redirects are followed.
@@ -255,43 +256,26 @@ fn is_loopback(url: &Url) -> bool {
     named || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// A URL without user name and password, for messages and files.
+/// A URL without user name, password and query, for messages and files.
 ///
-/// What can't be parsed loses everything from its scheme to its last `@`: better a mangled
-/// message than a password in it.
+/// What can't be parsed loses everything from its scheme to its last `@`, and what follows a `?`:
+/// better a mangled message than a password in it.
 #[must_use]
 pub fn redact(url: &str) -> String {
     match Url::parse(url) {
-        Ok(mut parsed) if matches!(parsed.scheme(), "http" | "https" | "ftp") => {
-            // Both fail only for URLs without a host, which these schemes don't have.
-            let _ = parsed.set_username("");
-            let _ = parsed.set_password(None);
-            parsed.into()
-        }
+        Ok(parsed) if matches!(parsed.scheme(), "http" | "https" | "ftp") => redacted(&parsed),
         _ => {
             let (scheme, rest) = match url.split_once("://") {
                 Some((scheme, rest)) if !scheme.contains('@') => (format!("{scheme}://"), rest),
                 _ => (String::new(), url),
             };
             let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-            format!("{scheme}{rest}").escape_debug().to_string()
+            let rest = match rest.split_once('?') {
+                Some((before, _)) => format!("{before}{HIDDEN_QUERY}"),
+                None => rest.to_owned(),
+            };
+            let shown = scheme + rest.split_once('#').map_or(rest.as_str(), |(before, _)| before);
+            shown.escape_debug().to_string()
         }
     }
-}
-
-/// A text in which every URL has lost its credentials.
-fn redact_text(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("://") {
-        clean.push_str(before);
-        clean.push_str("://");
-        let is_end = |c: char| c.is_whitespace() || "/?#\\\"'()<>".contains(c);
-        let end = after.find(is_end).unwrap_or(after.len());
-        let (authority, behind) = after.split_at(end);
-        clean.push_str(authority.rsplit_once('@').map_or(authority, |(_, host)| host));
-        rest = behind;
-    }
-    clean.push_str(rest);
-    clean
 }

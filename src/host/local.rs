@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, JoinHandle, spawn_blocking, spawn_local};
 
+use super::due::until;
 use super::files::Files;
 use super::http::Timeouts;
 use super::signals::{Signal, Signals};
@@ -58,6 +59,10 @@ pub struct Setup {
 
 /// How long a binary may take to tell its build info.
 pub const BUILD_INFO_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Stop signals so close to each other are one request: `timeout` and service managers send one
+/// to the process and another to its group, and a second request would cost the daemon its grace.
+const SAME_REQUEST: Duration = Duration::from_millis(250);
 
 /// How long what was cancelled may take to end before the run ends without it.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
@@ -141,7 +146,7 @@ impl LocalHost {
     fn watch_due(&mut self, attempt: u64, at: DateTime<Utc>) {
         let teller = self.teller.clone();
         let task = spawn_local(async move {
-            let now = until(at).await;
+            let now = until(at, Utc::now).await;
             teller.tell(Event::CameDue { attempt, at: now });
         });
         if let Some(former) = self.due.replace(task.abort_handle()) {
@@ -206,7 +211,7 @@ impl LocalHost {
             Effect::DropFromQueue(names) => self.drop_from_queue(names),
             Effect::MoveShared { upgrade, plan_current } => self.move_shared(upgrade, plan_current),
             Effect::RestoreVersionFile(version) => self.restore_version_file(version),
-            Effect::RebuildPlan(version) => self.rebuild_plan(version),
+            Effect::RebuildPlan { current, queued } => self.rebuild_plan(current, queued),
             Effect::MendLink(name) => self.mend_link(name),
             Effect::Answer { request, granted, text } => self.answer(request, granted, text),
             // The shell ends the run itself.
@@ -283,27 +288,21 @@ fn event_of(timer: &Timer) -> Event {
     }
 }
 
-/// Waits until the wall clock has reached `at`, and gives what it said then.
-///
-/// The clock may be set, and the machine may sleep, so one long sleep would not do.
-async fn until(at: DateTime<Utc>) -> DateTime<Utc> {
-    const LOOK_AGAIN: Duration = Duration::from_mins(1);
-    loop {
-        let now = Utc::now();
-        let Ok(left) = (at - now).to_std() else { return now };
-        if left.is_zero() {
-            return now;
-        }
-        tokio::time::sleep(left.min(LOOK_AGAIN)).await;
-    }
-}
-
 async fn heed(mut signals: Signals, teller: Teller) {
+    let mut last_stop: Option<Instant> = None;
     loop {
-        teller.tell(match signals.next().await {
-            Signal::Stop(signal) => Event::StopRequested { signal: signal as i32 },
-            Signal::Forward(signal) => Event::SignalReceived { signal: signal as i32 },
-        });
+        match signals.next().await {
+            Signal::Forward(signal) => {
+                teller.tell(Event::SignalReceived { signal: signal as i32 });
+            }
+            Signal::Stop(signal) => {
+                let is_same = last_stop.is_some_and(|last| last.elapsed() < SAME_REQUEST);
+                last_stop = Some(Instant::now());
+                if !is_same {
+                    teller.tell(Event::StopRequested { signal: signal as i32 });
+                }
+            }
+        }
     }
 }
 

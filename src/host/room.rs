@@ -15,6 +15,7 @@ use walkdir::WalkDir;
 
 use crate::disk::folder_of;
 use crate::machine::Code;
+pub use crate::units::human;
 
 const BLOCK_BYTES: u64 = 512;
 /// What an archive of little or incompressible content may have over its content.
@@ -162,22 +163,6 @@ pub fn check(needs: &[(PathBuf, u64)]) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// A number of bytes as people write it: `1.5 GiB`.
-#[must_use]
-pub fn human(bytes: u64) -> String {
-    let mut unit = (1_u64, "bytes");
-    for (power, name) in [(10, "KiB"), (20, "MiB"), (30, "GiB"), (40, "TiB")] {
-        if bytes >= 1 << power {
-            unit = (1 << power, name);
-        }
-    }
-    if unit.0 == 1 {
-        return format!("{bytes} bytes");
-    }
-    let tenths = u128::from(bytes) * 10 / u128::from(unit.0);
-    format!("{}.{} {}", tenths / 10, tenths % 10, unit.1)
 }
 
 fn found(

@@ -14,12 +14,14 @@ use crate::machine::{Effect, Event, Record, State, Transition};
 pub(super) struct Held {
     /// The state after the last durable record.
     since: State,
+    /// What is to be told of the journal before, where that is not a failed write.
+    mishap: Option<Mishap>,
     pub(super) records: Vec<Record>,
 }
 
 impl Held {
-    pub(super) fn since(state: State) -> Self {
-        Self { since: state, records: Vec::new() }
+    pub(super) fn since(state: State, mishap: Option<Mishap>) -> Self {
+        Self { since: state, mishap, records: Vec::new() }
     }
 }
 
@@ -99,13 +101,16 @@ impl Journal {
 
     fn write_held(&mut self, held: &Held, at: DateTime<Utc>) -> Result<(), Error> {
         let (segment, head) = (self.segment, self.head.clone());
+        super::create_folder(&*self.disk, &self.folder)?;
         let path = segment::path(&self.folder, segment);
-        let mishap = Mishap::WriteFailed {
+        let failed_write = || Mishap::WriteFailed {
             file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             seq: self.seq,
             records: held.records.len() as u64,
         };
-        self.rotate(&held.since, at, Some(mishap))?;
+        // Before the first segment there is none that could be in doubt.
+        let mishap = held.mishap.clone().or_else(|| (segment > 0).then(failed_write));
+        self.rotate(&held.since, at, mishap)?;
         let mut lines = Vec::new();
         let mut last = self.head.clone();
         for record in &held.records {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::held::Held;
 use super::segment::{self, Content, Rest, read_segment, segments};
 use super::{BadLine, Error, FORMAT, Hash, Header, Journal, Mishap, Owner, SEGMENT_BYTES_MAX};
-use crate::disk::{self, Disk, Kind};
+use crate::disk::{self, Disk, DiskFile, Kind};
 use crate::machine::State;
 
 /// A journal that is ready for the next record.
@@ -33,10 +34,15 @@ pub fn open(
     initial: State,
     at: DateTime<Utc>,
 ) -> Result<Opened, Error> {
-    super::create_folder(&*disk, folder)?;
     let opening = Opening { disk, folder: folder.to_owned(), owner, session, at };
+    if let Err(error) = super::create_folder(&*opening.disk, folder) {
+        return Ok(opening.in_memory(Start::first(), initial, None, &error));
+    }
+    if let Err(error) = super::reserve(&*opening.disk, folder) {
+        tracing::warn!("{error}; no upgrade begins without it");
+    }
     let Some(last) = segments(&*opening.disk, folder)?.last().copied() else {
-        return opening.begin(&Start::first(), initial, None);
+        return Ok(opening.begin(Start::first(), initial, None));
     };
     let path = segment::path(folder, last);
     let bytes = match opening.disk.kind(&path).map_err(failed("read", &path))? {
@@ -50,8 +56,8 @@ pub fn open(
     };
     opening.finish_setting_aside(&content.header)?;
     match content.rest.clone() {
-        Rest::Nothing => opening.go_on(last, content),
-        Rest::Torn => opening.cut(last, content, &bytes),
+        Rest::Nothing => Ok(opening.go_on(last, content)),
+        Rest::Torn => Ok(opening.cut(last, content, &bytes)),
         Rest::Bad { line, why } => opening.set_aside(last, &bytes, (line, &why), initial),
     }
 }
@@ -61,7 +67,7 @@ fn failed(doing: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Error 
     move |source| Error::Io { doing, path: path.clone(), source }
 }
 
-/// Where a new segment takes up.
+/// Where a segment takes up.
 struct Start {
     segment: u64,
     seq: u64,
@@ -71,6 +77,12 @@ struct Start {
 impl Start {
     fn first() -> Self {
         Self { segment: 1, seq: 0, prev: Hash::none() }
+    }
+
+    /// After what is good of a segment.
+    fn after(segment: u64, content: &Content) -> Self {
+        let seq = content.records.last().map_or(content.header.seq, |line| line.record.seq);
+        Self { segment: segment + 1, seq, prev: content.head.clone() }
     }
 }
 
@@ -94,44 +106,40 @@ impl Opening {
     }
 
     /// The last segment is whole: it is written on.
-    fn go_on(self, segment: u64, content: Content) -> Result<Opened, Error> {
+    fn go_on(self, segment: u64, content: Content) -> Opened {
+        let start = Start::after(segment, &content);
         let path = segment::path(&self.folder, segment);
-        let file = self.disk.append(&path).map_err(failed("opened", &path))?;
-        let journal = Journal {
-            file,
-            segment,
-            bytes: content.good_bytes,
-            bytes_max: SEGMENT_BYTES_MAX,
-            seq: content.records.last().map_or(content.header.seq, |line| line.record.seq),
-            head: content.head,
-            disk: self.disk,
-            folder: self.folder,
-            owner: self.owner,
-            session: self.session,
-            held: None,
-        };
-        Ok(Opened { journal, state: content.state, mishap: None })
+        let opened = self.disk.append(&path).map_err(failed("opened", &path));
+        match opened {
+            Ok(file) => {
+                let journal = self.journal(start, Some((file, content.good_bytes)), None);
+                Opened { journal, state: content.state, mishap: None }
+            }
+            Err(error) => self.in_memory(start, content.state, None, &error),
+        }
     }
 
     /// The last line is torn: it ordered nothing. Its bytes are kept beside, it is cut off, and the
     /// cut is told by the header of the next segment.
-    fn cut(self, segment: u64, content: Content, bytes: &[u8]) -> Result<Opened, Error> {
+    fn cut(self, segment: u64, content: Content, bytes: &[u8]) -> Opened {
+        let start = Start::after(segment, &content);
+        match self.cut_off(segment, content.good_bytes, bytes) {
+            Ok(mishap) => self.begin(start, content.state, Some(mishap)),
+            Err(error) => self.in_memory(start, content.state, None, &error),
+        }
+    }
+
+    fn cut_off(&self, segment: u64, good_bytes: u64, bytes: &[u8]) -> Result<Mishap, Error> {
         let path = segment::path(&self.folder, segment);
-        let good = usize::try_from(content.good_bytes).unwrap_or(usize::MAX);
+        let good = usize::try_from(good_bytes).unwrap_or(usize::MAX);
         let torn = bytes.get(good..).unwrap_or_default();
         let kept = beside(&path, "torn", self.at);
         disk::replace(&*self.disk, &kept, torn, super::FILE_MODE).map_err(failed("kept", &kept))?;
         let mut file = self.disk.append(&path).map_err(failed("opened", &path))?;
-        file.truncate(content.good_bytes).map_err(failed("cut", &path))?;
+        file.truncate(good_bytes).map_err(failed("cut", &path))?;
         file.sync().map_err(failed("synced", &path))?;
-        let mishap = Mishap::TornTail {
-            file: name_of(&path),
-            bytes: torn.len() as u64,
-            kept_as: name_of(&kept),
-        };
-        let seq = content.records.last().map_or(content.header.seq, |line| line.record.seq);
-        let start = Start { segment: segment + 1, seq, prev: content.head };
-        self.begin(&start, content.state, Some(mishap))
+        let (file, bytes) = (name_of(&path), torn.len() as u64);
+        Ok(Mishap::TornTail { file, bytes, kept_as: name_of(&kept) })
     }
 
     /// The last segment is damaged: it is set aside whole, never repaired, and a new chain begins.
@@ -154,12 +162,14 @@ impl Opening {
         let (disk, folder) = (self.disk.clone(), self.folder.clone());
         // The new chain first: with the damaged file gone and no other there, the segment before
         // it would pass for the last one.
-        let opened = self.begin(&start, initial, Some(mishap))?;
-        put_aside(&*disk, &folder, &path, &kept)?;
+        let opened = self.begin(start, initial, Some(mishap));
+        if !opened.journal.is_failing() {
+            put_aside(&*disk, &folder, &path, &kept)?;
+        }
         Ok(opened)
     }
 
-    fn begin(self, start: &Start, state: State, mishap: Option<Mishap>) -> Result<Opened, Error> {
+    fn begin(self, start: Start, state: State, mishap: Option<Mishap>) -> Opened {
         let header = Header {
             format: FORMAT,
             instance: self.owner.instance.clone(),
@@ -170,21 +180,51 @@ impl Opening {
             after: mishap.clone(),
             state: state.clone(),
         };
-        let begun = segment::begin(&*self.disk, &self.folder, &header, &start.prev)?;
-        let journal = Journal {
-            file: begun.file,
-            segment: start.segment,
-            bytes: begun.bytes,
+        match segment::begin(&*self.disk, &self.folder, &header, &start.prev) {
+            Ok(begun) => {
+                let start = Start { segment: start.segment + 1, prev: begun.head, ..start };
+                let journal = self.journal(start, Some((begun.file, begun.bytes)), None);
+                Opened { journal, state, mishap }
+            }
+            Err(error) => self.in_memory(start, state, mishap, &error),
+        }
+    }
+
+    /// The disk takes nothing: the session begins in memory, with the daemon up, and its records
+    /// are written as soon as that is possible.
+    fn in_memory(
+        self,
+        start: Start,
+        state: State,
+        mishap: Option<Mishap>,
+        error: &Error,
+    ) -> Opened {
+        tracing::error!("{error}; records are held in memory until it can be written");
+        let held = Held::since(state.clone(), mishap.clone());
+        Opened { journal: self.journal(start, None, Some(held)), state, mishap }
+    }
+
+    /// `start` is where the next segment takes up.
+    fn journal(
+        self,
+        start: Start,
+        file: Option<(Box<dyn DiskFile>, u64)>,
+        held: Option<Held>,
+    ) -> Journal {
+        let (file, bytes) = file.map_or((None, 0), |(file, bytes)| (Some(file), bytes));
+        Journal {
+            file,
+            bytes,
+            held,
+            segment: start.segment - 1,
             bytes_max: SEGMENT_BYTES_MAX,
             seq: start.seq,
-            head: begun.head,
+            head: start.prev,
             disk: self.disk,
             folder: self.folder,
             owner: self.owner,
             session: self.session,
-            held: None,
-        };
-        Ok(Opened { journal, state, mishap })
+        }
     }
 }
 

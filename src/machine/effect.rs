@@ -146,10 +146,17 @@ pub enum Effect {
         /// What the plan calls current.
         plan_current: Option<Announcement>,
     },
-    /// Write the version file anew, from what the journal knows.
+    /// Write the version file anew, from what the journal knows. Answer: `FileMended`.
     RestoreVersionFile(Version),
-    /// Write the plan anew; the damaged one has been set aside.
-    RebuildPlan(Version),
+    /// Write the plan anew, and set aside what is damaged of plan and history; a plan that can be
+    /// read is kept. Answer: `FileMended`, once for each file.
+    RebuildPlan {
+        /// What the plan then calls current.
+        current: Version,
+        /// What the last plan that could be read had queued: what is still known of it, to the
+        /// letter, stays queued.
+        queued: Vec<Upgrade>,
+    },
     /// Make `current` point at what the plan calls current.
     MendLink(String),
     /// Answer a command's request.
@@ -197,7 +204,7 @@ pub enum Timer {
 impl Effect {
     /// Whether it may be ordered by a record that is only held in memory, while the journal can't
     /// be written: what keeps the daemon up (start, signals, waits, the end of the run, the look
-    /// at what there is), and the end of work that no record would cover.
+    /// at what there is), the end of work that no record would cover, and words to a person.
     #[must_use]
     pub fn is_for_supervision(&self) -> bool {
         match self {
@@ -213,6 +220,7 @@ impl Effect {
             | Self::CancelPreparation { .. }
             | Self::ReleaseLock
             | Self::StandDown { .. }
+            | Self::Answer { .. }
             | Self::Exit(_) => true,
             Self::FetchBinary { .. }
             | Self::CheckBinary { .. }
@@ -228,9 +236,8 @@ impl Effect {
             | Self::DropFromQueue(_)
             | Self::MoveShared { .. }
             | Self::RestoreVersionFile(_)
-            | Self::RebuildPlan(_)
-            | Self::MendLink(_)
-            | Self::Answer { .. } => false,
+            | Self::RebuildPlan { .. }
+            | Self::MendLink(_) => false,
         }
     }
 
@@ -264,7 +271,7 @@ impl Effect {
             Self::DropFromQueue(_) => "drop-from-queue",
             Self::MoveShared { .. } => "move-shared",
             Self::RestoreVersionFile(_) => "restore-version-file",
-            Self::RebuildPlan(_) => "rebuild-plan",
+            Self::RebuildPlan { .. } => "rebuild-plan",
             Self::MendLink(_) => "mend-link",
             Self::Answer { .. } => "answer",
             Self::Exit(_) => "exit",

@@ -72,6 +72,13 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
+    /// A file that was lost or damaged was put right.
+    FileMended {
+        /// The file.
+        file: String,
+        /// Where what was damaged has been put, whole; `None` where there was nothing.
+        set_aside: Option<String>,
+    },
     /// Upstream announces this upgrade.
     AnnouncementReceived {
         /// The upgrade.
@@ -195,6 +202,7 @@ impl Event {
             Self::DelayElapsed => "delay-elapsed",
             Self::QueueRead { .. } => "queue-read",
             Self::PlanLost { .. } => "plan-lost",
+            Self::FileMended { .. } => "file-mended",
             Self::AnnouncementReceived { .. } => "announcement-received",
             Self::CameDue { .. } => "came-due",
             Self::PauseElapsed { .. } => "pause-elapsed",

@@ -26,12 +26,48 @@ pub struct Observed {
     pub version: Option<Version>,
     /// What the plan says; `None` where it is absent or damaged.
     pub queue: Option<Queue>,
-    /// The name that `current` leads to; `None` where it is absent or leads nowhere.
-    pub link: Option<String>,
+    /// What `current` is.
+    pub link: Link,
     /// The binary that was asked for, if it is still the one that was checked.
     pub binary: Option<Binary>,
     /// Whether the sealed backup that was asked for is whole, and the home as it was then.
     pub backup_holds: bool,
+}
+
+/// What stands in the place of `current`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Link {
+    /// Nothing.
+    Absent,
+    /// A link to something else than a version's folder: where it points, as it is stored.
+    Astray(String),
+    /// A link to the folder of the version of this name.
+    LeadsTo(String),
+    /// A file or a folder. Nobody knows what is in it, so it is left alone.
+    NoLink,
+}
+
+impl Link {
+    /// In words: `u1`, `absent`, `astray (elsewhere/u1)`, `no link`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Absent => "absent".to_owned(),
+            Self::Astray(target) => format!("astray ({target})"),
+            Self::LeadsTo(name) => name.clone(),
+            Self::NoLink => "no link".to_owned(),
+        }
+    }
+
+    /// The version that it leads to.
+    #[must_use]
+    pub fn version(&self) -> Option<&String> {
+        match self {
+            Self::LeadsTo(name) => Some(name),
+            Self::Absent | Self::Astray(_) | Self::NoLink => None,
+        }
+    }
 }
 
 /// A row of the recovery table.

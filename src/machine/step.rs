@@ -81,6 +81,8 @@ fn dispatch(next: &mut Next, event: &Event) -> Step {
         Event::DelayElapsed => daemon::delay_elapsed(next),
         Event::QueueRead { queue } => queue::read(next, queue),
         Event::PlanLost { .. } => queue::plan_lost(next),
+        // For the record: what is in it now comes as any other content of it.
+        Event::FileMended { .. } => Ok(()),
         Event::AnnouncementReceived { upgrade } => queue::announced(next, upgrade),
         Event::PauseElapsed { name, digest } => queue::pause_elapsed(next, name, digest),
         Event::RetryRequested { name, request, .. } => queue::retry(next, name, request),

@@ -17,10 +17,11 @@ pub(crate) fn print() {
     let bell = Bell::new(&stage.site.path(""));
     stage.install(&bell.crashing_daemon("1.0.0"));
     let mut run = stage.start(&["run"]);
+    bell.until(&stage, "started");
     let beyond = (0..CRASHES).map(|_| {
-        let (ended, _) = bell.until("ended");
-        let (started, _) = bell.until("started");
-        started.duration_since(ended).saturating_sub(DELAY)
+        let (crashed, _) = bell.until(&stage, "crashed");
+        let (started, _) = bell.until(&stage, "started");
+        started.duration_since(crashed).saturating_sub(DELAY)
     });
     let (p50, p95) = p50_p95(beyond.collect());
     assert_eq!(run.wait().status, Some(4), "the last crash is one too many");

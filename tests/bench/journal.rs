@@ -10,7 +10,7 @@ use chrono::Utc;
 use nymvisor::disk::RealDisk;
 use nymvisor::journal::{self, Journal, Owner, read_segment};
 use nymvisor::machine::{
-    Daemon, Ending, Event, Observed, Policy, Queue, State, Version, recover, step,
+    Daemon, Ending, Event, Link, Observed, Policy, Queue, State, Version, recover, step,
 };
 use tempfile::TempDir;
 
@@ -162,7 +162,7 @@ impl Writer {
             daemon: None,
             version: Some(installed()),
             queue: Some(Queue::default()),
-            link: Some(installed().name),
+            link: Link::LeadsTo(installed().name),
             binary: None,
             backup_holds: false,
         };

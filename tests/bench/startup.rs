@@ -43,7 +43,7 @@ impl Instance {
     fn start(&self) -> Duration {
         let since = Instant::now();
         let mut run = self.stage.start(&["run"]);
-        let (started, _) = self.bell.until("started");
+        let (started, _) = self.bell.until(&self.stage, "started");
         assert_eq!(run.stop(Signal::SIGINT).status, Some(0), "{}", self.stage.story());
         started.duration_since(since)
     }

@@ -30,18 +30,18 @@ pub(crate) fn print() {
     let command = stage.run_command(&["run"]);
     let command = if is_traced { traced(&command, &trace) } else { command };
     let mut run = stage.start_command(command);
-    let (_, line) = bell.until("started 1.1.0");
+    let (_, line) = bell.until(&stage, "started 1.1.0");
     let parent = line.rsplit(' ').next().unwrap().parse().unwrap();
     stage.until_event("daemon-spawned", 2);
     kill(Pid::from_raw(parent), Signal::SIGINT).unwrap();
     assert_eq!(run.wait().status, Some(0), "{}", stage.story());
     assert_eq!(stage.assert_consistent(), "v1.1.0");
 
-    let (records, bytes) = upgrade(&stage);
-    row("journal of one upgrade: records", &records.len().to_string(), "", UNKNOWN);
-    row("journal of one upgrade: bytes", &bytes.to_string(), "B", UNKNOWN);
+    let upgrade = Upgrade::of(&stage);
+    row("journal of one upgrade: records", &upgrade.records.len().to_string(), "", UNKNOWN);
+    row("journal of one upgrade: bytes", &upgrade.bytes.to_string(), "B", UNKNOWN);
     if is_traced {
-        let syncs = syncs(&trace, &records);
+        let syncs = upgrade.syncs(&times(&trace));
         let total: usize = syncs.iter().map(|(_, count)| count).sum();
         row("syncs of one upgrade, each record's own included", &total.to_string(), "", UNKNOWN);
         let named = syncs.into_iter().map(|(phase, count)| (phase, count.to_string()));
@@ -61,37 +61,44 @@ fn traced(command: &Command, trace: &Path) -> Command {
     traced
 }
 
-/// The records from the announcement to the new daemon, and the bytes of their lines.
-fn upgrade(stage: &Stage) -> (Vec<Record>, usize) {
-    let shown = stage.site.ok(&["journal", "show", "--output", "json"]);
-    let all = shown.lines().map(|line| (Record(serde_json::from_str(line).unwrap()), line));
-    let mut all: Vec<_> =
-        all.skip_while(|(record, _)| record.event() != "announcement-received").collect();
-    let last = all.iter().position(|(record, _)| record.event() == "daemon-spawned").unwrap();
-    all.truncate(last + 1);
-    let bytes = all.iter().map(|(_, line)| line.len() + 1).sum();
-    (all.into_iter().map(|(record, _)| record).collect(), bytes)
+/// From the announcement to the new daemon.
+struct Upgrade {
+    records: Vec<Record>,
+    /// Of the records' lines.
+    bytes: usize,
+    /// When the first record after it was made, in microseconds since 1970.
+    over: i64,
 }
 
-/// How many syncs began in each phase. A phase begins with the record that leads to it, which is
-/// synced within it; the first is the preparation.
-fn syncs(trace: &Path, records: &[Record]) -> Vec<(String, usize)> {
-    let mut counts: Vec<(String, usize)> = Vec::new();
-    for record in records {
-        if counts.last().is_none_or(|(phase, _)| phase != record.to()) {
-            counts.push((record.to().to_owned(), 0));
+impl Upgrade {
+    fn of(stage: &Stage) -> Self {
+        let shown = stage.site.ok(&["journal", "show", "--output", "json"]);
+        let all = shown.lines().map(|line| (Record(serde_json::from_str(line).unwrap()), line));
+        let mut all: Vec<_> =
+            all.skip_while(|(record, _)| record.event() != "announcement-received").collect();
+        let last = all.iter().position(|(record, _)| record.event() == "daemon-spawned").unwrap();
+        let over = all[last + 1].0.at().timestamp_micros();
+        all.truncate(last + 1);
+        let bytes = all.iter().map(|(_, line)| line.len() + 1).sum();
+        Self { records: all.into_iter().map(|(record, _)| record).collect(), bytes, over }
+    }
+
+    /// How many syncs began in each phase. A phase begins with the record that leads to it, which
+    /// is synced within it.
+    fn syncs(&self, times: &[i64]) -> Vec<(String, usize)> {
+        let mut syncs: Vec<(String, usize)> = Vec::new();
+        let ends = self.records.iter().skip(1).map(|record| record.at().timestamp_micros());
+        for (record, end) in self.records.iter().zip(ends.chain([self.over])) {
+            let span = record.at().timestamp_micros()..end;
+            let count = times.iter().filter(|time| span.contains(time)).count();
+            match syncs.last_mut() {
+                Some((phase, sum)) if phase.starts_with(record.to()) => *sum += count,
+                Some(_) => syncs.push((record.to().to_owned(), count)),
+                None => syncs.push((format!("{} (preparing)", record.to()), count)),
+            }
         }
+        syncs
     }
-    for at in times(trace) {
-        let Some(last) = records.iter().rposition(|record| record.at().timestamp_micros() <= at)
-        else {
-            continue;
-        };
-        let mut passed = records[..=last].iter().map(Record::to).collect::<Vec<_>>();
-        passed.dedup();
-        counts[passed.len() - 1].1 += 1;
-    }
-    counts
 }
 
 /// When each sync began, in microseconds since 1970. One that is shown in two lines counts once.

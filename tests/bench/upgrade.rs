@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use nix::sys::signal::{Signal, kill};
@@ -42,8 +42,9 @@ fn print_one(home_mib: usize, ahead: bool, existing: &str) {
     stage.install(&bell.steady_daemon("1.0.0"));
     announce(&stage, bell.large_daemon("1.1.0", BINARY_BYTES), ahead);
     let mut run = stage.start(&["run"]);
-    let (ended, _) = bell.until("ended");
-    let (started, _) = bell.until("started 1.1.0");
+    bell.until(&stage, "started 1.0.0");
+    let (ended, _) = bell.until(&stage, "ended 1.0.0");
+    let (started, _) = bell.until(&stage, "started 1.1.0");
     let peak = mib(run.pid(), "VmHWM");
     assert_eq!(run.stop(Signal::SIGINT).status, Some(0), "{}", stage.story());
     assert_eq!(stage.assert_consistent(), "v1.1.0");
@@ -97,7 +98,7 @@ fn text(seed: usize) -> Vec<u8> {
     while text.len() < MIB {
         value = value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
         let (peer, bytes) = (value >> 48, value >> 32 & 0xffff);
-        let _ = writeln!(text, "INFO mixnode::packets: {bytes} bytes forwarded to peer {peer}");
+        writeln!(text, "INFO mixnode::packets: {bytes} bytes forwarded to peer {peer}").unwrap();
     }
     text.truncate(MIB);
     text.into_bytes()
@@ -115,10 +116,8 @@ impl Down {
         let ended = records.iter().position(|record| record.event() == "daemon-ended").unwrap();
         let down = records[ended..].iter().position(|record| record.event() == "daemon-spawned");
         let down = &records[ended..=ended + down.unwrap()];
-        let phases = down.windows(2).map(|pair| {
-            let [from, to] = pair else { unreachable!("windows of two") };
-            (from.to().to_owned(), ms(between(from, to)))
-        });
+        let phases = down.windows(2);
+        let phases = phases.map(|pair| (pair[0].to().to_owned(), ms(between(&pair[0], &pair[1]))));
         Self { total: between(&down[0], &down[down.len() - 1]), phases: phases.collect() }
     }
 }
@@ -133,21 +132,20 @@ fn bare(stage: &Stage, bell: &Bell) -> Duration {
     let new = stage.site.data("upgrades/v1.1.0/bin/nym-node");
     let rounds = (0..BARE_ROUNDS).map(|_| {
         let mut child = Command::new(&old).spawn().unwrap();
-        bell.until("started 1.0.0");
-        end(&mut child);
+        bell.until(stage, "started 1.0.0");
+        let ended = end(&mut child);
         let mut child = Command::new(&new).spawn().unwrap();
-        let (ended, _) = bell.until("ended");
-        let (started, _) = bell.until("started 1.1.0");
+        let (started, _) = bell.until(stage, "started 1.1.0");
         end(&mut child);
-        bell.until("ended");
         started.duration_since(ended)
     });
     p50_p95(rounds.collect()).0
 }
 
-fn end(child: &mut Child) {
+fn end(child: &mut Child) -> Instant {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
     // Not SIGINT: a shell may have set that aside for what runs in its background.
     kill(pid, Signal::SIGTERM).unwrap();
     child.wait().unwrap();
+    Instant::now()
 }

@@ -8,10 +8,24 @@ use super::memory::Memory;
 #[test]
 fn a_failing_write_or_sync_never_commits() {
     let events = story();
+    let opening = {
+        let disk = Memory::default();
+        let _ = open(&disk, initial());
+        disk.changes()
+    };
     for fails_at in 1.. {
         let disk = Memory::default();
         disk.fail_at(Some(fails_at));
         let Ok(mut opened) = book::try_open(&disk, initial()) else { continue };
+        if opened.journal.is_failing() {
+            // It begins in memory, and goes on once the medium takes something.
+            assert!(append(&mut opened, &events[0]).is_err());
+            disk.fail_at(None);
+            opened.journal.restore(crate::model::values::at(1)).unwrap();
+            let _ = append(&mut opened, &events[0]).unwrap();
+            assert_eq!(open(&disk, book::from_disk()).state, opened.state, "{fails_at}");
+            continue;
+        }
         let mut committed = vec![opened.state.clone()];
         let mut failed = None;
         for event in &events {
@@ -30,6 +44,10 @@ fn a_failing_write_or_sync_never_commits() {
         assert!(found == *last || failed.as_ref() == Some(&found), "at change {fails_at}");
         if failed.is_none() {
             assert_eq!(committed.len(), events.len() + 1);
+            if fails_at <= opening {
+                // What could not be reserved costs no record.
+                continue;
+            }
             assert!(fails_at > 2 * events.len(), "a failure was swallowed");
             break;
         }
@@ -53,6 +71,9 @@ fn a_failing_rotation_keeps_the_segment_and_the_records() {
         disk.fail_at(Some(fails_at));
         fill(&mut opened);
         disk.fail_at(None);
+        // Whether the next segment is begun is in doubt: nothing more goes into this one.
+        assert!(opened.journal.is_failing(), "at change {fails_at}");
+        opened.journal.restore(crate::model::values::at(1)).unwrap();
         let state = opened.state.clone();
         let _ =
             append(&mut opened, &nymvisor::machine::Event::QueueRead { queue: small() }).unwrap();
@@ -87,4 +108,20 @@ fn fill(opened: &mut nymvisor::journal::Opened) {
         }
     }
     assert_ne!(&head, opened.journal.head());
+}
+
+/// What is held ready for the records of an upgrade is given up when the disk is full.
+#[test]
+fn a_full_disk_takes_the_reserve_and_the_records_go_on() {
+    let disk = Memory::default();
+    let mut opened = open(&disk, initial());
+    let reserve = std::path::Path::new(book::FOLDER).join(".reserve");
+    assert_eq!(disk.bytes(&reserve).len(), 64 * 1024);
+    let events = story();
+    disk.full_from_now_on();
+    for event in &events {
+        let _ = append(&mut opened, event).unwrap();
+    }
+    assert!(!disk.files().contains(&reserve), "it was not given up");
+    assert_eq!(open(&disk, book::from_disk()).state, opened.state);
 }

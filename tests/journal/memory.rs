@@ -19,14 +19,20 @@ struct Inner {
     reads: Vec<PathBuf>,
     changes: usize,
     fails_at: Option<usize>,
+    /// All that it can hold, where it is full.
+    capacity: Option<usize>,
 }
 
 impl Inner {
+    fn used(&self) -> usize {
+        self.files.values().map(Vec::len).sum()
+    }
+
     /// Counts one change, and refuses it if it is the one that is to fail.
     fn change(&mut self) -> io::Result<()> {
         self.changes += 1;
         if self.fails_at == Some(self.changes) {
-            return Err(io::Error::from_raw_os_error(28));
+            return Err(io::Error::from_raw_os_error(nix::libc::EIO));
         }
         Ok(())
     }
@@ -68,6 +74,12 @@ impl Memory {
         self.inner().changes
     }
 
+    /// Nothing more fits, until something is removed.
+    pub(crate) fn full_from_now_on(&self) {
+        let mut inner = self.inner();
+        inner.capacity = Some(inner.used());
+    }
+
     /// The change with this number, from now on counted from 1, will fail.
     pub(crate) fn fail_at(&self, number: Option<usize>) {
         let mut inner = self.inner();
@@ -86,10 +98,15 @@ impl DiskFile for File {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut inner = self.memory.inner();
         let fails = inner.change();
-        // A full disk takes what still fits.
-        let fits = if fails.is_err() { bytes.len() / 2 } else { bytes.len() };
-        inner.files.get_mut(&self.path).unwrap().extend_from_slice(&bytes[..fits]);
-        fails
+        // A failing disk has taken some of it, a full one what still fits.
+        let room = inner.capacity.map_or(usize::MAX, |capacity| capacity - inner.used());
+        let takes = if fails.is_err() { bytes.len() / 2 } else { bytes.len().min(room) };
+        inner.files.get_mut(&self.path).unwrap().extend_from_slice(&bytes[..takes]);
+        fails?;
+        if takes < bytes.len() {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {

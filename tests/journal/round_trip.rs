@@ -50,7 +50,7 @@ fn an_empty_folder_becomes_a_journal_with_the_state_of_the_disk() {
     let disk = Memory::default();
     let opened = open(&disk, book::from_disk());
     assert_eq!((opened.state, opened.mishap), (book::from_disk(), None));
-    assert_eq!(disk.list(FOLDER.as_ref()).unwrap(), ["00000001.jsonl"]);
+    assert_eq!(disk.list(FOLDER.as_ref()).unwrap(), [".reserve", "00000001.jsonl"]);
 }
 
 /// Exactly what the machine decided is what the orders say.

@@ -5,14 +5,15 @@ use nymvisor::machine::{
     Code, Effect, Ending, Event, Policy, Record, State, recover, replay, step,
 };
 
-use super::files::{Plan, enqueue};
+use serde::{Deserialize, Serialize};
+
 use super::host::{Luck, World};
 use super::oracle::Oracle;
-use super::stimulus::{How, Stimulus, Tamper, catalogue};
+use super::stimulus::{How, Stimulus, catalogue};
 use super::values;
 
 /// State, journal and machine.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Engine {
     pub(crate) state: State,
     pub(crate) world: World,
@@ -22,13 +23,47 @@ pub(crate) struct Engine {
     /// A `run` is going on.
     pub(crate) up: bool,
     first: State,
+    /// Facts that wait until the journal can be written.
+    pub(crate) waiting: Vec<Event>,
+    /// What the last durable record led to, while the others are only held in memory.
+    durable: Option<Box<Durable>>,
     /// The plan was lost at some time, and with it who had queued what.
     pub(crate) plan_was_lost: bool,
     pub(crate) oracle: Oracle,
     sessions: u32,
 }
 
+/// What is left after a crash while records are only held in memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Durable {
+    state: State,
+    oracle: Oracle,
+    records: usize,
+}
+
 impl Engine {
+    /// Forgets how it came here: the state is the beginning of what follows.
+    pub(crate) fn forget(&mut self) {
+        self.records.clear();
+        self.states.clear();
+        self.first = self.state.clone();
+        self.sessions = 0;
+        if let Some(durable) = &mut self.durable {
+            self.first = durable.state.clone();
+            durable.records = 0;
+        }
+    }
+
+    /// Whether it stands where `other` does, however it came there.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        self.state == other.state
+            && self.world == other.world
+            && self.oracle == other.oracle
+            && self.waiting == other.waiting
+            && self.durable == other.durable
+            && (self.up, self.plan_was_lost) == (other.up, other.plan_was_lost)
+    }
+
     pub(crate) fn new(policy: Policy) -> Self {
         let first = State::initial(values::genesis(), policy);
         Self {
@@ -38,6 +73,8 @@ impl Engine {
             states: Vec::new(),
             up: false,
             first,
+            waiting: Vec::new(),
+            durable: None,
             plan_was_lost: false,
             oracle: Oracle::default(),
             sessions: 0,
@@ -183,6 +220,11 @@ impl Engine {
             return Err("step is not a function".to_owned());
         }
         let Ok(transition) = decided else { return Ok(()) };
+        let is_held = !self.state.recording && event != Event::JournalRestored;
+        if is_held && !transition.effects.iter().all(Effect::is_for_supervision) {
+            self.waiting.push(event);
+            return Ok(());
+        }
         let record = Record {
             seq: self.records.len() as u64 + 1,
             at: values::at(self.world.minutes),
@@ -200,14 +242,43 @@ impl Engine {
         if json(&replayed) != json(&transition.state) {
             return Err("replay differs from live".to_owned());
         }
+        let is_new_failure = matches!(kept.event, Event::JournalFailed { .. });
+        let before = is_new_failure.then(|| Durable {
+            state: self.state.clone(),
+            oracle: self.oracle.clone(),
+            records: self.records.len(),
+        });
+        self.durable = self.durable.take().or(before.map(Box::new));
         self.oracle.see(&self.state, &kept, &transition.state)?;
         self.state = transition.state;
         for effect in &kept.effects {
             self.world.perform(effect).map_err(|why| format!("{why}: {kept:?}"))?;
         }
+        let is_restored = kept.event == Event::JournalRestored;
         self.records.push(kept);
         self.states.push(self.state.clone());
-        if self.world.exit.is_some() { self.close() } else { Ok(()) }
+        if self.world.exit.is_some() && self.up {
+            return self.close();
+        }
+        if is_restored {
+            self.durable = None;
+            for event in std::mem::take(&mut self.waiting) {
+                if self.up {
+                    self.take(event)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What was only held in memory goes with the process.
+    fn forget_held(&mut self) {
+        self.waiting.clear();
+        let Some(durable) = self.durable.take() else { return };
+        self.state = durable.state;
+        self.oracle = durable.oracle;
+        self.records.truncate(durable.records);
+        self.states.truncate(durable.records);
     }
 
     /// The run ends: chores are finished, everything else is dropped.
@@ -229,7 +300,7 @@ impl Engine {
                     | Effect::DropFromQueue(_)
                     | Effect::MoveShared { .. }
                     | Effect::RestoreVersionFile(_)
-                    | Effect::RebuildPlan(_)
+                    | Effect::RebuildPlan { .. }
                     | Effect::MendLink(_)
             );
             if is_chore {
@@ -238,6 +309,7 @@ impl Engine {
             self.world.work.clear();
         }
         self.down(alive && self.state.recovering);
+        self.forget_held();
         Ok(())
     }
 
@@ -258,6 +330,7 @@ impl Engine {
             self.world.work.push(effect);
             self.world.finish(0, luck);
         }
+        self.forget_held();
         let before = json(&self.state);
         self.state = self.replayed()?;
         if json(&self.state) != before {
@@ -288,63 +361,6 @@ impl Engine {
                 process.killed = false;
             }
             process => *process = None,
-        }
-    }
-
-    fn tamper(&mut self, tamper: Tamper) {
-        let down = !self.up;
-        let files = &mut self.world.files;
-        match tamper {
-            Tamper::Queue(pick) => {
-                let upgrade = catalogue(pick);
-                let used = files.history.contains(&upgrade.name);
-                if let Some(queue) = files.queue.as_mut().filter(|_| !used) {
-                    enqueue(queue, &upgrade);
-                }
-            }
-            Tamper::Unqueue(pick) => {
-                if let Some(queue) = &mut files.queue {
-                    queue.entries.retain(|entry| entry.name != catalogue(pick).name);
-                }
-            }
-            Tamper::PutBinary(pick) | Tamper::ChangeBinary(pick) => self.put_binary(pick),
-            Tamper::OtherInstance(pick) => {
-                let name = catalogue(pick).name;
-                let Some(queue) = &mut files.queue else { return };
-                // A plan that was lost and rebuilt may queue what others have performed long ago.
-                let used = files.history.contains(&name);
-                let mut entries = queue.entries.iter().filter(|_| !used);
-                let entry = entries.find(|entry| entry.name == name).cloned();
-                // The lock keeps the two apart.
-                if let Some(upgrade) = entry.filter(|_| !self.world.lock) {
-                    queue.make_current(&upgrade);
-                    files.history.push(upgrade.name.clone());
-                    files.link = Some(upgrade.name);
-                }
-            }
-            Tamper::Lock(busy) => self.world.lock_busy = busy && !self.world.lock,
-            Tamper::LoseVersion if down => files.version = None,
-            Tamper::LosePlan if down => {
-                files.queue = None;
-                self.plan_was_lost = true;
-            }
-            Tamper::LoseLink if down => files.link = None,
-            Tamper::MoveVersion if down => files.version = Some(values::version("hand", "1.0.5")),
-            Tamper::LoseVersion | Tamper::LosePlan | Tamper::LoseLink | Tamper::MoveVersion => {}
-        }
-    }
-
-    fn put_binary(&mut self, pick: u8) {
-        let name = catalogue(pick).name;
-        let identity = format!("file {}", self.world.serial());
-        let files = &mut self.world.files;
-        let binary = nymvisor::machine::Binary { identity, ..values::binary(&name) };
-        files.binaries.insert(name.clone(), binary);
-        if let Some(queue) = &mut files.queue
-            && queue.entries.iter().any(|entry| entry.name == name)
-            && !queue.in_place.contains(&name)
-        {
-            queue.in_place.push(name);
         }
     }
 }

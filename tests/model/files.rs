@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use nymvisor::machine::{Archive, Binary, Effect, Queue, Upgrade, Version};
 
+use serde::{Deserialize, Serialize};
+
 use super::values;
 
 /// What survives a crash.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Files {
     pub(crate) version: Option<Version>,
     pub(crate) queue: Option<Queue>,
@@ -61,10 +63,10 @@ impl Files {
             (Effect::DiscardBackup(archive), _) => self.backups.retain(|(kept, _)| kept != archive),
             (Effect::RestoreVersionFile(version), _) => self.version = Some(version.clone()),
             (Effect::MendLink(name), _) => self.link = Some(name.clone()),
-            (Effect::RebuildPlan(version), queue) => {
-                let current = values::upgrade(&version.name, &version.version, 0);
-                let performed = self.history.clone();
-                *queue = Some(Queue { current: Some(current), performed, ..Queue::default() });
+            (Effect::RebuildPlan { current, queued }, queue) => {
+                let current = Some(values::upgrade(&current.name, &current.version, 0));
+                let (entries, performed) = (queued.clone(), self.history.clone());
+                *queue = Some(Queue { current, entries, performed, ..Queue::default() });
             }
             (Effect::QueueAnnouncement(upgrade), Some(queue)) => enqueue(queue, upgrade),
             (Effect::DropFromQueue(names), Some(queue)) => {

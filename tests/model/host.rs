@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 
 use nymvisor::host::Stimulus as Reported;
 use nymvisor::machine::{
-    Archive, Binary, Code, Daemon, Effect, Ending, Event, Observed, Outcome, Timer, Upgrade,
+    Archive, Binary, Code, Daemon, Effect, Ending, Event, Link, Observed, Outcome, Timer, Upgrade,
     Version,
 };
+
+use serde::{Deserialize, Serialize};
 
 use super::files::Files;
 use super::values;
 
 /// The daemon's process group.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Process {
     pub(crate) daemon: Daemon,
     pub(crate) leader_lives: bool,
@@ -24,7 +26,7 @@ pub(crate) struct Process {
 }
 
 /// Everything around the engine.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct World {
     pub(crate) minutes: i64,
     pub(crate) files: Files,
@@ -166,7 +168,7 @@ impl World {
                     | Effect::DropFromQueue(_)
                     | Effect::MoveShared { .. }
                     | Effect::RestoreVersionFile(_)
-                    | Effect::RebuildPlan(_)
+                    | Effect::RebuildPlan { .. }
                     | Effect::MendLink(_)
             )
         };
@@ -239,7 +241,7 @@ impl World {
             Effect::StandDown { attempt, in_doubt } => self.stood_down(*attempt, in_doubt.as_ref()),
             chore => {
                 self.files.do_chore(chore);
-                return Ok(None);
+                return Ok(mended(chore));
             }
         }))
     }
@@ -283,7 +285,10 @@ impl World {
             daemon: self.process.as_ref().filter(|p| p.leader_lives).map(|process| process.daemon),
             version: self.files.version.clone(),
             queue: self.files.queue.clone(),
-            link: self.files.link.clone(),
+            link: match &self.files.link {
+                Some(name) => Link::LeadsTo(name.clone()),
+                None => Link::Absent,
+            },
             binary: binary.filter(|was| self.files.binaries.values().any(|is| is == *was)).cloned(),
             backup_holds: backup.is_some_and(|archive| {
                 self.files.backups.iter().any(|(kept, of)| kept == archive && *of == home)
@@ -355,4 +360,14 @@ pub(crate) fn whose(effect: &Effect) -> Option<u64> {
         | Effect::StandDown { attempt, .. } => Some(*attempt),
         _ => None,
     }
+}
+
+/// What is told of a file that was written anew.
+fn mended(chore: &Effect) -> Option<Event> {
+    let file = match chore {
+        Effect::RestoreVersionFile(_) => "version file",
+        Effect::RebuildPlan { .. } => "plan",
+        _ => return None,
+    };
+    Some(Event::FileMended { file: file.to_owned(), set_aside: None })
 }

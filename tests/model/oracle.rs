@@ -6,10 +6,11 @@ use nymvisor::machine::{
     Archive, Effect, Ending, Event, Outcome, PhaseName, Policy, Record, Remedy, Row, State, Timer,
     Upgrade,
 };
+use serde::{Deserialize, Serialize};
 
 /// Knows the records and nothing else.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Oracle {
     failures: u32,
     up: bool,
@@ -43,6 +44,11 @@ impl Oracle {
         }
         for effect in &record.effects {
             self.judge(record, effect, after).map_err(|why| format!("{why}: {record:?}"))?;
+        }
+        // Nothing may be removed that no record orders: what an attempt sealed that the journal's
+        // own failure ended stays.
+        if record.to == PhaseName::Failed && !after.recording {
+            self.backed.clear();
         }
         self.may_stop_for(before, record)
     }

@@ -56,7 +56,10 @@ impl Engine {
     }
 
     /// Does the next thing; `false` where there is none.
-    fn go_on(&mut self) -> Result<bool, String> {
+    pub(crate) fn go_on(&mut self) -> Result<bool, String> {
+        if !self.state.recording {
+            return self.take(Event::JournalRestored).map(|()| true);
+        }
         let dying =
             self.world.process.as_ref().is_some_and(|p| p.leader_lives && (p.asked || p.killed));
         if dying {
@@ -66,7 +69,9 @@ impl Engine {
             return self.finish(0, Luck::Good).map(|()| true);
         }
         let queue = self.world.files.queue.clone();
-        if queue.is_some_and(|queue| self.listens() && queue != self.state.queue) {
+        if queue.is_some_and(|queue| {
+            self.listens() && (queue != self.state.queue || !self.state.plan_reads)
+        }) {
             return self.read_plan().map(|()| true);
         }
         let timer = self.world.timers.iter().find(|timer| **timer != Timer::Grace).cloned();

@@ -21,9 +21,13 @@ pub(crate) fn effect(effect: &Effect) -> String {
             ];
             words(name, parts.into_iter().flatten())
         }
-        Effect::SpawnDaemon(version)
-        | Effect::RestoreVersionFile(version)
-        | Effect::RebuildPlan(version) => format!("{name} {} {}", version.name, version.version),
+        Effect::SpawnDaemon(version) | Effect::RestoreVersionFile(version) => {
+            format!("{name} {} {}", version.name, version.version)
+        }
+        Effect::RebuildPlan { current, queued } => {
+            let queued = queued.iter().map(|upgrade| upgrade.name.clone());
+            words(name, [current.name.clone(), current.version.clone()].into_iter().chain(queued))
+        }
         Effect::InterruptDaemon(daemon) | Effect::KillGroup(daemon) => {
             format!("{name} {}", daemon.pid)
         }
@@ -101,6 +105,7 @@ pub(crate) fn event(event: &Event) -> String {
             let current = queue.current.as_ref().map_or("nothing", |current| &current.name);
             format!("{name} {current} [{}]", names.join(" "))
         }
+        Event::FileMended { file, .. } => format!("{name} {file}"),
         Event::PlanLost { failure } => format!("{name} {:?}", failure.code),
         Event::AnnouncementReceived { upgrade } => format!("{name} {}", upgrade.name),
         Event::PauseElapsed { name: of, .. } | Event::RetryRequested { name: of, .. } => {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nymvisor::machine::{
-    AfterDrain, Event, Observed, Phase, Queue, Row, State, recover, replay, step,
+    AfterDrain, Event, Link, Observed, Phase, Queue, Row, State, recover, replay, step,
 };
 use nymvisor::narrate;
 
@@ -33,7 +33,7 @@ fn facts(state: &State) -> Vec<Facts> {
             for (plan_word, plan) in plans() {
                 for (binary_word, binary) in [("as checked", checked.clone()), ("changed", None)] {
                     for (backup_word, backup_holds) in [("holds", true), ("does not hold", false)] {
-                        for link in ["genesis", "u1", "absent"] {
+                        for link in ["genesis", "u1", "astray", "absent", "no link"] {
                             let words = [
                                 daemon_word,
                                 version_word,
@@ -47,7 +47,12 @@ fn facts(state: &State) -> Vec<Facts> {
                                 daemon,
                                 version: version.clone(),
                                 queue: plan.clone(),
-                                link: (link != "absent").then(|| link.to_owned()),
+                                link: match link {
+                                    "absent" => Link::Absent,
+                                    "astray" => Link::Astray("elsewhere".to_owned()),
+                                    "no link" => Link::NoLink,
+                                    name => Link::LeadsTo(name.to_owned()),
+                                },
                                 binary: binary.clone(),
                                 backup_holds,
                             };
@@ -127,7 +132,7 @@ fn seen() -> BTreeMap<Row, Seen> {
 
 pub(super) fn generated() -> String {
     let titles = ["daemon", "version file", "plan", "binary", "backup", "link"];
-    let counts = [2, 4, 4, 2, 2, 3];
+    let counts = [2, 4, 4, 2, 2, 5];
     let mut text = String::new();
     for (row, seen) in seen() {
         let found: Vec<String> = titles

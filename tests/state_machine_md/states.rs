@@ -229,6 +229,7 @@ pub(super) fn events(state: &State) -> Vec<Event> {
         Event::DelayElapsed,
         Event::QueueRead { queue: other_plan },
         Event::PlanLost { failure: failure(Code::Io) },
+        Event::FileMended { file: "plan".to_owned(), set_aside: None },
         Event::AnnouncementReceived { upgrade: upgrade("u2", "1.2.0", 20) },
         Event::CameDue { attempt, at: u1().due_at },
         Event::PauseElapsed { name: name(), digest: u1().digest },
@@ -254,7 +255,7 @@ pub(super) fn events(state: &State) -> Vec<Event> {
 }
 
 /// What the tables call an event: its name, and how a daemon ended.
-pub(super) fn word(event: &Event) -> String {
+pub(crate) fn word(event: &Event) -> String {
     match event {
         Event::DaemonEnded { ending, .. } if ending.is_crash() => "daemon-ended (crash)".to_owned(),
         Event::DaemonEnded { .. } => "daemon-ended (0)".to_owned(),
@@ -263,7 +264,7 @@ pub(super) fn word(event: &Event) -> String {
 }
 
 /// All that follows from every event in every state: state, event, transition.
-pub(super) fn transitions() -> Vec<(State, Event, Transition)> {
+pub(crate) fn transitions() -> Vec<(State, Event, Transition)> {
     let mut all = Vec::new();
     for state in representatives() {
         for event in events(&state) {

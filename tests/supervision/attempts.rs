@@ -113,6 +113,7 @@ fn two_stop_requests_while_an_upgrade_drains_skip_the_grace_period() {
     stage.until_log("signal INT", 1);
     run.signal(Signal::SIGINT);
     stage.until_event("stop-requested", 1);
+    super::signals::between_requests();
     assert_eq!(run.stop(Signal::SIGTERM).status, Some(0));
     assert_eq!(stage.logged("signal"), 1, "{:?}", stage.log());
     assert_eq!(stage.assert_consistent(), "genesis");

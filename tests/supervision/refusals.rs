@@ -38,6 +38,20 @@ fn a_second_run_of_the_instance_ends_with_5_and_names_the_first() {
 }
 
 #[test]
+fn a_lock_whose_holder_is_dead_is_waited_for() {
+    let stage = Stage::new();
+    let lock = stage.site.path(".nym/nymvisors/instances/nym-node-default/data/run.lock");
+    // Who took it has ended, and the kernel has not yet closed it: its child stands for that.
+    let script = "exec 9>>\"$1\"; flock 9; echo $$ >&9; sleep 0.5 >/dev/null 2>&1 &";
+    let mut holder = Command::new("sh");
+    holder.args(["-c", script, "sh"]).arg(&lock).stdin(Stdio::null());
+    assert!(holder.status().unwrap().success());
+    let mut run = stage.start(&NOTHING);
+    stage.until_started(1);
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+}
+
+#[test]
 fn of_runs_that_begin_at_once_exactly_one_goes_on() {
     let stage = Stage::new();
     let mut runs: Vec<_> = (0..4).map(|_| stage.start(&NOTHING)).collect();
@@ -167,8 +181,28 @@ fn a_plain_folder_in_the_place_of_the_link_is_not_removed() {
     fs::write(link.join("precious"), "data").unwrap();
     let mut run = stage.start(&NOTHING);
     stage.until_started(1);
+    let order = format!("mv '{0}' '{0}.aside'", link.display());
+    stage.until("the word about it", || run.stderr().contains(&order).then_some(()));
+    // An upgrade could not be finished: it does not begin, until the folder is out of the way.
+    stage.announce("1.1.0");
+    let failed = stage.until_event("work-failed", 1);
+    assert_eq!(failed.data()["failure"]["code"], "io");
+    assert!(failed.data()["failure"]["text"].as_str().unwrap().contains(&order));
     assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    assert_eq!(stage.logged("signal"), 1, "the daemon is left alone meanwhile");
     assert_eq!(fs::read_to_string(link.join("precious")).unwrap(), "data");
+    fs::rename(&link, stage.site.data("current.aside")).unwrap();
+    let mut run = stage.start(&NOTHING);
+    stage.until_event("swap-committed", 1);
+    stage.until_log("started 1.1.0", 1);
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    let shown = stage.site.ok(&["journal", "show"]);
+    assert!(shown.contains("`current` is no link, and should lead to genesis"), "{shown}");
+    assert!(shown.contains("`current` is mended: absent -> genesis"), "{shown}");
+    let count = |text: &str| shown.matches(text).count();
+    assert_eq!(count("this is the first session on record"), 1, "{shown}");
+    assert!(count(" bytes of ") == 0 && count("there is room for the backup, which needs") == 1);
+    assert_eq!(stage.assert_consistent(), "v1.1.0");
 }
 
 #[test]

@@ -85,10 +85,34 @@ fn a_second_request_skips_the_grace_period() {
     stage.until_started(1);
     run.signal(Signal::SIGINT);
     stage.until_log("signal INT", 1);
+    between_requests();
     let end = run.stop(Signal::SIGTERM);
     assert_eq!(end.status, Some(0), "{}", end.stderr);
     assert_eq!(stage.logged("signal"), 1, "{:?}", stage.log());
     assert!(stage.daemons().is_empty());
+}
+
+/// Signals that come closer to each other are one request.
+pub(super) fn between_requests() {
+    std::thread::sleep(std::time::Duration::from_millis(400));
+}
+
+#[test]
+fn h07_a_stop_that_comes_as_two_signals_is_one_request() {
+    let stage = Stage::new();
+    stage.install_script(
+        "trap 'echo asked >> $home/events.log; sleep 0.5; echo flushed >> $home/events.log
+               exit 0' INT
+        echo started 1.0.0 $$ >> $home/events.log
+        while :; do sleep 0.02; done",
+    );
+    let mut run = stage.start(&NOTHING);
+    stage.until_started(1);
+    run.signal(Signal::SIGTERM);
+    run.signal(Signal::SIGINT);
+    let end = run.wait();
+    assert_eq!(end.status, Some(0), "{}", end.stderr);
+    assert_eq!(stage.logged("flushed"), 1, "it has its grace period: {:?}", stage.log());
 }
 
 #[test]

@@ -53,8 +53,12 @@ impl Stage {
 
     /// The same with something done, or set, before `init`.
     pub(crate) fn after(prepare: impl FnOnce(&mut Site)) -> Self {
+        Self::on(Site::new(), prepare)
+    }
+
+    /// The same on a site of one's own.
+    pub(crate) fn on(mut site: Site, prepare: impl FnOnce(&mut Site)) -> Self {
         let server = Server::start();
-        let mut site = Site::new();
         site.set_env("DAEMON_HOME", site.home("").to_str().unwrap().trim_end_matches('/'));
         site.set_env("NYMVISOR_UPSTREAM_BASE_UPGRADE_URL", &server.url("/up"));
         site.set_env("NYMVISOR_UPSTREAM_POLLING_RATE", "200ms");

@@ -27,7 +27,12 @@ pub(crate) struct Outcome {
 
 impl Site {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new() }
+        Self::within(tempfile::tempdir().unwrap())
+    }
+
+    /// One in this folder.
+    pub(crate) fn within(folder: TempDir) -> Self {
+        Self { folder, variables: Vec::new() }
     }
 
     pub(crate) fn with_env(mut self, name: &str, value: &str) -> Self {

@@ -6,13 +6,16 @@ use std::path::Path;
 use super::tree::{code, root, sources};
 
 /// Each module of the crate, and those that it may use.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("cli", &["*"]),
     ("shell", &["host", "journal", "machine", "narrate"]),
-    ("host", &["config", "digest", "disk", "journal", "machine", "proc", "release", "requests"]),
+    (
+        "host",
+        &["config", "digest", "disk", "journal", "machine", "proc", "release", "requests", "units"],
+    ),
     ("requests", &["disk", "machine"]),
     ("logs", &["disk"]),
-    ("narrate", &["journal", "machine"]),
+    ("narrate", &["journal", "machine", "units"]),
     ("journal", &["digest", "disk", "machine"]),
     ("config", &["disk", "machine", "release"]),
     ("release", &["digest", "disk", "machine"]),
@@ -21,13 +24,14 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("disk", &[]),
     ("exit", &[]),
     ("proc", &[]),
+    ("units", &[]),
     ("main", &["*"]),
     ("lib", &[]),
     ("build", &[]),
 ];
 
 /// Beside its siblings a module of `host` may use these: clients that several share.
-const SHARED_IN_HOST: [&str; 1] = ["http"];
+const SHARED_IN_HOST: [&str; 2] = ["backup", "http"];
 
 /// Everything that could differ between two machines, or do anything at all.
 const IMPURE: [&str; 24] = [

@@ -249,10 +249,10 @@ fn h30_and_h23_a_body_that_breaks_off_is_taken_up_again_or_fails() {
 
 #[test]
 fn plain_http_beyond_loopback_is_warned_of() {
-    let url = "http://me:secret@upstream.invalid/nym";
+    let url = "http://me:secret@upstream.invalid/nym?key=secret";
     let stage = Stage::new().with("NYMVISOR_UPSTREAM_BASE_UPGRADE_URL", url);
     let (run, pid) = started(&stage);
-    let shown = "http://upstream.invalid/nym/nym-node/upgrade-info.json";
+    let shown = "http://upstream.invalid/nym/nym-node/upgrade-info.json?…";
     stage.until("the warning", || {
         run.stderr().contains(&format!("{shown} is polled over plain http")).then_some(())
     });
@@ -260,11 +260,12 @@ fn plain_http_beyond_loopback_is_warned_of() {
     let path = stage.site.data("upgrade-plan.json");
     let mut plan = read_json(&path);
     let mut info = stage.announcement("1.1.0");
-    info["platforms"]["any"]["url"] = json!("http://me:secret@binaries.invalid/nym-node");
+    info["platforms"]["any"]["url"] =
+        json!("http://me:secret@binaries.invalid/nym-node?key=secret");
     plan["queuedUp"] = json!([info]);
     std::fs::write(&path, plan.to_string()).unwrap();
     stage.until("the other warning", || {
-        let said = "http://binaries.invalid/nym-node is fetched over plain http";
+        let said = "http://binaries.invalid/nym-node?… is fetched over plain http";
         run.stderr().contains(said).then_some(())
     });
     until_fails(&stage, "network");
@@ -276,6 +277,25 @@ fn plain_http_beyond_loopback_is_warned_of() {
         let content = std::fs::read(&path).unwrap();
         let content = String::from_utf8_lossy(&content);
         assert!(!content.contains("secret"), "{}: {content}", path.display());
+    }
+}
+
+#[test]
+fn the_query_of_upstream_stands_in_the_configuration_alone() {
+    let mut stage = Stage::new();
+    let base = format!("{}?key=sekrit", stage.server.url("/up"));
+    stage.set("NYMVISOR_UPSTREAM_BASE_UPGRADE_URL", &base);
+    stage.announce("1.1.0");
+    let run = stage.start(&["run"]);
+    until_runs(&stage, "1.1.0");
+    end(run);
+    let plan = read_json(&stage.site.data("upgrade-plan.json"));
+    let shown = format!("{}/nym-node/upgrade-info.json?…", stage.server.url("/up"));
+    assert_eq!(plan["current"]["requester"]["url"], *shown);
+    for path in super::files(&stage.site.path(".nym")) {
+        let content = std::fs::read(&path).unwrap();
+        let content = String::from_utf8_lossy(&content);
+        assert!(!content.contains("sekrit"), "{}: {content}", path.display());
     }
 }
 

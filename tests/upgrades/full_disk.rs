@@ -47,6 +47,7 @@ fn a_journal_without_room_stops_no_daemon_and_is_whole_again_later() {
     let data = stage.site.path(".nym/nymvisors/instances/nym-node-default/data");
     let Some(disk) = SmallDisk::mount(&data, "1m") else { return };
     let (run, pid) = started(&stage);
+    fs::remove_file(data.join("journal/.reserve")).unwrap();
     disk.fill();
     add_ok(&stage, "1.1.0", "--now");
     stage.until("a word about the journal", || {
@@ -74,12 +75,31 @@ fn a_journal_without_room_stops_no_daemon_and_is_whole_again_later() {
     end(run);
 }
 
+/// What is reserved is enough to say that there is no room, and no upgrade begins without it.
+#[test]
+fn h12_h41_no_room_for_the_records_is_on_the_record_before_the_stop() {
+    let stage = Stage::new();
+    let data = stage.site.path(".nym/nymvisors/instances/nym-node-default/data");
+    let Some(disk) = SmallDisk::mount(&data, "1m") else { return };
+    let (run, pid) = started(&stage);
+    disk.fill();
+    add_ok(&stage, "1.1.0", "--now");
+    let text = until_fails(&stage, "no-room");
+    assert!(text.contains("records"), "{text}");
+    assert_never_stopped(&stage, pid);
+    disk.free();
+    stage.site.ok(&["retry", "v1.1.0"]);
+    until_runs(&stage, "1.1.0");
+    end(run);
+}
+
 #[test]
 fn with_a_journal_without_room_a_crashed_daemon_is_started_again() {
     let stage = Stage::new();
     let data = stage.site.path(".nym/nymvisors/instances/nym-node-default/data");
     let Some(disk) = SmallDisk::mount(&data, "1m") else { return };
     let (run, pid) = started(&stage);
+    fs::remove_file(data.join("journal/.reserve")).unwrap();
     disk.fill();
     let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
     for starts in 2..4 {

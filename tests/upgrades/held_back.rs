@@ -314,3 +314,16 @@ fn h20_init_again_after_an_upgrade_changes_nothing() {
     assert_eq!(stage.logged("started 1.0.0"), 1);
     end(run);
 }
+
+#[test]
+fn a_lock_file_that_is_none_is_told_as_what_it_is() {
+    let stage = Stage::new();
+    std::fs::create_dir_all(stage.site.data("upgrade.lock")).unwrap();
+    let (run, pid) = started(&stage);
+    stage.announce("1.1.0");
+    until_fails(&stage, "io");
+    assert_never_stopped(&stage, pid);
+    let said = run.stderr();
+    assert!(said.contains("upgrade.lock") && !said.contains("another instance"), "{said}");
+    end(run);
+}

@@ -236,3 +236,44 @@ fn what_could_not_be_moved_after_the_commit_is_moved_by_the_next_run() {
     assert_eq!(stage.assert_consistent(), "v1.1.0");
     end(run);
 }
+
+#[test]
+fn a_lost_plan_is_written_anew_with_what_was_queued() {
+    let stage = Stage::new();
+    let run = stage.start(&["run"]);
+    stage.until_started(1);
+    add_ok(&stage, "1.1.0", "--upgrade-delay=3h");
+    stage.publish(&{
+        let mut later = stage.announcement("1.2.0");
+        later["upgradeTime"] = json!("2999-01-01T00:00:00Z");
+        later
+    });
+    let plan = stage.site.data("upgrade-plan.json");
+    stage.until("both to be queued", || (queued(&stage).len() == 2).then_some(()));
+    stage.until("both to be known", || {
+        let records = stage.records();
+        let last = records.iter().rfind(|record| record.event() == "queue-read")?;
+        (last.data()["queue"]["entries"].as_array()?.len() == 2).then_some(())
+    });
+    // The binary's details are added to the announcement's own file.
+    stage.until_event("room-found", 1);
+    end(run);
+    let before = read_json(&plan);
+    for (damage, set_aside) in [(Some("{\"cur"), true), (None, false)] {
+        match damage {
+            Some(text) => std::fs::write(&plan, text).unwrap(),
+            None => std::fs::remove_file(&plan).unwrap(),
+        }
+        let mended = stage.events().iter().filter(|event| *event == "file-mended").count();
+        let run = stage.start(&["run"]);
+        let record = stage.until_event("file-mended", mended + 1);
+        end(run);
+        assert_eq!(read_json(&plan), before);
+        assert_eq!(record.data()["file"], plan.to_str().unwrap());
+        let aside = record.data()["set_aside"].as_str();
+        assert_eq!(aside.is_some(), set_aside);
+        if let (Some(aside), Some(text)) = (aside, damage) {
+            assert_eq!(std::fs::read_to_string(aside).unwrap(), text);
+        }
+    }
+}

@@ -8,7 +8,7 @@ use crate::host::backup;
 use crate::host::files::Files;
 use crate::journal::{Fault, FaultKind, Verified};
 use crate::machine::{
-    AfterDrain, AfterFailure, Archive, Attempt, Phase, Queue, State, Upgrade, Version,
+    AfterDrain, AfterFailure, Archive, Attempt, Link, Phase, Queue, State, Upgrade, Version,
 };
 
 /// What a comparison found.
@@ -132,17 +132,19 @@ impl Sides<'_> {
     /// The link and the plan belong to the data folder, and move together.
     fn link(&self, files: &Files, current: &String, to: &mut Agreement) {
         let link = match files.link() {
-            Ok(link) if link.as_ref() == Some(current) => return,
+            Ok(link) if link.version() == Some(current) => return,
             Ok(link) => link,
             Err(error) => return to.faults.push(differs(error.to_string())),
         };
-        let leads = match &link {
-            Some(name) => format!("leads to {name}"),
-            None => "leads to no version".to_owned(),
+        let says = match &link {
+            Link::LeadsTo(name) => format!("leads to {name}, not to {current}"),
+            Link::Astray(target) => format!("leads to {target}, not to {current}"),
+            Link::Absent => format!("is absent, and should lead to {current}"),
+            Link::NoLink => format!("is no link, and should be one to {current}"),
         };
-        let text = format!("{} {leads}, not to {current}", self.paths.current().display());
+        let text = format!("{} {says}", self.paths.current().display());
         let on_its_way = self.moving.is_some_and(|of| {
-            link.as_ref().is_none_or(|name| *name == of.from.name || *name == of.upgrade.name)
+            link.version().is_none_or(|name| *name == of.from.name || *name == of.upgrade.name)
         });
         if on_its_way {
             to.notes.push(format!("{text}: the files are being moved"));

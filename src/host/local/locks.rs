@@ -104,11 +104,18 @@ pub(super) fn plan_failure(error: &release::Error) -> Failure {
 }
 
 fn lock_failure(error: &lock::Error) -> Failure {
-    let code = match error {
-        lock::Error::Busy { .. } => Code::LockBusy,
-        lock::Error::Io { .. } => Code::Io,
+    let (code, text) = match error {
+        lock::Error::Busy { .. } => (
+            Code::LockBusy,
+            format!("{error}; another instance is at work on it, or holds it by mistake"),
+        ),
+        lock::Error::Io { path, source, .. }
+            if source.kind() == std::io::ErrorKind::StorageFull =>
+        {
+            (Code::NoRoom, format!("no room for the lock {}: {source}; free some", path.display()))
+        }
+        lock::Error::Io { .. } => (Code::Io, error.to_string()),
     };
-    let text = format!("{error}; another instance is at work on it, or holds it by mistake");
     Failure { code, text }
 }
 

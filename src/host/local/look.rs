@@ -9,7 +9,7 @@ use super::super::{Stimulus, backup, place, processes};
 use super::LocalHost;
 use crate::config::Paths;
 use crate::digest::Algorithm;
-use crate::machine::{Archive, Binary, Observed, Upgrade};
+use crate::machine::{Archive, Binary, Link, Observed, Upgrade};
 use crate::release::UpgradeName;
 
 /// Before a look that ended early is taken again.
@@ -32,7 +32,7 @@ impl LocalHost {
             daemon,
             version: seen("the version file", files.version()),
             queue: seen("the plan", files.queue()),
-            link: seen("the link", files.link()).flatten(),
+            link: seen("the link", files.link()).unwrap_or(Link::Absent),
             binary: binary.as_ref().and_then(|(of, was)| same_binary(&paths, of, was)),
             backup_holds: archive.as_ref().is_some_and(|archive| backup_holds(&paths, archive)),
         };

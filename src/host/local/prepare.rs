@@ -15,6 +15,7 @@ use super::locks::lock_name;
 use super::{LocalHost, our_failure};
 use crate::config::Paths;
 use crate::disk::Disk;
+use crate::journal;
 use crate::machine::{Archive, Binary, Code, Event, Failure, Upgrade};
 use crate::release::UpgradeName;
 
@@ -114,15 +115,18 @@ impl LocalHost {
     }
 
     pub(super) fn check_room(&mut self, attempt: u64) {
-        let setup = self.setup.clone();
+        let (setup, files) = (self.setup.clone(), self.files.clone());
         self.step(attempt, async move {
             let skip = setup.config.daemon.unsafe_skip_backup;
             let (paths, disk) = (setup.paths.clone(), setup.disk.clone());
+            let instance = setup.config.nymvisor.id.clone();
             let found = spawn_blocking(move || {
-                try_writing(&*disk, &paths.home_nymvisor())?;
+                files.check_link()?;
+                try_writing(&*disk, &paths.home_nymvisor(), &instance)?;
                 if !skip {
-                    try_writing(&*disk, paths.backups())?;
+                    try_writing(&*disk, paths.backups(), &instance)?;
                 }
+                room_for_records(&*disk, &paths)?;
                 room_for_backup(&paths, skip)
             });
             let (needed_bytes, free_bytes) = found.await.map_err(our_failure)??;
@@ -208,9 +212,9 @@ fn changed(upgrade: &Upgrade) -> Failure {
 }
 
 /// Writes a file into a folder that the upgrade will write to once the daemon is down.
-fn try_writing(disk: &dyn Disk, folder: &Path) -> Result<(), Failure> {
-    let path = folder.join(format!(".nymvisor-tries-{}", std::process::id()));
-    // A crash may have left one.
+fn try_writing(disk: &dyn Disk, folder: &Path, instance: &str) -> Result<(), Failure> {
+    // The same name in each session: a crash may have left one.
+    let path = folder.join(format!(".nymvisor-tries-{instance}"));
     let _ = disk.remove_file(&path);
     let written = crate::disk::create_dirs(disk, folder, BACKUP_FOLDER_MODE)
         .and_then(|()| disk.create(&path, 0o600).map(drop))
@@ -218,6 +222,17 @@ fn try_writing(disk: &dyn Disk, folder: &Path) -> Result<(), Failure> {
     written.map_err(|error| Failure {
         code: if error.kind() == std::io::ErrorKind::StorageFull { Code::NoRoom } else { Code::Io },
         text: format!("{} can't be written to, as the upgrade must: {error}", folder.display()),
+    })
+}
+
+/// Room for the records of the upgrade, and of its failure.
+fn room_for_records(disk: &dyn Disk, paths: &Paths) -> Result<(), Failure> {
+    let code = |error: &journal::Error| {
+        if error.is_for_want_of_room() { Code::NoRoom } else { Code::Io }
+    };
+    journal::reserve(disk, &paths.journal()).map_err(|error| Failure {
+        code: code(&error),
+        text: format!("no room can be reserved for the records of an upgrade: {error}"),
     })
 }
 

@@ -1,13 +1,14 @@
 //! The files move to the new version, and are mended where they were lost.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::Utc;
 use tokio::task::{spawn_blocking, spawn_local};
 
-use super::super::files::Files;
+use super::super::files::{Files, Mended};
 use super::locks::plan_failure;
-use super::{LocalHost, our_failure};
+use super::{LocalHost, Teller, our_failure};
 use crate::machine::{Announcement, Event, Failure, Upgrade, Version};
 use crate::release::{PlanLock, UpgradeName};
 
@@ -71,22 +72,20 @@ impl LocalHost {
         });
     }
 
-    pub(super) fn rebuild_plan(&mut self, version: Version) {
+    pub(super) fn rebuild_plan(&mut self, current: Version, queued: Vec<Upgrade>) {
+        let teller = self.teller.clone();
         self.change_plan("the plan could not be written anew", move |files| {
-            let aside = files.rebuild_plan(&version, Utc::now()).map_err(|e| e.to_string())?;
-            for aside in aside {
-                tracing::warn!("what was damaged is kept as {}", aside.display());
-            }
+            let mended = files.rebuild_plan(&current, &queued, Utc::now());
+            mended.map_err(|error| error.to_string())?.into_iter().for_each(|m| tell(&teller, m));
             Ok(())
         });
     }
 
     pub(super) fn restore_version_file(&mut self, version: Version) {
+        let teller = self.teller.clone();
         self.change_plan("the version file could not be written anew", move |files| {
-            let aside = files.restore_version(&version, Utc::now()).map_err(|e| e.to_string())?;
-            if let Some(aside) = aside {
-                tracing::warn!("the damaged version file is kept as {}", aside.display());
-            }
+            let mended = files.restore_version(&version, Utc::now());
+            mended.map_err(|error| error.to_string())?.into_iter().for_each(|m| tell(&teller, m));
             Ok(())
         });
     }
@@ -94,7 +93,10 @@ impl LocalHost {
     pub(super) fn mend_link(&mut self, name: String) {
         self.change_plan("`current` could not be mended", move |files| {
             let name = UpgradeName::installed(&name).map_err(|error| error.to_string())?;
-            files.mend_link(&name).map_err(|error| error.to_string())
+            let before = files.link().map_err(|error| error.to_string())?;
+            files.mend_link(&name).map_err(|error| error.to_string())?;
+            tracing::warn!("`current` is mended: {} -> {name}", before.words());
+            Ok(())
         });
     }
 
@@ -110,4 +112,10 @@ impl LocalHost {
             job(&files)
         });
     }
+}
+
+fn tell(teller: &Teller, mended: Mended) {
+    let shown = |path: PathBuf| path.display().to_string();
+    let (file, set_aside) = (shown(mended.file), mended.set_aside.map(shown));
+    teller.tell(Event::FileMended { file, set_aside });
 }

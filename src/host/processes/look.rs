@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Uid, User};
 
 use super::{Foreign, TOKEN_VARIABLE};
+use crate::config::redact_text;
 use crate::proc::Stat;
 
 /// What the kernel appends to the name of a file that has been removed or replaced.
@@ -51,7 +52,7 @@ impl Process {
 
     pub(super) fn named(&self, why: String) -> Foreign {
         let words: Vec<_> = self.argv.iter().map(|word| word.to_string_lossy()).collect();
-        Foreign { pid: self.stat.pid, command_line: without_credentials(&words.join(" ")), why }
+        Foreign { pid: self.stat.pid, command_line: redact_text(&words.join(" ")), why }
     }
 
     /// Whether a program of this name runs here, itself or as a script.
@@ -182,21 +183,4 @@ fn undeleted(path: PathBuf) -> PathBuf {
         Some(before) => PathBuf::from(OsStr::from_bytes(before)),
         None => path,
     }
-}
-
-/// The text with `user:password@` of every URL in it left out.
-fn without_credentials(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("://") {
-        shown.push_str(before);
-        shown.push_str("://");
-        let end = after.find(|char: char| char == '/' || char.is_whitespace());
-        let (authority, path) = after.split_at(end.unwrap_or(after.len()));
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        shown.push_str(host);
-        rest = path;
-    }
-    shown.push_str(rest);
-    shown
 }

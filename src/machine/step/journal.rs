@@ -5,7 +5,7 @@
 
 use super::super::phase::Phase;
 use super::super::values::Failure;
-use super::{Next, Rejected, Step, attempt, prepare};
+use super::{Next, Rejected, Step, attempt, prepare, session};
 
 pub(super) fn failed(next: &mut Next, failure: &Failure) -> Step {
     if !next.state.recording {
@@ -34,6 +34,7 @@ pub(super) fn restored(next: &mut Next) -> Step {
         return Err(Rejected::Unchanged);
     }
     next.state.recording = true;
+    session::move_what_was_left(next);
     prepare::choose(next);
     prepare::advance(next);
     Ok(())

@@ -212,19 +212,25 @@ fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
         queue.current.as_ref().map(|upgrade| upgrade.name.clone())
     } else {
         // The plan that is written anew calls current what is installed.
-        next.order(Effect::RebuildPlan(installed.clone()));
+        let queued = next.state.queue.entries.clone();
+        next.order(Effect::RebuildPlan { current: installed.clone(), queued });
         None
     };
-    if let Some(upgrade) = next.state.unmoved().cloned().filter(|_| row != Row::SwapInterrupted) {
-        let plan_current = observed.queue.as_ref().and_then(|queue| queue.current.as_ref());
-        let plan_current = plan_current.map(Upgrade::announcement);
-        next.order(Effect::MoveShared { upgrade, plan_current });
+    if row != Row::SwapInterrupted && move_what_was_left(next) {
         return;
     }
     let leads_to = current.unwrap_or(installed.name);
-    if observed.link.as_ref() != Some(&leads_to) && row != Row::SwapInterrupted {
+    if observed.link.version() != Some(&leads_to) && row != Row::SwapInterrupted {
         next.order(Effect::MendLink(leads_to));
     }
+}
+
+/// History, plan and link are moved to what is committed, where they could not be moved then.
+pub(super) fn move_what_was_left(next: &mut Next) -> bool {
+    let Some(upgrade) = next.state.unmoved().cloned() else { return false };
+    let plan_current = next.state.queue.current.as_ref().map(Upgrade::announcement);
+    next.order(Effect::MoveShared { upgrade, plan_current });
+    true
 }
 
 /// What was ready stays ready if it is still the file that was checked; the rest is redone.
@@ -288,6 +294,12 @@ fn take_up(next: &mut Next, attempt: Option<Attempt>, observed: &Observed, more:
 fn finish_swap(next: &mut Next, attempt: Option<Attempt>) -> Step {
     let Some(attempt) = attempt else { return Err(Rejected::Unexpected) };
     next.state.candidate = None;
+    if !next.state.recording {
+        // The new version holds; what is left to be moved is moved once that can be recorded.
+        next.state.installed = attempt.upgrade.target();
+        start(next, Why::SessionStart, attempt.upgrade.target());
+        return Ok(());
+    }
     next.order(Effect::CommitSwap {
         attempt: attempt.id,
         upgrade: attempt.upgrade.clone(),
