@@ -49,7 +49,7 @@ const STEPS_MAX: u32 = 60;
 const DEEPER: &str = "lies deeper than the searches of the suite go";
 
 /// Pairs of the tables that the searches of the suite may miss, each with the reason.
-const UNREACHED: [(&str, PhaseName, &str); 10] = [
+const UNREACHED: [(&str, PhaseName, &str); 12] = [
     ("announcement-received", PhaseName::BackingUp, DEEPER),
     ("announcement-received", PhaseName::Locking, DEEPER),
     ("plan-lost", PhaseName::Draining, DEEPER),
@@ -60,6 +60,8 @@ const UNREACHED: [(&str, PhaseName, &str); 10] = [
     ("work-failed", PhaseName::BackingUp, DEEPER),
     ("work-failed", PhaseName::Locking, DEEPER),
     ("work-failed", PhaseName::Swapping, DEEPER),
+    ("swap-committed", PhaseName::Failed, DEEPER),
+    ("work-failed", PhaseName::Failed, "a version file that can't be read is told of in a story"),
 ];
 
 /// Where a search begins.

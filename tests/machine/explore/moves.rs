@@ -149,7 +149,7 @@ fn faults(engine: &Engine) -> Vec<Move> {
             // A pause, a quarantine, a wait for a binary.
             Effect::FetchBinary { .. } => &[Luck::Bad(0), Luck::Bad(2), Luck::Bad(4)],
             Effect::CheckBinary { .. } => &[Luck::Bad(0), Luck::Bad(1)],
-            Effect::CommitSwap { .. } => &[Luck::Bad(0), Luck::Half],
+            Effect::CommitSwap { .. } => &[Luck::Bad(0), Luck::Bad(1), Luck::Half],
             Effect::SpawnDaemon(_)
             | Effect::CheckRoom { .. }
             | Effect::TakeLock { .. }
