@@ -48,8 +48,10 @@ const STEPS_MAX: u32 = 60;
 /// Why some pairs of the tables are not taken: their searches are cut off before.
 const DEEPER: &str = "lies deeper than the searches of the suite go";
 
+const BY_HAND: &str = "files are lost by somebody's hand alone, which the searches leave out";
+
 /// Pairs of the tables that the searches of the suite may miss, each with the reason.
-const UNREACHED: [(&str, PhaseName, &str); 12] = [
+const UNREACHED: [(&str, PhaseName, &str); 19] = [
     ("announcement-received", PhaseName::BackingUp, DEEPER),
     ("announcement-received", PhaseName::Locking, DEEPER),
     ("plan-lost", PhaseName::Draining, DEEPER),
@@ -61,6 +63,13 @@ const UNREACHED: [(&str, PhaseName, &str); 12] = [
     ("work-failed", PhaseName::Locking, DEEPER),
     ("work-failed", PhaseName::Swapping, DEEPER),
     ("swap-committed", PhaseName::Failed, DEEPER),
+    ("file-mended", PhaseName::Draining, BY_HAND),
+    ("file-mended", PhaseName::BackingUp, BY_HAND),
+    ("file-mended", PhaseName::Locking, BY_HAND),
+    ("file-mended", PhaseName::Downloading, BY_HAND),
+    ("file-mended", PhaseName::Verifying, BY_HAND),
+    ("file-mended", PhaseName::Swapping, BY_HAND),
+    ("file-mended", PhaseName::Failed, BY_HAND),
     ("work-failed", PhaseName::Failed, "a version file that can't be read is told of in a story"),
 ];
 
