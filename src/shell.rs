@@ -1,9 +1,9 @@
 //! The shell acts.
 //!
 //! Its one law: nothing is done that a durable record does not order. It decides nothing. A turn
-//! has four steps, numbered in [`Shell::run`] and [`Shell::take`].
+//! has four steps, numbered in [`Shell::run`] and `Shell::take`.
 //!
-//! While the journal can't be written, a turn ends in memory ([`Shell::hold`]): only what keeps
+//! While the journal can't be written, a turn ends in memory (`Shell::hold`): only what keeps
 //! the daemon up is done, and facts that lead to anything else wait until it can.
 
 use std::time::Duration;

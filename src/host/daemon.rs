@@ -73,7 +73,7 @@ pub enum Error {
 
 /// What is to be executed, and with what.
 ///
-/// The environment is ours, without [what is for us alone](NOT_INHERITED) and `remove_env`, with
+/// The environment is ours, without what is for us alone (`NOT_INHERITED`) and `remove_env`, with
 /// `envs` and the token added.
 #[derive(Debug, Clone)]
 pub struct Command {
