@@ -216,7 +216,7 @@ fn what_could_not_be_moved_after_the_commit_is_moved_by_the_next_run() {
     let (run, _) = started(&stage);
     // Nothing can be written over a folder.
     let history = stage.site.data("upgrade-history.json");
-    add_ok(&stage, "1.1.0", "--upgrade-delay 1s");
+    add_ok(&stage, "1.1.0", "--upgrade-delay 4s");
     stage.until_event("room-found", 1);
     fs::create_dir(&history).unwrap();
     stage.until_log("started 1.1.0", 1);

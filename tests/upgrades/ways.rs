@@ -78,7 +78,7 @@ fn a_command_queues_one_for_now_after_a_delay_or_at_a_time() {
     let (run, _) = started(&stage);
     add_ok(&stage, "1.1.0", "--now");
     until_runs(&stage, "1.1.0");
-    add_ok(&stage, "1.2.0", "--upgrade-delay 1s");
+    add_ok(&stage, "1.2.0", "--upgrade-delay 2s");
     let at = Utc::now();
     until_runs(&stage, "1.2.0");
     assert!(Utc::now() - at > TimeDelta::milliseconds(100));
