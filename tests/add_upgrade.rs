@@ -110,9 +110,11 @@ fn the_time_is_said_in_three_ways() {
     for (flags, secs) in table {
         let site = Site::new().initialised();
         let flags = format!("--upgrade-name v1.1.0 {flags} -o json");
+        let before = Utc::now();
         let entry: Value = serde_json::from_str(&add_ok(&site, "1.1.0", &flags)).unwrap();
         let off = (due(&entry) - Utc::now()).num_seconds() - secs;
         assert!((-60..=0).contains(&off), "{flags}: {off}");
+        assert!(due(&entry) >= before + TimeDelta::seconds(secs), "{flags}: it is early");
         assert_eq!(entry, queue(&site)[0]);
         if flags.contains("publish-date") {
             assert_eq!(entry["publishDate"], "2025-12-31T23:00:00Z");

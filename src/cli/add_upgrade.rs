@@ -212,14 +212,15 @@ impl Chosen<'_> {
                 "'{name}' is queued already; --force replaces it, --add-binary adds a binary to it"
             )));
         }
-        let now = Utc::now().trunc_subsecs(0);
+        // Rounded up, for a delay must not end early.
+        let now = Utc::now().trunc_subsecs(3) + TimeDelta::milliseconds(1);
         let after = |delay| now.checked_add_signed(delay).unwrap_or(DateTime::<Utc>::MAX_UTC);
         let delay = if args.now { TimeDelta::zero() } else { DEFAULT_DELAY };
         Ok(UpgradeInfo {
             manual: false,
             name: name.clone(),
             notes: String::new(),
-            publish_date: Some(args.publish_date.unwrap_or(now)),
+            publish_date: Some(args.publish_date.unwrap_or_else(|| now.trunc_subsecs(0))),
             version,
             platforms: std::collections::BTreeMap::new(),
             upgrade_time: args
