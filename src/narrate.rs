@@ -56,7 +56,10 @@ fn severity(record: &Record) -> Severity {
         Event::DaemonEnded { ending, .. } if ending.is_crash() => {
             if record.from == PhaseName::Running { Severity::Bad } else { Severity::Normal }
         }
-        Event::GraceElapsed | Event::PlanLost { .. } => Severity::Odd,
+        Event::GraceElapsed
+        | Event::PlanLost { .. }
+        | Event::RollBackRequested { .. }
+        | Event::HomeRestored { .. } => Severity::Odd,
         Event::Recovered { row, .. } if *row != Row::AtRest => Severity::Odd,
         Event::SwapCommitted { left, .. } if !left.is_empty() => Severity::Odd,
         Event::SessionStarted { .. } | Event::GroupGone | Event::SignalReceived { .. } => {
@@ -73,6 +76,7 @@ fn severity(record: &Record) -> Severity {
         | Event::CameDue { .. }
         | Event::PauseElapsed { .. }
         | Event::RetryRequested { .. }
+        | Event::RestoreSkipped { .. }
         | Event::BinaryFetched { .. }
         | Event::BinaryChecked { .. }
         | Event::RoomFound { .. }
@@ -115,6 +119,19 @@ pub fn event(event: &Event) -> String {
         Event::PauseElapsed { name, .. } => format!("the pause of {name} is over"),
         Event::RetryRequested { name, requester, .. } => {
             format!("{} wants {name} to be tried again", self::requester(requester))
+        }
+        Event::RollBackRequested { to, keep_data, requester, .. } => format!(
+            "{} wants to go back to {}{}",
+            self::requester(requester),
+            to.name,
+            if *keep_data { " and keep the data" } else { "" }
+        ),
+        Event::HomeRestored { attempt, aside, moved_aside } => format!(
+            "roll-back {attempt}: the data is as the backup has it; what was there ({moved_aside} \
+             files and folders) lies in {aside}"
+        ),
+        Event::RestoreSkipped { attempt } => {
+            format!("roll-back {attempt}: the data stays as it is")
         }
         Event::BinaryFetched { attempt, sha256, bytes, source } => format!(
             "upgrade {attempt}: the binary is there, {bytes} bytes from {source}, sha256 {sha256}"
@@ -167,6 +184,10 @@ pub fn row(row: Row) -> &'static str {
         Row::AttemptWithdrawn => "an upgrade was interrupted, and is no longer in the plan",
         Row::AttemptUnprepared => "an upgrade was interrupted, and its binary has changed",
         Row::SwapInterrupted => "an upgrade was interrupted after its commit; it is finished",
+        Row::RollBackResumed => "a roll-back was interrupted; it goes on",
+        Row::RollBackSwapInterrupted => {
+            "a roll-back was interrupted after its commit; it is finished"
+        }
         Row::VersionMovedOutside => "the version was changed by somebody else; it is accepted",
     }
 }
@@ -195,6 +216,9 @@ pub fn outcome(outcome: Outcome) -> String {
         Outcome::DaemonFailed(ending) => {
             format!("the daemon failed for good: it {}", self::ending(ending))
         }
+        Outcome::RollBackFailed => "a roll-back could not go on, and the daemon is down; the log \
+                                    says why and what to do"
+            .to_owned(),
     }
 }
 

@@ -19,6 +19,8 @@ use crate::release::{
     self, BuildInfo, CurrentVersion, History, Plan, UpgradeInfo, UpgradeName, if_there,
 };
 
+mod back;
+
 /// What could not be done with one of the files.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -108,7 +110,7 @@ impl Files {
             in_place: plan.queued_up.iter().filter(is_in_place).map(name).collect(),
             current: Some(plan.current.to_upgrade()),
             entries: plan.queued_up.iter().map(UpgradeInfo::to_upgrade).collect(),
-            performed: history.history.iter().map(|entry| name(&entry.info)).collect(),
+            performed: history.standing().map(|entry| name(&entry.info)).collect(),
         })
     }
 
@@ -232,7 +234,10 @@ impl Files {
         let name = info.name.clone();
         if plan.current.name != name {
             let history = self.history()?;
-            let is_last = history.history.last().is_some_and(|entry| entry.info.name == name);
+            let is_last = history
+                .history
+                .last()
+                .is_some_and(|entry| entry.info.name == name && entry.rolled_back_at.is_none());
             if !is_last {
                 let history = history.with(at, info.clone());
                 release::save(&*self.disk, &self.paths.history(), &history)?;

@@ -4,6 +4,7 @@
 //! pool. Processes are started here and nowhere else, since the parent-death signal hangs on the
 //! thread that forked.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::rc::Rc;
@@ -24,6 +25,7 @@ use crate::disk::Disk;
 use crate::journal::{HeldOrder, Order};
 use crate::machine::{Code, Effect, Event, Failure, Timer};
 
+mod back;
 mod binary;
 mod feeds;
 mod look;
@@ -76,7 +78,7 @@ pub struct LocalHost {
     due: Option<AbortHandle>,
     reminder: Option<AbortHandle>,
     work: Option<Work>,
-    lock: Option<HeldLock>,
+    lock: Rc<RefCell<Option<HeldLock>>>,
     announced: Announced,
     feeds: Vec<AbortHandle>,
     /// Small file operations under way; they are finished before the run ends.
@@ -116,7 +118,7 @@ impl LocalHost {
             due: None,
             reminder: None,
             work: None,
-            lock: None,
+            lock: Rc::default(),
             announced: Announced::default(),
             feeds: vec![heed],
             chores: Vec::new(),
@@ -203,11 +205,20 @@ impl LocalHost {
             Effect::CommitSwap { attempt, upgrade, from } => {
                 self.commit_swap(attempt, upgrade, &from);
             }
+            Effect::RestoreHome { attempt, upgrade, to, archive } => {
+                self.restore_home(attempt, &upgrade, to, archive);
+            }
+            Effect::SkipRestore { attempt, to } => self.skip_restore(attempt, &to),
+            Effect::LockRollBack { attempt, upgrade } => self.lock_roll_back(attempt, &upgrade),
+            Effect::CommitRollBack { attempt, upgrade, to } => {
+                self.commit_roll_back(attempt, upgrade, to);
+            }
             Effect::ReleaseLock => self.release_lock(),
             Effect::StandDown { attempt } => self.stand_down(attempt),
             Effect::QueueAnnouncement(upgrade) => self.queue_announcement(&upgrade),
             Effect::DropFromQueue(names) => self.drop_from_queue(names),
             Effect::MoveShared(upgrade) => self.move_shared(upgrade),
+            Effect::MoveSharedBack { upgrade, to } => self.move_shared_back(upgrade, to),
             Effect::RestoreVersionFile(version) => self.restore_version_file(version),
             Effect::RebuildPlan(version) => self.rebuild_plan(version),
             Effect::MendLink(name) => self.mend_link(name),
@@ -218,7 +229,7 @@ impl LocalHost {
     }
 
     fn release_lock(&mut self) {
-        if let Some(Err(error)) = self.lock.take().map(HeldLock::release_and_remove) {
+        if let Some(Err(error)) = self.lock.borrow_mut().take().map(HeldLock::release_and_remove) {
             tracing::warn!("the upgrade lock could not be removed: {error}");
         }
     }

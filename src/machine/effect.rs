@@ -123,6 +123,41 @@ pub enum Effect {
         /// From what.
         from: Version,
     },
+    /// Put the home back as the backup has it, or go on doing so; what is in it is moved aside.
+    /// Answer: `HomeRestored`.
+    RestoreHome {
+        /// For whom.
+        attempt: u64,
+        /// What is rolled back.
+        upgrade: Upgrade,
+        /// The version to go back to, whose binary must be there.
+        to: Version,
+        /// The backup.
+        archive: Archive,
+    },
+    /// Leave the data as it is. Answer: `RestoreSkipped`.
+    SkipRestore {
+        /// For whom.
+        attempt: u64,
+        /// The version to go back to, whose binary must be there.
+        to: Version,
+    },
+    /// Take the upgrade lock for a roll-back, and wait for it. Answer: `LockTaken`.
+    LockRollBack {
+        /// For whom.
+        attempt: u64,
+        /// What is rolled back.
+        upgrade: Upgrade,
+    },
+    /// Move the version file back, then history, plan and link. Answer: `SwapCommitted`.
+    CommitRollBack {
+        /// For whom.
+        attempt: u64,
+        /// What is rolled back.
+        upgrade: Upgrade,
+        /// To what.
+        to: Version,
+    },
     /// Give back the upgrade lock.
     ReleaseLock,
     /// Remove what a failed attempt left half-done, and give back the lock. Answer: `StoodDown`.
@@ -136,6 +171,13 @@ pub enum Effect {
     DropFromQueue(Vec<String>),
     /// Move history, plan and link to this upgrade, which is committed already.
     MoveShared(Upgrade),
+    /// Move history, plan and link back behind this upgrade, which is rolled back already.
+    MoveSharedBack {
+        /// What was rolled back.
+        upgrade: Upgrade,
+        /// To what.
+        to: Version,
+    },
     /// Write the version file anew, from what the journal knows.
     RestoreVersionFile(Version),
     /// Write the plan anew; the damaged one has been set aside.
@@ -163,6 +205,8 @@ pub enum Outcome {
     Done,
     /// The daemon failed for good.
     DaemonFailed(Ending),
+    /// A roll-back could not go on; the daemon is down.
+    RollBackFailed,
 }
 
 /// The timers, each with its one reason.
@@ -217,6 +261,11 @@ impl Effect {
             | Self::CommitSwap { .. }
             | Self::QueueAnnouncement(_)
             | Self::DropFromQueue(_)
+            | Self::RestoreHome { .. }
+            | Self::SkipRestore { .. }
+            | Self::LockRollBack { .. }
+            | Self::CommitRollBack { .. }
+            | Self::MoveSharedBack { .. }
             | Self::MoveShared(_)
             | Self::RestoreVersionFile(_)
             | Self::RebuildPlan(_)
@@ -252,6 +301,11 @@ impl Effect {
             Self::StandDown { .. } => "stand-down",
             Self::QueueAnnouncement(_) => "queue-announcement",
             Self::DropFromQueue(_) => "drop-from-queue",
+            Self::RestoreHome { .. } => "restore-home",
+            Self::SkipRestore { .. } => "skip-restore",
+            Self::LockRollBack { .. } => "lock-roll-back",
+            Self::CommitRollBack { .. } => "commit-roll-back",
+            Self::MoveSharedBack { .. } => "move-shared-back",
             Self::MoveShared(_) => "move-shared",
             Self::RestoreVersionFile(_) => "restore-version-file",
             Self::RebuildPlan(_) => "rebuild-plan",

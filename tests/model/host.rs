@@ -76,7 +76,12 @@ impl World {
     pub(crate) fn perform(&mut self, effect: &Effect) -> Result<(), String> {
         match effect {
             Effect::SpawnDaemon(version) => self.may_spawn(version)?,
-            Effect::SealBackup { .. } | Effect::CommitSwap { .. } if self.process.is_some() => {
+            Effect::SealBackup { .. }
+            | Effect::CommitSwap { .. }
+            | Effect::RestoreHome { .. }
+            | Effect::CommitRollBack { .. }
+                if self.process.is_some() =>
+            {
                 return Err(format!("{} while a daemon is there", effect.name()));
             }
             Effect::InterruptDaemon(daemon) => return self.interrupt(*daemon),
@@ -111,6 +116,9 @@ impl World {
         let spawning = self.work.iter().any(|work| matches!(work, Effect::SpawnDaemon(_)));
         if self.process.is_some() || spawning {
             return Err("a second daemon".to_owned());
+        }
+        if self.files.half_restored {
+            return Err("a daemon is started on half a home".to_owned());
         }
         match &self.files.version {
             Some(named) if named != version => {
@@ -161,6 +169,8 @@ impl World {
             matches!(
                 effect,
                 Effect::CommitSwap { .. }
+                    | Effect::CommitRollBack { .. }
+                    | Effect::MoveSharedBack { .. }
                     | Effect::QueueAnnouncement(_)
                     | Effect::DropFromQueue(_)
                     | Effect::MoveShared(_)
@@ -231,6 +241,30 @@ impl World {
                 let left = self.commit(upgrade, luck)?;
                 Event::SwapCommitted { attempt: *attempt, left }
             }
+            Effect::RestoreHome { attempt, archive, .. } => {
+                let aside = format!("aside-{attempt}");
+                self.restore(archive, luck)?;
+                Event::HomeRestored { attempt: *attempt, aside, moved_aside: 3 }
+            }
+            Effect::SkipRestore { attempt, .. } => {
+                luck.or(&[Code::NoBinary])?;
+                self.files.half_restored = false;
+                Event::RestoreSkipped { attempt: *attempt }
+            }
+            Effect::LockRollBack { attempt, .. } => {
+                luck.or(&[Code::Io])?;
+                self.lock = true;
+                Event::LockTaken { attempt: *attempt }
+            }
+            Effect::CommitRollBack { attempt, upgrade, to } => {
+                luck.or(&[Code::Io])?;
+                let left = self.files.roll_back(upgrade, to, luck != Luck::Half);
+                Event::SwapCommitted { attempt: *attempt, left }
+            }
+            Effect::MoveSharedBack { upgrade, to } => {
+                self.files.roll_back(upgrade, to, luck == Luck::Good);
+                return Ok(None);
+            }
             Effect::MoveShared(upgrade) => {
                 let _ = self.commit(upgrade, luck);
                 return Ok(None);
@@ -252,7 +286,7 @@ impl World {
     /// A daemon comes up; its work changes the home.
     pub(crate) fn spawn(&mut self) -> Daemon {
         let daemon = values::daemon(1000 + self.serial());
-        self.files.home += 1;
+        self.files.touch_home();
         let (asked, killed) = (false, false);
         self.process = Some(Process { daemon, leader_lives: true, is_ours: true, asked, killed });
         daemon
@@ -268,6 +302,15 @@ impl World {
         let archive = values::archive(u64::from(self.serial()));
         self.files.backups.push((archive.clone(), home));
         Ok(archive)
+    }
+
+    /// Puts the home back; with half the luck, it is interrupted on the way.
+    fn restore(&mut self, archive: &Archive, luck: Luck) -> Result<(), Code> {
+        let kept = self.files.backups.iter().find(|(kept, _)| kept == archive);
+        let (_, home) = kept.ok_or(Code::Io)?;
+        luck.or(&[Code::NoRoom, Code::Io])?;
+        (self.files.home, self.files.half_restored) = (*home, luck == Luck::Half);
+        if luck == Luck::Half { Err(Code::Io) } else { Ok(()) }
     }
 
     fn confirm(&self, upgrade: &Upgrade, binary: &Binary) -> Result<(), Code> {
@@ -372,6 +415,10 @@ pub(crate) fn whose(effect: &Effect) -> Option<u64> {
         | Effect::SkipBackup { attempt }
         | Effect::ConfirmBinary { attempt, .. }
         | Effect::ConfirmCheck { attempt, .. }
+        | Effect::RestoreHome { attempt, .. }
+        | Effect::SkipRestore { attempt, .. }
+        | Effect::LockRollBack { attempt, .. }
+        | Effect::CommitRollBack { attempt, .. }
         | Effect::CommitSwap { attempt, .. } => Some(*attempt),
         _ => None,
     }

@@ -10,7 +10,9 @@ use nymvisor::machine::{
 use crate::model::host::Luck;
 use crate::model::stimulus::How;
 use crate::model::tale::Tale;
-use crate::model::values::{archive, binary, by_command, daemon, failure, policy, queue, upgrade};
+use crate::model::values::{
+    archive, binary, by_command, daemon, failure, genesis, policy, queue, upgrade,
+};
 
 /// What kind of state it is, in the words of the tables. No wildcard: a new variant has to be
 /// given its word, and its representative below.
@@ -39,6 +41,13 @@ pub(super) fn kind(state: &State) -> &'static str {
             Some((Stage::Locking(_), _)) => "due, locking",
             Some((Stage::Ready(_), true) | (Stage::Locked(_), _)) => "due and locked",
         },
+        Phase::Draining(draining) if is_back(state) => match (draining.step, &draining.then) {
+            (DrainStep::Asked, AfterDrain::Upgrade(_)) => "asked, then roll back",
+            (DrainStep::Killing, AfterDrain::Upgrade(_)) => "killed, then roll back",
+            (DrainStep::Sweeping, AfterDrain::Upgrade(_)) => "swept, then roll back",
+            (_, AfterDrain::End(_)) => "then end and resume the roll-back",
+            (_, AfterDrain::Recover { .. }) => "recovering only",
+        },
         Phase::Draining(draining) => match (draining.step, &draining.then) {
             (DrainStep::Asked, AfterDrain::Upgrade(_)) => "asked, then upgrade",
             (DrainStep::Killing, AfterDrain::Upgrade(_)) => "killed, then upgrade",
@@ -51,6 +60,7 @@ pub(super) fn kind(state: &State) -> &'static str {
             (DrainStep::Sweeping, AfterDrain::End(Some(_))) => "swept, then end and resume",
             (_, AfterDrain::Recover { .. }) => "recovering only",
         },
+        Phase::BackingUp(_) | Phase::Locking(_) if is_back(state) => "rolling back",
         Phase::BackingUp(_) | Phase::Locking(_) => "under way",
         Phase::Downloading(attempt) | Phase::Verifying(attempt) => {
             if attempt.binary.is_some() {
@@ -59,6 +69,10 @@ pub(super) fn kind(state: &State) -> &'static str {
                 "unprepared"
             }
         }
+        Phase::Swapping(swapping) if is_back(state) => match swapping.stop {
+            false => "rolling back",
+            true => "rolling back, then stop",
+        },
         Phase::Swapping(swapping) => match (swapping.committed, swapping.stop) {
             (false, false) => "under way",
             (false, true) => "under way, then stop",
@@ -72,18 +86,25 @@ pub(super) fn kind(state: &State) -> &'static str {
             Wait::Spawning { stop: false } => "spawning",
             Wait::Spawning { stop: true } => "spawning, then stop",
             Wait::Session { resume: None } => "at rest",
+            Wait::Session { resume: Some(_) } if is_back(state) => "at rest, roll-back to resume",
             Wait::Session { resume: Some(_) } => "at rest, attempt to resume",
         },
         Phase::Failed(failed) => match &failed.then {
             AfterFailure::OldVersion { stop: false, .. } => "old version next",
             AfterFailure::OldVersion { stop: true, .. } => "stop next",
             AfterFailure::GivenUp { .. } => "given up",
+            AfterFailure::RollBack(_) => "roll-back next",
+            AfterFailure::RollBackFailed(_) => "roll-back stuck",
         },
     }
 }
 
+fn is_back(state: &State) -> bool {
+    state.phase.attempt().is_some_and(|attempt| attempt.back.is_some())
+}
+
 /// Every kind that a state can be of.
-pub(super) const KINDS: [&str; 41] = [
+pub(super) const KINDS: [&str; 50] = [
     "nothing to prepare",
     "fetching",
     "checking",
@@ -125,6 +146,15 @@ pub(super) const KINDS: [&str; 41] = [
     "old version next",
     "stop next",
     "given up",
+    "asked, then roll back",
+    "killed, then roll back",
+    "swept, then roll back",
+    "then end and resume the roll-back",
+    "rolling back",
+    "rolling back, then stop",
+    "at rest, roll-back to resume",
+    "roll-back next",
+    "roll-back stuck",
 ];
 
 pub(super) fn u1() -> Upgrade {
@@ -185,6 +215,7 @@ pub(super) fn representatives() -> Vec<State> {
     let mut tale = Tale::ready(policy(), &u1());
     take(tale.due().daemon_ends(How::Status, 1));
     after_crashes(&mut take);
+    of_roll_backs(&mut take);
     all
 }
 
@@ -206,6 +237,36 @@ fn after_crashes(take: &mut impl FnMut(&Tale)) {
     take(tale.daemon_ends(How::Status, 1));
     let mut tale = Tale::ready(policy(), &u1());
     take(tale.daemon_ends(How::Status, 1).due().work(1));
+}
+
+fn of_roll_backs(take: &mut impl FnMut(&Tale)) {
+    let automatic =
+        Policy { rollback_on_failed_upgrade: true, max_startup_failures: 1, ..policy() };
+    let upgraded = || {
+        let mut tale = Tale::ready(automatic.clone(), &u1());
+        tale.due().until(PhaseName::Restarting).work(1);
+        tale
+    };
+    take(&upgraded());
+    let mut tale = upgraded();
+    take(tale.daemon_ends(How::Status, 1));
+    for (count, fails) in (1..5).flat_map(|count| [(count, false), (count, true)]) {
+        let mut tale = upgraded();
+        tale.daemon_ends(How::Status, 1).work(count);
+        take(&tale);
+        take(if fails { tale.fail(Code::Io) } else { tale.stop() });
+    }
+    let mut tale = upgraded();
+    take(tale.roll_back());
+    take(tale.fire(&Timer::Grace));
+    take(tale.stop());
+    take(tale.daemon_ends(How::Well, 1));
+    let mut tale = upgraded();
+    take(tale.roll_back().daemon_ends(How::Well, 1));
+    let mut tale = upgraded();
+    take(tale.stop().daemon_ends(How::Well, 1).work(1));
+    take(tale.roll_back());
+    take(tale.start().work(1));
 }
 
 /// Every kind of event, about the upgrade that `state` is about.
@@ -233,6 +294,14 @@ pub(super) fn events(state: &State) -> Vec<Event> {
         Event::CameDue { attempt, at: u1().due_at },
         Event::PauseElapsed { name: name(), digest: u1().digest },
         Event::RetryRequested { name: name(), requester, request: "r".to_owned() },
+        Event::RollBackRequested {
+            to: state.last_performed().map_or_else(genesis, |last| last.from.clone()),
+            keep_data: false,
+            requester: by_command(u1()).requester,
+            request: "r".to_owned(),
+        },
+        Event::HomeRestored { attempt, aside: "aside".to_owned(), moved_aside: 1 },
+        Event::RestoreSkipped { attempt },
         Event::BinaryFetched {
             attempt,
             sha256: binary("u1").sha256,

@@ -26,14 +26,14 @@ const BACKUP_LEVEL: i32 = 3;
 /// Backups hold keys.
 const BACKUP_FOLDER_MODE: u32 = 0o700;
 /// From one look at a lock that another instance holds to the next.
-const LOCK_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const LOCK_PAUSE: Duration = Duration::from_millis(500);
 
 /// What is under way for one preparation or attempt.
 #[derive(Debug)]
 pub(super) struct Work {
     attempt: u64,
-    cancel: backup::Cancel,
-    stop: watch::Sender<bool>,
+    pub(super) cancel: backup::Cancel,
+    pub(super) stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     /// The bytes that wait for their check.
     fetched: watch::Sender<Option<Fetched>>,
@@ -67,7 +67,7 @@ pub(super) fn left_out(paths: &Paths) -> Vec<PathBuf> {
 }
 
 impl LocalHost {
-    fn work(&mut self, attempt: u64) -> &mut Work {
+    pub(super) fn work(&mut self, attempt: u64) -> &mut Work {
         if self.work.as_ref().is_some_and(|work| work.attempt != attempt) {
             let former = self.work.take().map(Work::cancel).unwrap_or_default();
             self.chores.extend(former);
@@ -76,7 +76,11 @@ impl LocalHost {
     }
 
     /// Does a step of `attempt` and tells its outcome.
-    fn step(&mut self, attempt: u64, step: impl Future<Output = Result<Event, Failure>> + 'static) {
+    pub(super) fn step(
+        &mut self,
+        attempt: u64,
+        step: impl Future<Output = Result<Event, Failure>> + 'static,
+    ) {
         let teller = self.teller.clone();
         let task = spawn_local(async move {
             // A panic in the step is its failure, not the engine's silence.
@@ -138,25 +142,9 @@ impl LocalHost {
     pub(super) fn take_lock(&mut self, attempt: u64, upgrade: &Upgrade) {
         // The daemon is stopped next, and what the plan says no more could not be committed.
         let asked_for = self.files.announcement(upgrade).map(drop).map_err(Failure::from);
-        let locked = asked_for.and_then(|()| self.lock_for(upgrade));
+        let locked = asked_for.and_then(|()| lock_into(&self.lock, &self.setup, upgrade));
         let outcome = locked.map(|()| Event::LockTaken { attempt });
         self.teller.tell_outcome(attempt, outcome);
-    }
-
-    fn lock_for(&mut self, upgrade: &Upgrade) -> Result<(), Failure> {
-        if self.lock.as_ref().is_some_and(HeldLock::still_ours) {
-            return Ok(());
-        }
-        let content = serde_json::json!({
-            "pid": std::process::id(),
-            "instance": self.setup.config.nymvisor.id,
-            "upgrade": upgrade.name,
-        });
-        let path = self.setup.paths.upgrade_lock();
-        let lock = HeldLock::acquire(&path, 0o644, &content.to_string())
-            .map_err(|error| lock_failure(&error))?;
-        self.lock = Some(lock);
-        Ok(())
     }
 
     pub(super) fn cancel_preparation(&mut self, attempt: u64) {
@@ -225,6 +213,27 @@ impl LocalHost {
         let bytes = std::fs::metadata(&path).ok()?.len();
         Some((bytes, place::identity(&path).ok()?))
     }
+}
+
+/// Takes the upgrade lock, unless it is held already.
+pub(super) fn lock_into(
+    held: &RefCell<Option<HeldLock>>,
+    setup: &Setup,
+    upgrade: &Upgrade,
+) -> Result<(), Failure> {
+    if held.borrow().as_ref().is_some_and(HeldLock::still_ours) {
+        return Ok(());
+    }
+    let content = serde_json::json!({
+        "pid": std::process::id(),
+        "instance": setup.config.nymvisor.id,
+        "upgrade": upgrade.name,
+    });
+    let path = setup.paths.upgrade_lock();
+    let lock = HeldLock::acquire(&path, 0o644, &content.to_string())
+        .map_err(|error| lock_failure(&error))?;
+    held.replace(Some(lock));
+    Ok(())
 }
 
 fn lock_failure(error: &lock::Error) -> Failure {

@@ -11,13 +11,24 @@ use crate::release::{PlanLock, UpgradeName};
 impl LocalHost {
     pub(super) fn commit_swap(&mut self, attempt: u64, upgrade: Upgrade, from: &Version) {
         tracing::debug!("moving the files from {} to {}", from.name, upgrade.name);
+        self.commit_files(attempt, move |files| {
+            files.commit(&upgrade, Utc::now()).map_err(Failure::from)
+        });
+    }
+
+    /// Passes a commit point under the plan's lock, and tells what could not be moved with it.
+    pub(super) fn commit_files(
+        &mut self,
+        attempt: u64,
+        commit: impl FnOnce(&Files) -> Result<String, Failure> + Send + 'static,
+    ) {
         let (files, teller) = (self.files.clone(), self.teller.clone());
         let lock = self.setup.paths.plan_lock();
         // In a task of its own: a panic has an outcome as well, or the swap would wait for ever.
         let committed = spawn_local(async move {
             let committed = spawn_blocking(move || {
                 let _lock = PlanLock::acquire(&lock).map_err(our_failure)?;
-                files.commit(&upgrade, Utc::now()).map_err(Failure::from)
+                commit(&files)
             });
             committed.await.map_err(our_failure).flatten()
         });
