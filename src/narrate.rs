@@ -120,19 +120,10 @@ pub fn event(event: &Event) -> String {
         Event::RetryRequested { name, requester, .. } => {
             format!("{} wants {name} to be tried again", self::requester(requester))
         }
-        Event::RollBackRequested { to, keep_data, requester, .. } => format!(
-            "{} wants to go back to {}{}",
-            self::requester(requester),
-            to.name,
-            if *keep_data { " and keep the data" } else { "" }
-        ),
-        Event::HomeRestored { attempt, aside, moved_aside } => format!(
-            "roll-back {attempt}: the data is as the backup has it; what was there ({moved_aside} \
-             files and folders) lies in {aside}"
-        ),
-        Event::RestoreSkipped { attempt } => {
-            format!("roll-back {attempt}: the data stays as it is")
-        }
+        Event::RollBackRequested { .. }
+        | Event::HomeRestored { .. }
+        | Event::RestoreSkipped { .. }
+        | Event::SwapCommitted { .. } => step_back_or_commit(event),
         Event::BinaryFetched { attempt, sha256, bytes, source } => format!(
             "upgrade {attempt}: the binary is there, {bytes} bytes from {source}, sha256 {sha256}"
         ),
@@ -151,12 +142,6 @@ pub fn event(event: &Event) -> String {
             format!("upgrade {attempt}: no backup, as it is configured (UNSAFE)")
         }
         Event::BinaryPresent { attempt } => format!("upgrade {attempt}: the binary is still there"),
-        Event::SwapCommitted { attempt, left } if left.is_empty() => {
-            format!("upgrade {attempt}: committed, the new version holds")
-        }
-        Event::SwapCommitted { attempt, left } => {
-            format!("upgrade {attempt}: committed, but some files are still to be moved: {left}")
-        }
         Event::StoodDown { attempt } => format!("upgrade {attempt}: put away"),
         Event::JournalFailed { failure } => format!(
             "no record can be written, no upgrade begins, the daemon runs on: {}",
@@ -166,6 +151,32 @@ pub fn event(event: &Event) -> String {
         Event::WorkFailed { attempt, failure } => {
             format!("upgrade {attempt} failed: {}", self::failure(failure))
         }
+    }
+}
+
+/// The facts of a roll-back, and those that it shares with an upgrade.
+fn step_back_or_commit(event: &Event) -> String {
+    match event {
+        Event::RollBackRequested { to, keep_data, requester, .. } => format!(
+            "{} wants to go back to {}{}",
+            self::requester(requester),
+            to.name,
+            if *keep_data { " and keep the data" } else { "" }
+        ),
+        Event::HomeRestored { attempt, aside, moved_aside } => format!(
+            "roll-back {attempt}: the data is as the backup has it; what was there ({moved_aside} \
+             files and folders) lies in {aside}"
+        ),
+        Event::RestoreSkipped { attempt } => {
+            format!("roll-back {attempt}: the data stays as it is")
+        }
+        Event::SwapCommitted { attempt, left } if left.is_empty() => {
+            format!("upgrade {attempt}: committed, the new version holds")
+        }
+        Event::SwapCommitted { attempt, left } => {
+            format!("upgrade {attempt}: committed, but some files are still to be moved: {left}")
+        }
+        other => other.name().to_owned(),
     }
 }
 

@@ -241,6 +241,26 @@ impl World {
                 let left = self.commit(upgrade, luck)?;
                 Event::SwapCommitted { attempt: *attempt, left }
             }
+            Effect::RestoreHome { .. }
+            | Effect::SkipRestore { .. }
+            | Effect::LockRollBack { .. }
+            | Effect::CommitRollBack { .. }
+            | Effect::MoveSharedBack { .. } => return self.back_outcome(effect, luck),
+            Effect::MoveShared(upgrade) => {
+                let _ = self.commit(upgrade, luck);
+                return Ok(None);
+            }
+            Effect::StandDown { attempt } => Event::StoodDown { attempt: *attempt },
+            chore => {
+                self.files.do_chore(chore);
+                return Ok(None);
+            }
+        }))
+    }
+
+    /// How a step of a roll-back turns out.
+    fn back_outcome(&mut self, effect: &Effect, luck: Luck) -> Result<Option<Event>, Code> {
+        Ok(Some(match effect {
             Effect::RestoreHome { attempt, archive, .. } => {
                 let aside = format!("aside-{attempt}");
                 self.restore(archive, luck)?;
@@ -265,15 +285,7 @@ impl World {
                 self.files.roll_back(upgrade, to, luck == Luck::Good);
                 return Ok(None);
             }
-            Effect::MoveShared(upgrade) => {
-                let _ = self.commit(upgrade, luck);
-                return Ok(None);
-            }
-            Effect::StandDown { attempt } => Event::StoodDown { attempt: *attempt },
-            chore => {
-                self.files.do_chore(chore);
-                return Ok(None);
-            }
+            _ => return Ok(None),
         }))
     }
 

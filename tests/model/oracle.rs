@@ -71,16 +71,7 @@ impl Oracle {
                 self.locked.clear();
             }
             Event::StopRequested { .. } => self.stopping = true,
-            Event::Recovered { row, .. } => {
-                self.recovering = *row == Row::DaemonLeftBehind || self.stopping;
-                if matches!(row, Row::AtRest | Row::GaveUp) && !self.recovering {
-                    self.failures = 0;
-                }
-                // Somebody has been at work by hand: nothing is removed behind that person's back.
-                if *row == Row::VersionMovedOutside {
-                    self.backed.clear();
-                }
-            }
+            Event::Recovered { row, .. } => self.recovered(*row),
             Event::DaemonSpawned { .. } => {
                 self.up = true;
                 self.settled = false;
@@ -134,6 +125,17 @@ impl Oracle {
             && (record.from, record.to) == (PhaseName::Failed, PhaseName::Restarting);
         if (ended_in_order || delay_cut || sweep_cut) && !self.recovering {
             self.failures = 0;
+        }
+    }
+
+    fn recovered(&mut self, row: Row) {
+        self.recovering = row == Row::DaemonLeftBehind || self.stopping;
+        if matches!(row, Row::AtRest | Row::GaveUp) && !self.recovering {
+            self.failures = 0;
+        }
+        // Somebody has been at work by hand: nothing is removed behind that person's back.
+        if row == Row::VersionMovedOutside {
+            self.backed.clear();
         }
     }
 

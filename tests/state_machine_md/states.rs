@@ -29,6 +29,9 @@ pub(super) fn kind(state: &State) -> &'static str {
             _ => "recovering, first look",
         };
     }
+    if is_back(state) {
+        return kind_of_roll_back(state);
+    }
     match &state.phase {
         Phase::Running(_) => match state.candidate.as_ref().map(|c| (&c.stage, c.due)) {
             None => "nothing to prepare",
@@ -40,13 +43,6 @@ pub(super) fn kind(state: &State) -> &'static str {
             Some((Stage::Fetching | Stage::Checking | Stage::Sizing(_), true)) => "due, not ready",
             Some((Stage::Locking(_), _)) => "due, locking",
             Some((Stage::Ready(_), true) | (Stage::Locked(_), _)) => "due and locked",
-        },
-        Phase::Draining(draining) if is_back(state) => match (draining.step, &draining.then) {
-            (DrainStep::Asked, AfterDrain::Upgrade(_)) => "asked, then roll back",
-            (DrainStep::Killing, AfterDrain::Upgrade(_)) => "killed, then roll back",
-            (DrainStep::Sweeping, AfterDrain::Upgrade(_)) => "swept, then roll back",
-            (_, AfterDrain::End(_)) => "then end and resume the roll-back",
-            (_, AfterDrain::Recover { .. }) => "recovering only",
         },
         Phase::Draining(draining) => match (draining.step, &draining.then) {
             (DrainStep::Asked, AfterDrain::Upgrade(_)) => "asked, then upgrade",
@@ -60,7 +56,6 @@ pub(super) fn kind(state: &State) -> &'static str {
             (DrainStep::Sweeping, AfterDrain::End(Some(_))) => "swept, then end and resume",
             (_, AfterDrain::Recover { .. }) => "recovering only",
         },
-        Phase::BackingUp(_) | Phase::Locking(_) if is_back(state) => "rolling back",
         Phase::BackingUp(_) | Phase::Locking(_) => "under way",
         Phase::Downloading(attempt) | Phase::Verifying(attempt) => {
             if attempt.binary.is_some() {
@@ -69,10 +64,6 @@ pub(super) fn kind(state: &State) -> &'static str {
                 "unprepared"
             }
         }
-        Phase::Swapping(swapping) if is_back(state) => match swapping.stop {
-            false => "rolling back",
-            true => "rolling back, then stop",
-        },
         Phase::Swapping(swapping) => match (swapping.committed, swapping.stop) {
             (false, false) => "under way",
             (false, true) => "under way, then stop",
@@ -86,16 +77,32 @@ pub(super) fn kind(state: &State) -> &'static str {
             Wait::Spawning { stop: false } => "spawning",
             Wait::Spawning { stop: true } => "spawning, then stop",
             Wait::Session { resume: None } => "at rest",
-            Wait::Session { resume: Some(_) } if is_back(state) => "at rest, roll-back to resume",
             Wait::Session { resume: Some(_) } => "at rest, attempt to resume",
         },
         Phase::Failed(failed) => match &failed.then {
             AfterFailure::OldVersion { stop: false, .. } => "old version next",
             AfterFailure::OldVersion { stop: true, .. } => "stop next",
             AfterFailure::GivenUp { .. } => "given up",
-            AfterFailure::RollBack(_) => "roll-back next",
-            AfterFailure::RollBackFailed(_) => "roll-back stuck",
+            AfterFailure::RollBack(_) | AfterFailure::RollBackFailed(_) => "of a roll-back",
         },
+    }
+}
+
+fn kind_of_roll_back(state: &State) -> &'static str {
+    match &state.phase {
+        Phase::Draining(draining) => match (draining.step, &draining.then) {
+            (DrainStep::Asked, AfterDrain::Upgrade(_)) => "asked, then roll back",
+            (DrainStep::Killing, AfterDrain::Upgrade(_)) => "killed, then roll back",
+            (DrainStep::Sweeping, AfterDrain::Upgrade(_)) => "swept, then roll back",
+            _ => "then end and resume the roll-back",
+        },
+        Phase::Swapping(swapping) if swapping.stop => "rolling back, then stop",
+        Phase::Restarting(_) => "at rest, roll-back to resume",
+        Phase::Failed(failed) => match &failed.then {
+            AfterFailure::RollBack(_) => "roll-back next",
+            _ => "roll-back stuck",
+        },
+        _ => "rolling back",
     }
 }
 

@@ -93,7 +93,12 @@ impl Sides<'_> {
             Ok(version) if version == *installed => {}
             Ok(version) if self.moving.is_some_and(|of| of.target() == version) => {
                 to.notes.push(format!(
-                    "the change to {} is past its commit point, and its record is still to come",
+                    "the {} to {} is past its commit point, and its record is still to come",
+                    if self.moving.is_some_and(|of| of.back.is_some()) {
+                        "roll-back"
+                    } else {
+                        "upgrade"
+                    },
                     version.name
                 ));
             }
