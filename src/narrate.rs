@@ -120,10 +120,16 @@ pub fn event(event: &Event) -> String {
         Event::RetryRequested { name, requester, .. } => {
             format!("{} wants {name} to be tried again", self::requester(requester))
         }
-        Event::RollBackRequested { .. }
-        | Event::HomeRestored { .. }
-        | Event::RestoreSkipped { .. }
-        | Event::SwapCommitted { .. } => step_back_or_commit(event),
+        Event::RollBackRequested { to, keep_data, requester, .. } => {
+            roll_back_requested(&to.name, *keep_data, requester)
+        }
+        Event::HomeRestored { attempt, aside, moved_aside } => {
+            home_restored(*attempt, aside, *moved_aside)
+        }
+        Event::RestoreSkipped { attempt } => {
+            format!("roll-back {attempt}: the data stays as it is")
+        }
+        Event::SwapCommitted { attempt, left } => committed(*attempt, left),
         Event::BinaryFetched { attempt, sha256, bytes, source } => format!(
             "upgrade {attempt}: the binary is there, {bytes} bytes from {source}, sha256 {sha256}"
         ),
@@ -154,29 +160,23 @@ pub fn event(event: &Event) -> String {
     }
 }
 
-/// The facts of a roll-back, and those that it shares with an upgrade.
-fn step_back_or_commit(event: &Event) -> String {
-    match event {
-        Event::RollBackRequested { to, keep_data, requester, .. } => format!(
-            "{} wants to go back to {}{}",
-            self::requester(requester),
-            to.name,
-            if *keep_data { " and keep the data" } else { "" }
-        ),
-        Event::HomeRestored { attempt, aside, moved_aside } => format!(
-            "roll-back {attempt}: the data is as the backup has it; what was there ({moved_aside} \
-             files and folders) lies in {aside}"
-        ),
-        Event::RestoreSkipped { attempt } => {
-            format!("roll-back {attempt}: the data stays as it is")
-        }
-        Event::SwapCommitted { attempt, left } if left.is_empty() => {
-            format!("upgrade {attempt}: committed, the new version holds")
-        }
-        Event::SwapCommitted { attempt, left } => {
-            format!("upgrade {attempt}: committed, but some files are still to be moved: {left}")
-        }
-        other => other.name().to_owned(),
+fn roll_back_requested(to: &str, keep_data: bool, by: &Requester) -> String {
+    let data = if keep_data { " and keep the data" } else { "" };
+    format!("{} wants to go back to {to}{data}", requester(by))
+}
+
+fn home_restored(attempt: u64, aside: &str, moved_aside: u64) -> String {
+    format!(
+        "roll-back {attempt}: the data is as the backup has it; what was there ({moved_aside} \
+         files and folders) lies in {aside}"
+    )
+}
+
+fn committed(attempt: u64, left: &str) -> String {
+    if left.is_empty() {
+        format!("upgrade {attempt}: committed, the new version holds")
+    } else {
+        format!("upgrade {attempt}: committed, but some files are still to be moved: {left}")
     }
 }
 

@@ -192,7 +192,6 @@ pub struct Failed {
 }
 
 /// How a failure is left.
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AfterFailure {

@@ -343,7 +343,7 @@ impl Engine {
             }
             Tamper::LoseLink if down => files.link = None,
             Tamper::MoveVersion if down && !files.half_restored => {
-                files.version = Some(values::version("hand", "1.0.5"))
+                files.version = Some(values::version("hand", "1.0.5"));
             }
             Tamper::LoseVersion | Tamper::LosePlan | Tamper::LoseLink | Tamper::MoveVersion => {}
         }

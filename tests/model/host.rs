@@ -258,37 +258,6 @@ impl World {
         }))
     }
 
-    /// How a step of a roll-back turns out.
-    fn back_outcome(&mut self, effect: &Effect, luck: Luck) -> Result<Option<Event>, Code> {
-        Ok(Some(match effect {
-            Effect::RestoreHome { attempt, archive, .. } => {
-                let aside = format!("aside-{attempt}");
-                self.restore(archive, luck)?;
-                Event::HomeRestored { attempt: *attempt, aside, moved_aside: 3 }
-            }
-            Effect::SkipRestore { attempt, .. } => {
-                luck.or(&[Code::NoBinary])?;
-                self.files.half_restored = false;
-                Event::RestoreSkipped { attempt: *attempt }
-            }
-            Effect::LockRollBack { attempt, .. } => {
-                luck.or(&[Code::Io])?;
-                self.lock = true;
-                Event::LockTaken { attempt: *attempt }
-            }
-            Effect::CommitRollBack { attempt, upgrade, to } => {
-                luck.or(&[Code::Io])?;
-                let left = self.files.roll_back(upgrade, to, luck != Luck::Half);
-                Event::SwapCommitted { attempt: *attempt, left }
-            }
-            Effect::MoveSharedBack { upgrade, to } => {
-                self.files.roll_back(upgrade, to, luck == Luck::Good);
-                return Ok(None);
-            }
-            _ => return Ok(None),
-        }))
-    }
-
     fn announced(&self, upgrade: &Upgrade) -> Result<(), Code> {
         let queue = self.files.queue.as_ref().ok_or(Code::Io)?;
         let mut known = queue.entries.iter().chain(&queue.current);
@@ -314,15 +283,6 @@ impl World {
         let archive = values::archive(u64::from(self.serial()));
         self.files.backups.push((archive.clone(), home));
         Ok(archive)
-    }
-
-    /// Puts the home back; with half the luck, it is interrupted on the way.
-    fn restore(&mut self, archive: &Archive, luck: Luck) -> Result<(), Code> {
-        let kept = self.files.backups.iter().find(|(kept, _)| kept == archive);
-        let (_, home) = kept.ok_or(Code::Io)?;
-        luck.or(&[Code::NoRoom, Code::Io])?;
-        (self.files.home, self.files.half_restored) = (*home, luck == Luck::Half);
-        if luck == Luck::Half { Err(Code::Io) } else { Ok(()) }
     }
 
     fn confirm(&self, upgrade: &Upgrade, binary: &Binary) -> Result<(), Code> {
@@ -380,7 +340,7 @@ impl World {
 }
 
 impl Luck {
-    fn or(self, codes: &[Code]) -> Result<(), Code> {
+    pub(super) fn or(self, codes: &[Code]) -> Result<(), Code> {
         match self {
             Self::Good | Self::Half => Ok(()),
             Self::Bad(pick) => Err(codes[usize::from(pick) % codes.len()]),

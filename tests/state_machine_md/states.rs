@@ -57,13 +57,8 @@ pub(super) fn kind(state: &State) -> &'static str {
             (_, AfterDrain::Recover { .. }) => "recovering only",
         },
         Phase::BackingUp(_) | Phase::Locking(_) => "under way",
-        Phase::Downloading(attempt) | Phase::Verifying(attempt) => {
-            if attempt.binary.is_some() {
-                "prepared"
-            } else {
-                "unprepared"
-            }
-        }
+        Phase::Downloading(of) | Phase::Verifying(of) if of.binary.is_some() => "prepared",
+        Phase::Downloading(_) | Phase::Verifying(_) => "unprepared",
         Phase::Swapping(swapping) => match (swapping.committed, swapping.stop) {
             (false, false) => "under way",
             (false, true) => "under way, then stop",

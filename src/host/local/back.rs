@@ -104,14 +104,12 @@ impl LocalHost {
 fn is_in_place(disk: &dyn Disk, paths: &Paths, to: &Version) -> Result<(), Failure> {
     let name = UpgradeName::installed(&to.name).map_err(our_failure)?;
     let path = paths.binary(&name);
-    match disk.kind(&path) {
-        Ok(Some(Kind::File(_))) => Ok(()),
-        Ok(_) | Err(_) => {
-            let text = format!(
-                "{} is missing, the binary of the version to go back to; put it back; {REMEDY}",
-                path.display()
-            );
-            Err(Failure { code: Code::NoBinary, text })
-        }
+    if let Ok(Some(Kind::File(_))) = disk.kind(&path) {
+        return Ok(());
     }
+    let text = format!(
+        "{} is missing, the binary of the version to go back to; put it back; {REMEDY}",
+        path.display()
+    );
+    Err(Failure { code: Code::NoBinary, text })
 }
