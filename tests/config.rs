@@ -173,7 +173,7 @@ fn the_polled_url_is_derived_from_the_base() {
     let polled = |base: &str| {
         let mut config = sample();
         config.nymvisor.upstream_base_upgrade_url = Address::parse(base).unwrap();
-        config.polled_url().to_string()
+        config.polled_url().url().to_string()
     };
     let file = "/nym-node/upgrade-info.json";
     assert_eq!(polled("https://a.b/.wellknown/"), format!("https://a.b/.wellknown{file}"));

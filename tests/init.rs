@@ -83,7 +83,7 @@ fn it_prints_the_configuration_with_flags_and_environment() {
     let shown: Value = serde_json::from_str(&site.ok(&arguments)).unwrap();
     let here = site.path("");
     let nymvisor = json!({
-        "id": "mine", "upstream_base_upgrade_url": "https://a.b/?x='y'&z",
+        "id": "mine", "upstream_base_upgrade_url": "https://a.b/?…",
         "upstream_polling_rate": "30m", "disable_logs": true,
         "upgrade_data_directory": here.join("up"),
     });
@@ -102,6 +102,8 @@ fn it_prints_the_configuration_with_flags_and_environment() {
     assert_eq!(shown, json!({"nymvisor": nymvisor, "daemon": daemon}));
     let again: Value = serde_json::from_str(&site.ok(&["config", "-o", "json"])).unwrap();
     assert_eq!(again, shown);
+    let saved = fs::read_to_string(site.config_file("mine")).unwrap();
+    assert!(saved.contains("https://a.b/?x='y'&z"), "{saved}");
     assert!(site.path("up/nym-node/current").is_dir() && site.path("../backups").is_dir());
     fs::remove_dir(site.path("../backups")).unwrap();
 }
