@@ -24,6 +24,7 @@ use crate::disk::Disk;
 use crate::journal::{HeldOrder, Order};
 use crate::machine::{Code, Effect, Event, Failure, Timer};
 
+mod back;
 mod binary;
 mod feeds;
 mod locks;
@@ -205,11 +206,20 @@ impl LocalHost {
             Effect::CommitSwap { attempt, upgrade, from: _, plan_current } => {
                 self.commit_swap(attempt, upgrade, plan_current);
             }
+            Effect::RestoreHome { attempt, upgrade, to, archive } => {
+                self.restore_home(attempt, &upgrade, to, archive);
+            }
+            Effect::SkipRestore { attempt, to } => self.skip_restore(attempt, &to),
+            Effect::LockRollBack { attempt, upgrade } => self.lock_roll_back(attempt, upgrade),
+            Effect::CommitRollBack { attempt, upgrade, to } => {
+                self.commit_roll_back(attempt, upgrade, to);
+            }
             Effect::ReleaseLock => self.release_lock(),
             Effect::StandDown { attempt, in_doubt } => self.stand_down(attempt, in_doubt.as_ref()),
             Effect::QueueAnnouncement(upgrade) => self.queue_announcement(&upgrade),
             Effect::DropFromQueue(names) => self.drop_from_queue(names),
             Effect::MoveShared { upgrade, plan_current } => self.move_shared(upgrade, plan_current),
+            Effect::MoveSharedBack { upgrade, to } => self.move_shared_back(upgrade, to),
             Effect::RestoreVersionFile(version) => self.restore_version_file(version),
             Effect::RebuildPlan { current, queued } => self.rebuild_plan(current, queued),
             Effect::MendLink(name) => self.mend_link(name),

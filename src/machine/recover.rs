@@ -96,13 +96,17 @@ pub enum Row {
     AttemptUnprepared,
     /// The last session was killed after the commit point.
     SwapInterrupted,
+    /// A roll-back was interrupted before its commit point, however often.
+    RollBackResumed,
+    /// The last session was killed after the commit point of a roll-back.
+    RollBackSwapInterrupted,
     /// The version file names what neither the journal nor an attempt of ours explains.
     VersionMovedOutside,
 }
 
 impl Row {
     /// All rows.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::AtRest,
         Self::DaemonLost,
         Self::DaemonLeftBehind,
@@ -114,6 +118,8 @@ impl Row {
         Self::AttemptWithdrawn,
         Self::AttemptUnprepared,
         Self::SwapInterrupted,
+        Self::RollBackResumed,
+        Self::RollBackSwapInterrupted,
         Self::VersionMovedOutside,
     ];
 }
@@ -130,6 +136,7 @@ pub(super) fn row(state: &State, observed: &Observed) -> Row {
         return Row::DaemonLeftBehind;
     }
     match standing(&state.phase) {
+        Standing::Attempt { attempt, .. } if attempt.back.is_some() => back_row(attempt, observed),
         Standing::Attempt { attempt, counts } => attempt_row(state, attempt, counts, observed),
         Standing::Failing(attempt) => {
             // The swap itself may have failed only after the version file was moved.
@@ -165,8 +172,19 @@ fn attempt_row(state: &State, attempt: &Attempt, counts: bool, observed: &Observ
     if counts { Row::AttemptResumed } else { Row::AttemptTakenUp }
 }
 
+/// A roll-back is finished whatever the plan says: the home may be half restored.
+fn back_row(attempt: &Attempt, observed: &Observed) -> Row {
+    if is_committed(attempt, observed) {
+        Row::RollBackSwapInterrupted
+    } else if is_moved(&attempt.from, observed) {
+        Row::VersionMovedOutside
+    } else {
+        Row::RollBackResumed
+    }
+}
+
 fn is_committed(attempt: &Attempt, observed: &Observed) -> bool {
-    observed.version.as_ref() == Some(&attempt.upgrade.target())
+    observed.version.as_ref() == Some(&attempt.target())
 }
 
 /// A version file that is lost is written anew; one that names another version is believed.
@@ -214,6 +232,8 @@ fn standing(phase: &Phase) -> Standing<'_> {
         Phase::Failed(failed) => match &failed.then {
             AfterFailure::OldVersion { attempt, .. } => Standing::Failing(attempt),
             AfterFailure::GivenUp { .. } => Standing::Idle(Row::GaveUp),
+            AfterFailure::RollBack(attempt) => Standing::Attempt { attempt, counts: true },
+            AfterFailure::RollBackFailed(attempt) => Standing::Attempt { attempt, counts: false },
         },
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::order::{Order, compare};
 use super::phase::{Phase, Restarting, Wait, Why};
-use super::values::{Announcement, Binary, Failure, Policy, Upgrade, Version};
+use super::values::{Announcement, Archive, Binary, Failure, Policy, Upgrade, Version};
 
 /// Everything that decisions rest on. Two engines with equal states decide alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,34 @@ pub struct State {
     pub startup_failures: u32,
     /// Number of the last preparation or attempt.
     pub last_attempt: u64,
+    /// The upgrade that was performed last and not rolled back, where it was this instance's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub performed: Option<Performed>,
+    /// The last roll-back, until the plan is seen to have followed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<Undone>,
+}
+
+/// An upgrade that was performed, with what a roll-back of it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Performed {
+    /// What was performed.
+    pub upgrade: Upgrade,
+    /// What ran before.
+    pub from: Version,
+    /// The backup of the home as that version left it; `None` where backups were switched off.
+    pub backup: Option<Archive>,
+    /// It has once lived through a startup period: it is never rolled back by itself any more.
+    pub lived: bool,
+}
+
+/// An upgrade that was rolled back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undone {
+    /// What was rolled back.
+    pub upgrade: Upgrade,
+    /// To what.
+    pub to: Version,
 }
 
 /// The plan of the data folder.
@@ -144,6 +172,8 @@ impl State {
             troubles: Vec::new(),
             startup_failures: 0,
             last_attempt: 0,
+            performed: None,
+            undone: None,
         }
     }
 
@@ -199,6 +229,22 @@ impl State {
         self.troubles
             .iter()
             .find(|trouble| trouble.name == upgrade.name && trouble.digest == upgrade.digest)
+    }
+
+    /// The upgrade that brought what is installed, if this instance performed it.
+    #[must_use]
+    pub fn last_performed(&self) -> Option<&Performed> {
+        self.performed.as_ref().filter(|last| last.upgrade.target() == self.installed)
+    }
+
+    /// The roll-back that history, plan and link have not followed yet, if there is one.
+    #[must_use]
+    pub fn left_to_move_back(&self) -> Option<&Undone> {
+        let current = self.queue.current.as_ref();
+        self.undone.as_ref().filter(|undone| {
+            undone.to == self.installed
+                && current.is_some_and(|current| current.name == undone.upgrade.name)
+        })
     }
 
     /// Names of queued upgrades at or below what the data folder's plan calls current.

@@ -119,6 +119,9 @@ impl Engine {
         if let Some(archive) = self.oracle.unneeded().find(|archive| files.has(archive)) {
             return wrong(&format!("{} is of no use", archive.path));
         }
+        if files.half_restored {
+            return wrong("the home is half restored");
+        }
         if self.world.lock {
             return wrong("the upgrade lock is kept");
         }

@@ -23,6 +23,17 @@ impl LocalHost {
         before: Option<Announcement>,
     ) {
         tracing::debug!("moving the files to {}", upgrade.name);
+        self.commit_files(attempt, move |files| {
+            files.commit(&upgrade, before.as_ref(), Utc::now()).map_err(Failure::from)
+        });
+    }
+
+    /// Passes a commit point under the plan's lock, and tells what could not be moved with it.
+    pub(super) fn commit_files(
+        &mut self,
+        attempt: u64,
+        commit: impl FnOnce(&Files) -> Result<String, Failure> + Send + 'static,
+    ) {
         let (files, teller) = (self.files.clone(), self.teller.clone());
         let lock = self.setup.paths.plan_lock();
         // In a task of its own: a panic has an outcome as well, or the swap would wait for ever.
@@ -30,7 +41,7 @@ impl LocalHost {
             let committed = spawn_blocking(move || {
                 let lock = PlanLock::acquire_within(&lock, PLAN_PATIENCE);
                 let _lock = lock.map_err(|error| plan_failure(&error))?;
-                files.commit(&upgrade, before.as_ref(), Utc::now()).map_err(Failure::from)
+                commit(&files)
             });
             committed.await.map_err(our_failure).flatten()
         });

@@ -4,12 +4,16 @@
 
 use super::super::effect::Effect;
 use super::super::phase::{AfterFailure, Attempt, Failed, Phase, PhaseName, Swapping, Why};
-use super::super::state::Stage;
+use super::super::state::{Performed, Stage};
 use super::super::values::{Announcement, Archive, Binary, Code, Failure, Upgrade};
-use super::{Next, Rejected, Step, prepare, queue, session};
+use super::{Next, Rejected, Step, prepare, queue, rollback, session};
 
 /// The daemon is down, and nothing is left of its group.
 pub(super) fn back_up(next: &mut Next, attempt: Attempt) {
+    if let Some(back) = attempt.back.clone() {
+        rollback::settle_data(next, attempt, back);
+        return;
+    }
     if !next.state.recording {
         let text = "the journal can't be written, and an upgrade must be on the record".to_owned();
         fail(next, attempt, &Failure { code: Code::Io, text }, false);
@@ -28,6 +32,9 @@ pub(super) fn back_up(next: &mut Next, attempt: Attempt) {
 pub(super) fn backed_up(next: &mut Next, id: u64, archive: Option<&Archive>) -> Step {
     let Phase::BackingUp(attempt) = &next.state.phase else { return Err(Rejected::Stale) };
     let mut attempt = answered(attempt, id)?;
+    if attempt.back.is_some() {
+        return Err(Rejected::Stale);
+    }
     attempt.backup = archive.cloned();
     next.order(Effect::TakeLock { attempt: id, upgrade: attempt.upgrade.clone() });
     next.enter(Phase::Locking(attempt));
@@ -43,6 +50,10 @@ pub(super) fn lock_taken(next: &mut Next, id: u64) -> Step {
     }
     let Phase::Locking(attempt) = &next.state.phase else { return Err(Rejected::Stale) };
     let attempt = answered(attempt, id)?;
+    if let Some(back) = attempt.back.clone() {
+        rollback::commit(next, attempt, back, false);
+        return Ok(());
+    }
     let upgrade = attempt.upgrade.clone();
     next.order(match attempt.binary.clone() {
         Some(binary) => Effect::ConfirmBinary { attempt: id, upgrade, binary },
@@ -115,12 +126,16 @@ pub(super) fn swap_committed(next: &mut Next, id: u64) -> Step {
         | Phase::Restarting(_)
         | Phase::Failed(_) => return Err(Rejected::Stale),
     };
+    if let Some(back) = attempt.back.clone() {
+        rollback::committed(next, attempt, back, stop);
+        return Ok(());
+    }
+    note_performed(next, &attempt);
     let upgrade = attempt.upgrade;
     if next.state.phase.name() == PhaseName::Failed && next.state.recording {
         let (upgrade, plan_current) = (upgrade.clone(), attempt.plan_current.clone());
         next.order(Effect::MoveShared { upgrade, plan_current });
     }
-    next.state.installed = upgrade.target();
     next.state.startup_failures = 0;
     next.state.troubles.retain(|trouble| trouble.name != upgrade.name);
     take_over_move(next, &upgrade, attempt.plan_current.as_ref());
@@ -134,6 +149,18 @@ pub(super) fn swap_committed(next: &mut Next, id: u64) -> Step {
         next.order(Effect::ReleaseLock);
     }
     Ok(())
+}
+
+/// What is installed from here on, and what a roll-back of it would need.
+pub(super) fn note_performed(next: &mut Next, attempt: &Attempt) {
+    next.state.installed = attempt.upgrade.target();
+    next.state.undone = None;
+    next.state.performed = Some(Performed {
+        upgrade: attempt.upgrade.clone(),
+        from: attempt.from.clone(),
+        backup: attempt.backup.clone(),
+        lived: false,
+    });
 }
 
 /// What the plan says now, so that it need not be read again before the next decision.
@@ -180,6 +207,10 @@ pub(super) fn work_failed(next: &mut Next, id: u64, failure: &Failure) -> Step {
 
 /// Back to the old version, which has held all the time.
 pub(super) fn fail(next: &mut Next, attempt: Attempt, failure: &Failure, stop: bool) {
+    if attempt.back.is_some() {
+        rollback::fail(next, attempt, failure, stop);
+        return;
+    }
     let phase = next.state.phase.name();
     queue::hold(next, &attempt.upgrade, failure);
     // Where the commit point may have been passed, the backup stays until it is known.
@@ -228,6 +259,6 @@ fn old_version(next: &mut Next, attempt: Attempt, stop: bool) {
 }
 
 /// The attempt, if `id` is its number.
-fn answered(attempt: &Attempt, id: u64) -> Result<Attempt, Rejected> {
+pub(super) fn answered(attempt: &Attempt, id: u64) -> Result<Attempt, Rejected> {
     if attempt.id == id { Ok(attempt.clone()) } else { Err(Rejected::Stale) }
 }

@@ -8,7 +8,7 @@ use super::super::phase::{
 use super::super::recover::{Observed, Row, row};
 use super::super::state::{Candidate, Hold, Stage, State};
 use super::super::values::{Code, Failure, Policy, Upgrade, Version};
-use super::{Next, Rejected, Step, daemon, journal, prepare, queue};
+use super::{Next, Rejected, Step, attempt, daemon, journal, prepare, queue, rollback};
 
 /// A `run` began: nothing is decided before it is known what there is.
 pub(super) fn started(next: &mut Next, policy: &Policy) -> Step {
@@ -144,13 +144,13 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
     next.state.recovering = false;
     take_over(next, row, observed);
     if next.state.recording {
-        mend_files(next, row, observed);
+        mend_files(next, row, observed, before.attempt());
     }
     keep_candidate(&mut next.state, observed);
     let attempt = attempt_of(&before, observed);
     match row {
-        Row::SwapInterrupted => finish_swap(next, attempt),
-        Row::AttemptTakenUp => take_up(next, attempt, observed, 0),
+        Row::SwapInterrupted | Row::RollBackSwapInterrupted => finish_swap(next, attempt),
+        Row::AttemptTakenUp | Row::RollBackResumed => take_up(next, attempt, observed, 0),
         Row::AttemptResumed => take_up(next, attempt, observed, 1),
         Row::AttemptGivenUp => {
             discard_backup(next, attempt.as_ref());
@@ -194,15 +194,25 @@ fn discard_backup(next: &mut Next, attempt: Option<&Attempt>) {
 fn take_over(next: &mut Next, row: Row, observed: &Observed) {
     if let (Some(version), Row::VersionMovedOutside) = (&observed.version, row) {
         next.state.installed = version.clone();
+        next.state.performed = None;
+        next.state.undone = None;
     }
     next.state.plan_reads = observed.queue.is_some();
     if let Some(queue) = &observed.queue {
         next.state.queue = queue.clone();
+        rollback::note_plan(&mut next.state);
     }
 }
 
 /// Orders anew what can be derived.
-fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
+fn mend_files(next: &mut Next, row: Row, observed: &Observed, attempt: Option<&Attempt>) {
+    if let (Row::RollBackResumed | Row::RollBackSwapInterrupted, Some(attempt)) = (row, attempt) {
+        // Its commit writes the rest, and what is mended meanwhile must not come after it.
+        let (current, queued) = (attempt.target(), next.state.queue.entries.clone());
+        let lost = observed.queue.is_none();
+        next.effects.extend(lost.then_some(Effect::RebuildPlan { current, queued }));
+        return;
+    }
     let installed = next.state.installed.clone();
     if observed.version.is_none() {
         next.order(Effect::RestoreVersionFile(installed.clone()));
@@ -227,6 +237,10 @@ fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
 
 /// History, plan and link are moved to what is committed, where they could not be moved then.
 pub(super) fn move_what_was_left(next: &mut Next) -> bool {
+    if let Some(undone) = next.state.left_to_move_back().cloned() {
+        next.order(Effect::MoveSharedBack { upgrade: undone.upgrade, to: undone.to });
+        return true;
+    }
     let Some(upgrade) = next.state.unmoved().cloned() else { return false };
     let plan_current = next.state.queue.current.as_ref().map(Upgrade::announcement);
     next.order(Effect::MoveShared { upgrade, plan_current });
@@ -294,10 +308,18 @@ fn take_up(next: &mut Next, attempt: Option<Attempt>, observed: &Observed, more:
 fn finish_swap(next: &mut Next, attempt: Option<Attempt>) -> Step {
     let Some(attempt) = attempt else { return Err(Rejected::Unexpected) };
     next.state.candidate = None;
+    let back = attempt.back.clone();
     if !next.state.recording {
-        // The new version holds; what is left to be moved is moved once that can be recorded.
-        next.state.installed = attempt.upgrade.target();
-        start(next, Why::SessionStart, attempt.upgrade.target());
+        // That version holds; what is left to be moved is moved once that can be recorded.
+        match back {
+            Some(back) => rollback::note_undone(next, &attempt, &back),
+            None => attempt::note_performed(next, &attempt),
+        }
+        start(next, Why::SessionStart, attempt.target());
+        return Ok(());
+    }
+    if let Some(back) = back {
+        rollback::commit(next, attempt, back, true);
         return Ok(());
     }
     next.order(Effect::CommitSwap {
