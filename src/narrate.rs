@@ -155,22 +155,17 @@ pub fn event(event: &Event) -> String {
         Event::HomeRestored { attempt, aside, moved_aside } => {
             home_restored(*attempt, aside, *moved_aside)
         }
-        Event::RestoreSkipped { attempt } => {
-            format!("roll-back {attempt}: the data stays as it is")
-        }
+        Event::RestoreSkipped { attempt } => format!("roll-back {attempt}: the data is kept"),
         Event::SwapCommitted { attempt, left } => committed(*attempt, left),
-        Event::BinaryFetched { attempt, sha256, bytes, source } => format!(
-            "upgrade {attempt}: the binary is there, {} from {source}, sha256 {sha256}",
-            human(*bytes)
-        ),
+        Event::BinaryFetched { attempt, sha256, bytes, source } => {
+            fetched(*attempt, *bytes, source, sha256)
+        }
         Event::BinaryChecked { attempt, binary } => {
             format!("upgrade {attempt}: the binary is the right build, {}", self::binary(binary))
         }
-        Event::RoomFound { attempt, needed_bytes, free_bytes } => format!(
-            "upgrade {attempt}: there is room for the backup, which needs {} of {}",
-            human(*needed_bytes),
-            human(*free_bytes)
-        ),
+        Event::RoomFound { attempt, needed_bytes, free_bytes } => {
+            room_found(*attempt, *needed_bytes, *free_bytes)
+        }
         Event::LockTaken { attempt } => format!("upgrade {attempt}: the upgrade lock is held"),
         Event::BackupSealed { attempt, archive } => {
             format!("upgrade {attempt}: the backup is sealed, {}", self::archive(archive))
@@ -191,6 +186,16 @@ pub fn event(event: &Event) -> String {
             format!("upgrade {attempt} failed: {}", self::failure(failure))
         }
     }
+}
+
+fn fetched(attempt: u64, bytes: u64, source: &str, sha256: &str) -> String {
+    let size = human(bytes);
+    format!("upgrade {attempt}: the binary is there, {size} from {source}, sha256 {sha256}")
+}
+
+fn room_found(attempt: u64, needed_bytes: u64, free_bytes: u64) -> String {
+    let (needed, free) = (human(needed_bytes), human(free_bytes));
+    format!("upgrade {attempt}: there is room for the backup, which needs {needed} of {free}")
 }
 
 fn mended(file: &str, set_aside: Option<&str>) -> String {

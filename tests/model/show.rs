@@ -35,10 +35,8 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::SweepGroup(daemon) => {
             words(name, daemon.iter().map(|daemon| daemon.pid.to_string()))
         }
-        Effect::StartTimer { timer, after_ms } => {
-            format!("{name} {} {after_ms}ms", self::timer(timer))
-        }
-        Effect::StopTimer(timer) => format!("{name} {}", self::timer(timer)),
+        Effect::StartTimer { timer: of, after_ms } => format!("{name} {} {after_ms}ms", timer(of)),
+        Effect::StopTimer(of) => format!("{name} {}", timer(of)),
         Effect::WatchDue { attempt, at } => format!("{name} #{attempt} {}", at.format("%H:%M")),
         Effect::FetchBinary { attempt, upgrade }
         | Effect::CheckBinary { attempt, upgrade }
@@ -65,12 +63,11 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::CommitSwap { attempt, upgrade, from, .. } => {
             format!("{name} #{attempt} {} -> {}", from.name, upgrade.name)
         }
-        Effect::RestoreHome { attempt, upgrade, to, archive } => {
-            format!("{name} #{attempt} {} -> {} {}", upgrade.name, to.name, archive.path)
+        Effect::RestoreHome { attempt, to, archive, .. } => {
+            format!("{name} #{attempt} {} {}", to.name, archive.path)
         }
-        Effect::SkipRestore { attempt, to } => format!("{name} #{attempt} {}", to.name),
-        Effect::CommitRollBack { attempt, upgrade, to } => {
-            format!("{name} #{attempt} {} -> {}", upgrade.name, to.name)
+        Effect::SkipRestore { attempt, to } | Effect::CommitRollBack { attempt, to, .. } => {
+            format!("{name} #{attempt} {}", to.name)
         }
         Effect::MoveSharedBack { upgrade, to } => format!("{name} {} -> {}", upgrade.name, to.name),
         Effect::ReleaseLock => name.to_owned(),
