@@ -14,12 +14,10 @@ pub(crate) fn effect(effect: &Effect) -> String {
     let name = effect.name();
     match effect {
         Effect::Observe { upgrade, binary, backup } => {
-            let parts = [
-                upgrade.as_ref().map(|upgrade| upgrade.name.clone()),
-                binary.as_ref().map(|binary| binary.identity.clone()),
-                backup.as_ref().map(|archive| archive.path.clone()),
-            ];
-            words(name, parts.into_iter().flatten())
+            let upgrade = upgrade.iter().map(|upgrade| upgrade.name.clone());
+            let binary = binary.iter().map(|binary| binary.identity.clone());
+            let backup = backup.iter().map(|archive| archive.path.clone());
+            words(name, upgrade.chain(binary).chain(backup))
         }
         Effect::SpawnDaemon(version) | Effect::RestoreVersionFile(version) => {
             format!("{name} {} {}", version.name, version.version)
