@@ -186,7 +186,11 @@ impl World {
             Effect::SweepGroup(Some(_)) => {
                 self.process.as_ref().is_none_or(|process| !process.leader_lives)
             }
-            effect => !is_file_chore(effect) || !self.work[..index].iter().any(is_file_chore),
+            // The files agree before the daemon is started.
+            effect => {
+                let waits = is_file_chore(effect) || matches!(effect, Effect::SpawnDaemon(_));
+                !waits || !self.work[..index].iter().any(is_file_chore)
+            }
         }
     }
 

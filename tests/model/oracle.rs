@@ -55,11 +55,6 @@ impl Oracle {
         for effect in &record.effects {
             self.judge(record, effect, after).map_err(|why| format!("{why}: {record:?}"))?;
         }
-        // Nothing may be removed that no record orders: what an attempt sealed that the journal's
-        // own failure ended stays.
-        if record.to == PhaseName::Failed && !after.recording {
-            self.backed.clear();
-        }
         self.may_stop_for(before, record)
     }
 
