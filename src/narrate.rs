@@ -85,6 +85,7 @@ fn severity(record: &Record) -> Severity {
         Event::GraceElapsed
         | Event::PlanLost { .. }
         | Event::FileMended { .. }
+        | Event::CopyRefreshed { keeps_up: false, .. }
         | Event::RollBackRequested { .. }
         | Event::HomeRestored { .. } => Severity::Odd,
         Event::Recovered { row, .. } if *row != Row::AtRest => Severity::Odd,
@@ -108,6 +109,9 @@ fn severity(record: &Record) -> Severity {
         | Event::BinaryFetched { .. }
         | Event::BinaryChecked { .. }
         | Event::RoomFound { .. }
+        | Event::HomeCopied { .. }
+        | Event::CopyRefreshed { keeps_up: true, .. }
+        | Event::BackupExamined { .. }
         | Event::LockTaken { .. }
         | Event::BackupSealed { .. }
         | Event::BackupSkipped { .. }
@@ -166,9 +170,22 @@ pub fn event(event: &Event) -> String {
         Event::RoomFound { attempt, needed_bytes, free_bytes } => {
             room_found(*attempt, *needed_bytes, *free_bytes)
         }
+        Event::HomeCopied { attempt, entries, bytes } => format!(
+            "upgrade {attempt}: the home is copied, {entries} entries, {}",
+            human(*bytes)
+        ),
+        Event::CopyRefreshed { attempt, changed, bytes, keeps_up } => {
+            refreshed(*attempt, *changed, *bytes, *keeps_up)
+        }
         Event::LockTaken { attempt } => format!("upgrade {attempt}: the upgrade lock is held"),
         Event::BackupSealed { attempt, archive } => {
             format!("upgrade {attempt}: the backup is sealed, {}", self::archive(archive))
+        }
+        Event::BackupExamined { archive } => {
+            format!("the backup is read and whole, {}", self::archive(archive))
+        }
+        Event::BackupDamaged { archive, failure } => {
+            format!("the backup {} is no good: {}", archive.path, self::failure(failure))
         }
         Event::BackupSkipped { attempt } => {
             format!("upgrade {attempt}: no backup, as it is configured (UNSAFE)")
@@ -196,6 +213,16 @@ fn fetched(attempt: u64, bytes: u64, source: &str, sha256: &str) -> String {
 fn room_found(attempt: u64, needed_bytes: u64, free_bytes: u64) -> String {
     let (needed, free) = (human(needed_bytes), human(free_bytes));
     format!("upgrade {attempt}: there is room for the backup, which needs {needed} of {free}")
+}
+
+fn refreshed(attempt: u64, changed: u64, bytes: u64, keeps_up: bool) -> String {
+    let what = format!("upgrade {attempt}: {changed} files changed since, {}", human(bytes));
+    let warning = if keeps_up {
+        ", are copied"
+    } else {
+        "; the daemon changes more than can be copied meanwhile, its stop will take longer"
+    };
+    what + warning
 }
 
 fn mended(file: &str, set_aside: Option<&str>) -> String {

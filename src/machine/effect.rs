@@ -68,6 +68,18 @@ pub enum Effect {
         /// For whom.
         attempt: u64,
     },
+    /// Copy the home into the backup while the daemon runs. Answer: `HomeCopied`.
+    CopyHome {
+        /// For whom.
+        attempt: u64,
+        /// Of what.
+        upgrade: Upgrade,
+    },
+    /// Bring that copy up to date. Answer: `CopyRefreshed`.
+    RefreshCopy {
+        /// For whom.
+        attempt: u64,
+    },
     /// Take the upgrade lock, or confirm that it is held. Answer: `LockTaken`.
     TakeLock {
         /// For whom.
@@ -80,7 +92,8 @@ pub enum Effect {
         /// Whose.
         attempt: u64,
     },
-    /// Archive the home, or confirm the archive that there is. Answer: `BackupSealed`.
+    /// Archive the home, or what of it changed since it was copied, or confirm the archive that
+    /// there is. Answer: `BackupSealed`.
     SealBackup {
         /// For whom.
         attempt: u64,
@@ -89,6 +102,9 @@ pub enum Effect {
         /// The archive that an interrupted try sealed, where nothing has changed since.
         sealed: Option<Archive>,
     },
+    /// Read a sealed archive from its start to its end. Answer: `BackupExamined`, or
+    /// `BackupDamaged`.
+    ExamineBackup(Archive),
     /// Remove an archive that will not be needed: nothing was changed after it.
     DiscardBackup(Archive),
     /// Upgrade without a backup. Answer: `BackupSkipped`.
@@ -271,6 +287,9 @@ impl Effect {
             | Self::CheckRoom { .. }
             | Self::TakeLock { .. }
             | Self::SealBackup { .. }
+            | Self::CopyHome { .. }
+            | Self::RefreshCopy { .. }
+            | Self::ExamineBackup(_)
             | Self::DiscardBackup(_)
             | Self::SkipBackup { .. }
             | Self::ConfirmBinary { .. }
@@ -309,6 +328,9 @@ impl Effect {
             Self::TakeLock { .. } => "take-lock",
             Self::CancelPreparation { .. } => "cancel-preparation",
             Self::SealBackup { .. } => "seal-backup",
+            Self::CopyHome { .. } => "copy-home",
+            Self::RefreshCopy { .. } => "refresh-copy",
+            Self::ExamineBackup(_) => "examine-backup",
             Self::DiscardBackup(_) => "discard-backup",
             Self::SkipBackup { .. } => "skip-backup",
             Self::ConfirmBinary { .. } => "confirm-binary",

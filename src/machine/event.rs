@@ -161,10 +161,43 @@ pub enum Event {
         /// Bytes that are free where it goes.
         free_bytes: u64,
     },
+    /// The home is copied into the backup, as it was while the daemon ran.
+    HomeCopied {
+        /// For whom.
+        attempt: u64,
+        /// Number of files and folders.
+        entries: u64,
+        /// Bytes that were read.
+        bytes: u64,
+    },
+    /// What changed in the home since is copied as well.
+    CopyRefreshed {
+        /// For whom.
+        attempt: u64,
+        /// Number of files that were written anew, or had gone.
+        changed: u64,
+        /// Bytes that were read for them.
+        bytes: u64,
+        /// Less changes now than the configured bound; else the daemon changes more than can be
+        /// copied, and its stop takes longer.
+        keeps_up: bool,
+    },
     /// The upgrade lock is held.
     LockTaken {
         /// For whom.
         attempt: u64,
+    },
+    /// A sealed backup was read from its start to its end, and is whole.
+    BackupExamined {
+        /// The archive, with its digest.
+        archive: Archive,
+    },
+    /// A sealed backup is not whole, or can't be read.
+    BackupDamaged {
+        /// The archive.
+        archive: Archive,
+        /// What is wrong with it.
+        failure: Failure,
     },
     /// The backup is finished, durable and read back.
     BackupSealed {
@@ -240,9 +273,13 @@ impl Event {
             Self::BinaryFetched { .. } => "binary-fetched",
             Self::BinaryChecked { .. } => "binary-checked",
             Self::RoomFound { .. } => "room-found",
+            Self::HomeCopied { .. } => "home-copied",
+            Self::CopyRefreshed { .. } => "copy-refreshed",
             Self::LockTaken { .. } => "lock-taken",
             Self::BackupSealed { .. } => "backup-sealed",
             Self::BackupSkipped { .. } => "backup-skipped",
+            Self::BackupExamined { .. } => "backup-examined",
+            Self::BackupDamaged { .. } => "backup-damaged",
             Self::BinaryPresent { .. } => "binary-present",
             Self::SwapCommitted { .. } => "swap-committed",
             Self::StoodDown { .. } => "stood-down",

@@ -101,8 +101,12 @@ pub enum Stage {
     Checking,
     /// Room for the backup is being looked for.
     Sizing(Binary),
-    /// All that can be done ahead is done; `None` with preparation switched off.
+    /// The home is being copied into the backup.
+    Copying(Binary),
+    /// All that can be done ahead of the due time is done; `None` with preparation switched off.
     Ready(Option<Binary>),
+    /// It is due, and what changed in the home since is being copied.
+    Refreshing(Binary),
     /// It is due, and the upgrade lock is being taken.
     Locking(Binary),
     /// The lock is held: the drain is next.

@@ -95,6 +95,11 @@ fn dispatch(next: &mut Next, event: &Event) -> Step {
         }
         Event::CameDue { attempt, .. } => prepare::came_due(next, *attempt),
         Event::RoomFound { attempt, .. } => prepare::room_found(next, *attempt),
+        Event::HomeCopied { attempt, .. } => prepare::home_copied(next, *attempt),
+        Event::CopyRefreshed { attempt, .. } => prepare::copy_refreshed(next, *attempt),
+        Event::BackupExamined { archive } => attempt::backup_examined(next, archive),
+        // For the record: a restore finds out for itself what it can use.
+        Event::BackupDamaged { .. } => Ok(()),
         Event::BinaryFetched { attempt, .. } => attempt::binary_fetched(next, *attempt),
         Event::BinaryChecked { attempt, binary } => attempt::binary_checked(next, *attempt, binary),
         Event::LockTaken { attempt } => attempt::lock_taken(next, *attempt),

@@ -129,8 +129,10 @@ pub struct Archive {
     pub path: String,
     /// Size in bytes.
     pub bytes: u64,
-    /// SHA-256 (hex) of the archive.
-    pub sha256: String,
+    /// SHA-256 (hex) of the archive; `None` until it was read from its start to its end, which
+    /// waits until the daemon is up again where most of it was written ahead of the stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// Number of entries in it.
     pub entries: u64,
     /// Number of sockets and FIFOs, and of files that vanished meanwhile, which are not in it.

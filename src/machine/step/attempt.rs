@@ -43,6 +43,21 @@ pub(super) fn backed_up(next: &mut Next, id: u64, archive: Option<&Archive>) -> 
     Ok(())
 }
 
+/// What was written ahead of the stop is read from its start to its end once the daemon is up.
+pub(super) fn examine_backup(next: &mut Next) {
+    let backup = next.state.last_performed().and_then(|last| last.backup.clone());
+    let unread = backup.filter(|archive| next.state.recording && archive.sha256.is_none());
+    next.effects.extend(unread.map(Effect::ExamineBackup));
+}
+
+pub(super) fn backup_examined(next: &mut Next, archive: &Archive) -> Step {
+    let performed = next.state.performed.as_mut();
+    let known = performed.and_then(|last| last.backup.as_mut());
+    let known = known.filter(|known| known.path == archive.path && known.sha256.is_none());
+    *known.ok_or(Rejected::Stale)? = archive.clone();
+    Ok(())
+}
+
 /// It was sealed in the moment in which its attempt failed.
 fn sealed_late(next: &mut Next, id: u64, archive: Option<&Archive>) -> Step {
     let (_, attempt, _) = failed(&next.state.phase, id)?;

@@ -37,6 +37,7 @@ pub(super) fn spawned(next: &mut Next, daemon: Daemon) -> Step {
     }
     let after_ms = next.state.policy.startup_period_ms;
     next.order(Effect::StartTimer { timer: Timer::Startup, after_ms });
+    attempt::examine_backup(next);
     prepare::choose(next);
     prepare::advance(next);
     Ok(())

@@ -15,17 +15,33 @@ impl Candidate {
     pub fn checked_binary(&self) -> Option<&Binary> {
         match &self.stage {
             Stage::Fetching | Stage::Checking => None,
-            Stage::Sizing(binary) | Stage::Locking(binary) | Stage::Locked(binary) => Some(binary),
+            Stage::Sizing(binary)
+            | Stage::Copying(binary)
+            | Stage::Refreshing(binary)
+            | Stage::Locking(binary)
+            | Stage::Locked(binary) => Some(binary),
             Stage::Ready(binary) => binary.as_ref(),
         }
     }
 
-    /// The binary, once nothing is left to be found out ahead.
-    pub(super) fn ready_binary(&self) -> Option<&Binary> {
+    /// The binary, once nothing is left to be found out that another session would have to find
+    /// out again. A copy of the home goes with its session.
+    pub(super) fn kept_binary(&self) -> Option<&Binary> {
         match &self.stage {
             Stage::Fetching | Stage::Checking | Stage::Sizing(_) => None,
-            Stage::Locking(binary) | Stage::Locked(binary) => Some(binary),
+            Stage::Copying(binary)
+            | Stage::Refreshing(binary)
+            | Stage::Locking(binary)
+            | Stage::Locked(binary) => Some(binary),
             Stage::Ready(binary) => binary.as_ref(),
+        }
+    }
+
+    /// Whether only the last steps are left, which take moments once the daemon is down.
+    fn is_ready(&self) -> bool {
+        match self.stage {
+            Stage::Fetching | Stage::Checking | Stage::Sizing(_) | Stage::Copying(_) => false,
+            Stage::Ready(_) | Stage::Refreshing(_) | Stage::Locking(_) | Stage::Locked(_) => true,
         }
     }
 }
@@ -111,11 +127,46 @@ pub(super) fn room_found(next: &mut Next, id: u64) -> Step {
     let Some(candidate) = candidate(next, id) else { return Err(Rejected::Stale) };
     let Stage::Sizing(binary) = &candidate.stage else { return Err(Rejected::Stale) };
     candidate.stage = Stage::Ready(Some(binary.clone()));
+    copy_home(next);
     advance(next);
     Ok(())
 }
 
-/// Goes on with a candidate that is due and ready: the lock first, then the drain.
+/// Before a candidate is ready its home is copied, unless there will be no backup.
+pub(super) fn copy_home(next: &mut Next) {
+    if next.state.policy.skip_backup {
+        return;
+    }
+    let Some(candidate) = next.state.candidate.as_mut() else { return };
+    let Stage::Ready(Some(binary)) = &candidate.stage else { return };
+    candidate.stage = Stage::Copying(binary.clone());
+    let (attempt, upgrade) = (candidate.id, candidate.upgrade.clone());
+    next.order(Effect::CopyHome { attempt, upgrade });
+}
+
+pub(super) fn home_copied(next: &mut Next, id: u64) -> Step {
+    let Some(candidate) = candidate(next, id) else { return Err(Rejected::Stale) };
+    let Stage::Copying(binary) = &candidate.stage else { return Err(Rejected::Stale) };
+    candidate.stage = Stage::Ready(Some(binary.clone()));
+    advance(next);
+    Ok(())
+}
+
+pub(super) fn copy_refreshed(next: &mut Next, id: u64) -> Step {
+    let Some(candidate) = candidate(next, id) else { return Err(Rejected::Stale) };
+    let Stage::Refreshing(binary) = candidate.stage.clone() else { return Err(Rejected::Stale) };
+    let lock = take_lock(candidate, binary);
+    next.order(lock);
+    Ok(())
+}
+
+fn take_lock(candidate: &mut Candidate, binary: Binary) -> Effect {
+    candidate.stage = Stage::Locking(binary);
+    Effect::TakeLock { attempt: candidate.id, upgrade: candidate.upgrade.clone() }
+}
+
+/// Goes on with a candidate that is due and ready: the changes of the home and the lock first,
+/// then the drain.
 pub(super) fn advance(next: &mut Next) {
     let may_begin = next.state.recording && next.state.plan_reads;
     if !is_up_or_coming(&next.state.phase) || !may_begin {
@@ -126,14 +177,23 @@ pub(super) fn advance(next: &mut Next) {
     };
     match candidate.stage.clone() {
         Stage::Ready(Some(binary)) => {
-            let effect =
-                Effect::TakeLock { attempt: candidate.id, upgrade: candidate.upgrade.clone() };
-            candidate.stage = Stage::Locking(binary);
+            let attempt = candidate.id;
+            let effect = if next.state.policy.skip_backup {
+                take_lock(candidate, binary)
+            } else {
+                candidate.stage = Stage::Refreshing(binary);
+                Effect::RefreshCopy { attempt }
+            };
             next.order(effect);
         }
         // Nothing was prepared, nor is the lock taken ahead: the guide's literal order.
         Stage::Ready(None) | Stage::Locked(_) => stop_daemon_for_upgrade(next),
-        Stage::Fetching | Stage::Checking | Stage::Sizing(_) | Stage::Locking(_) => {}
+        Stage::Fetching
+        | Stage::Checking
+        | Stage::Sizing(_)
+        | Stage::Copying(_)
+        | Stage::Refreshing(_)
+        | Stage::Locking(_) => {}
     }
 }
 
@@ -175,13 +235,7 @@ pub(super) fn is_due(state: &State) -> bool {
 pub(super) fn is_due_and_ready(state: &State) -> bool {
     state.recording
         && state.plan_reads
-        && state.candidate.as_ref().is_some_and(|candidate| {
-            candidate.due
-                && match candidate.stage {
-                    Stage::Fetching | Stage::Checking | Stage::Sizing(_) => false,
-                    Stage::Ready(_) | Stage::Locking(_) | Stage::Locked(_) => true,
-                }
-        })
+        && state.candidate.as_ref().is_some_and(|candidate| candidate.due && candidate.is_ready())
 }
 
 /// Turns the candidate into an attempt.
@@ -204,7 +258,7 @@ pub(super) fn begin_attempt(state: &mut State) -> Option<Attempt> {
 pub(super) fn suspend(next: &mut Next) {
     let Some(candidate) = next.state.candidate.take() else { return };
     next.order(Effect::CancelPreparation { attempt: candidate.id });
-    if let Some(binary) = candidate.ready_binary().cloned() {
+    if let Some(binary) = candidate.kept_binary().cloned() {
         let stage = Stage::Ready(Some(binary));
         next.state.candidate = Some(Candidate { stage, ..candidate });
     }

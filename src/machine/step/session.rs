@@ -243,7 +243,7 @@ pub(super) fn move_what_was_left(next: &mut Next) -> bool {
 fn keep_candidate(state: &mut State, observed: &Observed) {
     let Some(candidate) = state.candidate.take() else { return };
     let wanted = state.next_upgrade().is_some_and(|upgrade| upgrade.is(&candidate.upgrade));
-    let ready = candidate.ready_binary();
+    let ready = candidate.kept_binary();
     if wanted && ready.is_some() && ready == observed.binary.as_ref() {
         let stage = Stage::Ready(observed.binary.clone());
         let due = candidate.due || candidate.upgrade.due_at <= observed.at;
@@ -251,14 +251,16 @@ fn keep_candidate(state: &mut State, observed: &Observed) {
     }
 }
 
-/// Starts the daemon, or performs first what is both due and ready.
+/// Starts the daemon, or performs first what is both due and ready. A copy of the home goes with
+/// its session: it is made anew while the daemon runs.
 fn begin(next: &mut Next, observed: &Observed) {
     let ready = next.state.candidate.as_ref().filter(|candidate| {
         next.state.recording
             && next.state.plan_reads
             && candidate.due
-            && candidate.ready_binary().is_some()
-            && candidate.ready_binary() == observed.binary.as_ref()
+            && next.state.policy.skip_backup
+            && candidate.kept_binary().is_some()
+            && candidate.kept_binary() == observed.binary.as_ref()
     });
     if ready.is_some() {
         let attempt = prepare::begin_attempt(&mut next.state);
@@ -272,6 +274,9 @@ fn begin(next: &mut Next, observed: &Observed) {
     next.order(Effect::SpawnDaemon(next.state.installed.clone()));
     if let Some(candidate) = &next.state.candidate {
         next.effects.push(prepare::watch_due(candidate));
+    }
+    if next.state.recording {
+        prepare::copy_home(next);
     }
 }
 
