@@ -3,6 +3,10 @@
 mod changed;
 mod faults;
 mod hazards;
+mod live;
+mod live_mapped;
+mod live_random;
+mod live_turmoil;
 mod random_trees;
 mod round_trip;
 pub(crate) mod tree;
@@ -48,6 +52,25 @@ impl Scene {
 
     pub(crate) fn seal(&self) -> Result<Archive, Error> {
         backup::seal(&self.job(), &Cancel::default())
+    }
+
+    /// The names that GNU tar finds in the archive.
+    pub(crate) fn list(&self, archive: &Archive) -> Vec<String> {
+        let tar = Command::new("tar").arg("-tf").arg(backup::path_of(archive)).output().unwrap();
+        assert!(tar.status.success(), "{}", String::from_utf8_lossy(&tar.stderr));
+        String::from_utf8_lossy(&tar.stdout).lines().map(str::to_owned).collect()
+    }
+
+    /// What GNU tar finds different between the archive and the home.
+    pub(crate) fn differences(&self, archive: &Archive) -> String {
+        let tar = Command::new("tar")
+            .arg("-df")
+            .arg(backup::path_of(archive))
+            .arg("-C")
+            .arg(&self.home)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&[tar.stdout, tar.stderr].concat()).into_owned()
     }
 
     /// What GNU tar makes of the archive.

@@ -3,7 +3,7 @@
 //! The archive is a sequence of zstd frames. While the daemon runs each entry has frames of its
 //! own, so that one which became stale can be taken out: its first bytes become the header of a
 //! skippable frame. What replaces it is written at the end. The last run, with the daemon down,
-//! adds the folders and the end of the tar archive. Until the final rename all of it has a hidden
+//! adds folders, symbolic links and the end of the tar archive. Until the final rename all of it has a hidden
 //! name, and a crash leaves nothing that counts.
 //!
 //! An entry stays if the file has the same device, inode, number of names, mode, owner, group,
@@ -62,9 +62,9 @@ pub struct LiveCopy {
 /// What one pass did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pass {
-    /// Files and links that were written: they are new, or may have changed.
+    /// Names of files that were written: they are new, or may have changed.
     pub changed: u64,
-    /// Files and links that had gone.
+    /// Names of files that had gone.
     pub vanished: u64,
     /// Bytes that were written for them, before compression.
     pub bytes: u64,
@@ -86,7 +86,7 @@ pub struct Sealed {
     pub entries: u64,
     /// Number of sockets and FIFOs, and of files that vanished meanwhile, which are not in it.
     pub skipped: u64,
-    /// Files and links that were written by the last run, or had gone.
+    /// Names of files that were written by the last run, or had gone.
     pub changed: u64,
     /// Bytes that the last run wrote, before compression.
     pub changed_bytes: u64,
@@ -118,10 +118,11 @@ impl LiveCopy {
         let (begun, tempo) = (Instant::now(), self.tempo);
         self.mapped.look();
         let path = self.partial.path().to_owned();
+        self.store.begin_with_nothing().map_err(|e| Error::of("writing", &path, e))?;
         let done = tempo.run(&path, || self.run(false, cancel))?;
         self.mapped.look();
         Ok(Pass {
-            changed: done.written,
+            changed: done.files,
             vanished: done.vanished,
             bytes: done.bytes,
             took: begun.elapsed(),
@@ -155,7 +156,7 @@ impl LiveCopy {
             sha256: done.1.filter(|_| begin == 0),
             entries: index.len() + done.0.written,
             skipped: done.0.skipped,
-            changed: done.0.written + done.0.vanished,
+            changed: done.0.files + done.0.vanished,
             changed_bytes: done.0.bytes,
         })
     }

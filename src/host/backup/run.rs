@@ -2,7 +2,6 @@
 //! written anew.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -41,6 +40,8 @@ pub(super) struct Run<'a> {
 pub(super) struct Done {
     /// Entries that were written.
     pub(super) written: u64,
+    /// Those of them that are files.
+    pub(super) files: u64,
     /// Entries that were taken out and are not there any more.
     pub(super) vanished: u64,
     /// What was found, or should have been, and is not in the archive.
@@ -55,13 +56,6 @@ pub(super) struct Link {
     name: Vec<u8>,
     serial: u32,
     stamp: Stamp,
-}
-
-/// What an entry's content comes from.
-#[derive(Debug)]
-enum Source {
-    File(File),
-    Link(OsString),
 }
 
 impl Run<'_> {
@@ -93,15 +87,17 @@ impl Run<'_> {
     fn add(&mut self, found: &Found) -> Result<(), Error> {
         let whole = self.job.home.join(&found.path);
         match &found.node {
-            // Readers give a folder its times when they leave it, so it is written last: with the
-            // last run, ahead of what that adds below it.
-            Node::Folder(folder) if self.at_rest => {
+            // Readers give a folder its times when they leave it, and GNU tar makes links that lead
+            // out of the home at its very end. So both are written by the last run, in which a
+            // folder comes before what is added below it.
+            Node::Folder(_) | Node::Link(_) if !self.at_rest => Ok(()),
+            Node::Folder(folder) => {
                 self.done.written += 1;
                 let name = entry_name(found);
                 self.packer.folder((&name, &whole), folder, &found.stat, &mut self.frames)
             }
-            Node::Folder(_) => Ok(()),
-            Node::File(at) | Node::Link(at) => self.add_file(found, at, &whole),
+            Node::Link(at) => self.add_link(found, at, &whole),
+            Node::File(at) => self.add_file(found, at, &whole),
             Node::Special(kind) => {
                 if self.at_rest {
                     tracing::warn!("{} is a {kind} and is not backed up", whole.display());
@@ -149,13 +145,14 @@ impl Run<'_> {
             return Ok(true);
         }
         let Some(content) = self.index.content(key) else { return Ok(false) };
-        let Some((source, stat)) = self.open(found, at, whole)? else { return Ok(false) };
+        let Some((file, stat)) = self.open(at, whole)? else { return Ok(false) };
         if self.index.stamp(&stat) != record.stamp {
             return Ok(false);
         }
         let is_proven = self.media.proves(&at.parent, &stat);
         let mut again = Tee { frames: None, digest: Some(Sha256::new()) };
-        let steady = put(&mut self.packer, (found, whole), &source, &stat, &mut again)?;
+        let name = entry_name(found);
+        let steady = self.packer.file((&name, whole), &file, &stat, &mut again)?;
         let same = steady && again.content() == Some(content);
         if same {
             let is_mapped = self.packer.mapped.has(stat.st_ino);
@@ -167,11 +164,8 @@ impl Run<'_> {
     /// Writes an entry anew.
     fn write(&mut self, found: &Found, at: &At, key: Key, whole: &Path) -> Result<(), Error> {
         self.take_out(key)?;
-        let Some((source, stat)) = self.open(found, at, whole)? else {
-            if self.at_rest {
-                warn_gone(whole);
-            }
-            self.done.skipped += 1;
+        let Some((file, stat)) = self.open(at, whole)? else {
+            self.gone(whole);
             return Ok(());
         };
         let (serial, stamp) = (self.index.next_serial(), self.index.stamp(&stat));
@@ -180,10 +174,12 @@ impl Run<'_> {
         let digest = (!is_proven).then(Sha256::new);
         self.frames.begin_entry((!self.at_rest).then_some(key));
         let mut out = Tee { frames: Some(&mut self.frames), digest };
-        let steady = put(&mut self.packer, (found, whole), &source, &stat, &mut out)?;
+        let name = entry_name(found);
+        let steady = self.packer.file((&name, whole), &file, &stat, &mut out)?;
         let content = out.content().filter(|_| steady);
         self.frames.end_entry();
         self.done.written += 1;
+        self.done.files += 1;
         if !self.at_rest {
             self.index.insert(key, stamp, (serial, serial), is_proven && steady, content);
         }
@@ -201,6 +197,7 @@ impl Run<'_> {
         self.packer.same_as(&name, &link.name, &found.stat, &mut self.frames)?;
         self.frames.end_entry();
         self.done.written += 1;
+        self.done.files += 1;
         if !self.at_rest {
             self.index.insert(key, link.stamp, (serial, link.serial), true, None);
         }
@@ -208,25 +205,42 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// `None`: it is gone, or became something else, which only a daemon at work may do.
-    fn open(
-        &self,
-        found: &Found,
-        at: &At,
-        whole: &Path,
-    ) -> Result<Option<(Source, FileStat)>, Error> {
-        let opened = match &found.node {
-            Node::File(_) => {
-                open_file(at, whole).map(|file| file.map(|(file, stat)| (Source::File(file), stat)))
+    /// A symbolic link can't change, only be replaced.
+    fn add_link(&mut self, found: &Found, at: &At, whole: &Path) -> Result<(), Error> {
+        let key = self.index.key(&found.path);
+        if let Some(link) = self.links.get(&id_of(&found.stat)).cloned() {
+            return self.add_name(found, key, &link);
+        }
+        let target = match readlinkat(&*at.parent, at.name.as_os_str()) {
+            Ok(target) => target,
+            Err(Errno::ENOENT) => {
+                self.gone(whole);
+                return Ok(());
             }
-            Node::Folder(_) | Node::Link(_) | Node::Special(_) => {
-                read_link(at, whole).map(|to| to.map(|to| (Source::Link(to), found.stat)))
-            }
+            Err(Errno::EINVAL) => return Err(Error::Unsteady { path: whole.to_owned() }),
+            Err(error) => return Err(Error::of("reading the link", whole, error)),
         };
-        match opened {
+        let (serial, stamp) = (self.index.next_serial(), self.index.stamp(&found.stat));
+        let name = entry_name(found);
+        self.packer.link(&name, target.as_bytes(), &found.stat, &mut self.frames)?;
+        self.done.written += 1;
+        self.know(&found.stat, stamp, found, serial);
+        Ok(())
+    }
+
+    /// `None`: it is gone, or became something else, which only a daemon at work may do.
+    fn open(&self, at: &At, whole: &Path) -> Result<Option<(File, FileStat)>, Error> {
+        match open_file(at, whole) {
             Err(Error::Unsteady { .. }) if !self.at_rest => Ok(None),
             opened => opened,
         }
+    }
+
+    fn gone(&mut self, whole: &Path) {
+        if self.at_rest {
+            warn_gone(whole);
+        }
+        self.done.skipped += 1;
     }
 
     fn know(&mut self, stat: &FileStat, stamp: Stamp, found: &Found, serial: u32) {
@@ -250,30 +264,6 @@ impl Run<'_> {
 
     fn writing(&self, error: io::Error) -> Error {
         Error::of("writing", &self.job.archive, error)
-    }
-}
-
-/// Writes an entry with its content; tells whether the file was the same all the while.
-fn put(
-    packer: &mut Packer<'_>,
-    (found, whole): (&Found, &Path),
-    source: &Source,
-    stat: &FileStat,
-    out: impl Write,
-) -> Result<bool, Error> {
-    let name = entry_name(found);
-    match source {
-        Source::File(file) => packer.file((&name, whole), file, stat, out),
-        Source::Link(to) => packer.link(&name, to.as_bytes(), stat, out).map(|()| true),
-    }
-}
-
-fn read_link(at: &At, whole: &Path) -> Result<Option<OsString>, Error> {
-    match readlinkat(&*at.parent, at.name.as_os_str()) {
-        Ok(target) => Ok(Some(target)),
-        Err(Errno::ENOENT) => Ok(None),
-        Err(Errno::EINVAL) => Err(Error::Unsteady { path: whole.to_owned() }),
-        Err(error) => Err(Error::of("reading the link", whole, error)),
     }
 }
 

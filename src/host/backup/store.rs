@@ -26,6 +26,9 @@ const SKIP_MAGIC: u32 = 0x184d_2a5e;
 const SKIP_HEADER_BYTES: u64 = 8;
 /// A skippable frame's length is a number of 32 bits.
 const SKIP_BYTES_MAX: u64 = 2 << 30;
+/// A zstd frame of nothing. GNU tar tells how an archive is compressed by its first four bytes, and
+/// would not know a skippable frame.
+const NOTHING: [u8; 9] = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x00, 0x01, 0x00, 0x00];
 /// Holes are whole blocks, and cost a change of the file's map.
 const HOLE_BYTES_MIN: u64 = 1024 * 1024;
 const HOLE_BLOCK_BYTES: u64 = 4096;
@@ -64,6 +67,14 @@ impl Store {
     /// The file.
     pub(super) fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Begins a file whose first entry may be taken out again.
+    pub(super) fn begin_with_nothing(&mut self) -> io::Result<()> {
+        if self.bytes == 0 {
+            self.append(&NOTHING)?;
+        }
+        Ok(())
     }
 
     /// From now on somebody reads back what is written, and is told how far that is.
