@@ -27,7 +27,19 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::within(tempfile::tempdir().unwrap())
+    }
+
+    /// On a file system in memory; `None` where there is none.
+    pub(crate) fn in_memory() -> Option<Self> {
+        let folder = tempfile::tempdir_in("/dev/shm").ok().map(Self::within);
+        if folder.is_none() {
+            eprintln!("no file system in memory here");
+        }
+        folder
+    }
+
+    fn within(folder: tempfile::TempDir) -> Self {
         let (home, backups) = (folder.path().join("home"), folder.path().join("backups/1.2.0"));
         fs::create_dir(&home).unwrap();
         Self { folder, home, backups }
