@@ -1,6 +1,7 @@
 //! The home as one sealed archive.
 
 mod changed;
+mod examined;
 mod faults;
 mod hazards;
 mod live;
@@ -66,13 +67,6 @@ impl Scene {
         backup::seal(&self.job(), &Cancel::default())
     }
 
-    /// The names that GNU tar finds in the archive.
-    pub(crate) fn list(&self, archive: &Archive) -> Vec<String> {
-        let tar = Command::new("tar").arg("-tf").arg(backup::path_of(archive)).output().unwrap();
-        assert!(tar.status.success(), "{}", String::from_utf8_lossy(&tar.stderr));
-        String::from_utf8_lossy(&tar.stdout).lines().map(str::to_owned).collect()
-    }
-
     /// What GNU tar finds different between the archive and the home.
     pub(crate) fn differences(&self, archive: &Archive) -> String {
         let tar = Command::new("tar")
@@ -107,6 +101,13 @@ impl Scene {
         assert!(tar.status.success() && said.is_empty(), "tar: {}: {said}", tar.status);
         to
     }
+}
+
+/// The names that GNU tar finds in the archive.
+pub(crate) fn list(archive: &Archive) -> Vec<String> {
+    let tar = Command::new("tar").arg("-tf").arg(backup::path_of(archive)).output().unwrap();
+    assert!(tar.status.success(), "{}", String::from_utf8_lossy(&tar.stderr));
+    String::from_utf8_lossy(&tar.stdout).lines().map(str::to_owned).collect()
 }
 
 /// Bytes that don't compress, the same at each call with the same seed.

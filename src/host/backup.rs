@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::machine::Archive;
 
 mod error;
+mod examine;
 mod frames;
 mod index;
 mod live;
@@ -29,6 +30,7 @@ mod text;
 mod walk;
 
 pub use error::Error;
+pub use examine::{Origin, examine, manifest_of};
 pub use live::{LiveCopy, Pass, Sealed};
 pub use partial::discard_partials;
 pub use tempo::Tempo;
@@ -81,14 +83,7 @@ impl Cancel {
 /// The archive has mode 0600; folders that are missing are made with 0700. Sockets, FIFOs and
 /// devices, and what vanishes before its turn, are left out with a warning and counted.
 pub fn seal(job: &Job, cancel: &Cancel) -> Result<Archive, Error> {
-    let sealed = LiveCopy::begin(job, Tempo::default(), None)?.seal(cancel)?;
-    Ok(Archive {
-        path: text::escaped(&sealed.path),
-        bytes: sealed.bytes,
-        sha256: sealed.sha256.unwrap_or_default(),
-        entries: sealed.entries,
-        skipped: sealed.skipped,
-    })
+    Ok(LiveCopy::begin(job, Tempo::default(), None)?.seal(cancel)?.archive())
 }
 
 /// Whether a sealed archive is still there, with the size and the digest it was sealed with.

@@ -5,10 +5,9 @@ use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use nymvisor::host::backup::{self, Cancel, LiveCopy, Pass, Sealed, Tempo};
-use nymvisor::machine::Archive;
 
 use super::tree::{assert_same, name, set_mtime};
-use super::{Scene, names, noise};
+use super::{Scene, list, names, noise};
 
 /// A copy under way of a scene's home.
 pub(crate) struct Copy(LiveCopy);
@@ -40,22 +39,12 @@ impl Copy {
     pub(crate) fn seal(self, scene: &Scene) -> Sealed {
         let sealed = self.0.seal(&Cancel::default()).unwrap();
         assert!(backup::is_whole(&sealed.path).unwrap());
-        let archive = archive_of(&sealed);
-        let listed = scene.list(&archive);
+        let archive = sealed.archive();
+        let listed = list(&archive);
         assert_eq!(listed.len() as u64, sealed.entries, "{listed:?}");
         assert_same(&scene.home, &scene.restore(&archive));
         assert_eq!(sealed.bytes, fs::metadata(&sealed.path).unwrap().len());
         sealed
-    }
-}
-
-pub(crate) fn archive_of(sealed: &Sealed) -> Archive {
-    Archive {
-        path: sealed.path.to_str().unwrap().to_owned(),
-        bytes: sealed.bytes,
-        sha256: sealed.sha256.clone().unwrap_or_default(),
-        entries: sealed.entries,
-        skipped: sealed.skipped,
     }
 }
 
@@ -106,7 +95,7 @@ fn what_changed_appeared_or_vanished_is_as_it_is_at_the_end() {
     fs::set_permissions(key, fs::Permissions::from_mode(0o400)).unwrap();
     let sealed = copy.seal(&scene);
     assert_eq!(sealed.changed, 2);
-    let listed = scene.list(&archive_of(&sealed));
+    let listed = list(&sealed.archive());
     assert!(!listed.iter().any(|name| name.contains("wal")), "{listed:?}");
 }
 
@@ -297,8 +286,8 @@ fn a_hundred_thousand_small_files() {
     copy.settle();
     let sealed = copy.0.seal(&Cancel::default()).unwrap();
     assert_eq!(sealed.entries, 100_000 - 100 + 102);
-    let archive = archive_of(&sealed);
-    assert_eq!(scene.list(&archive).len(), 100_000 - 100 + 102);
+    let archive = sealed.archive();
+    assert_eq!(list(&archive).len(), 100_000 - 100 + 102);
     assert_eq!(scene.differences(&archive), "");
 }
 
@@ -318,7 +307,7 @@ fn a_page_of_a_large_sparse_file() {
     file.write_all_at(&noise(99, 4096), 2 * gib + 8192).unwrap();
     let sealed = copy.0.seal(&Cancel::default()).unwrap();
     assert_eq!(sealed.changed, 1);
-    let restored = scene.restore(&archive_of(&sealed)).join("data/lmdb");
+    let restored = scene.restore(&sealed.archive()).join("data/lmdb");
     let restored = File::open(restored).unwrap();
     let file = File::open(path).unwrap();
     assert_eq!(restored.metadata().unwrap().len(), 4 * gib);

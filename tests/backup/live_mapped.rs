@@ -8,7 +8,6 @@ use std::process::{Child, Command, Stdio};
 
 use nymvisor::host::backup::{self, Cancel, LiveCopy, Tempo};
 
-use super::live::archive_of;
 use super::tree::assert_same;
 use super::{Scene, noise};
 
@@ -67,7 +66,7 @@ impl Drop for Mapper {
 fn check(scene: &Scene, copy: LiveCopy) -> u64 {
     let sealed = copy.seal(&Cancel::default()).unwrap();
     assert!(backup::is_whole(&sealed.path).unwrap());
-    assert_same(&scene.home, &scene.restore(&archive_of(&sealed)));
+    assert_same(&scene.home, &scene.restore(&sealed.archive()));
     sealed.changed
 }
 

@@ -7,7 +7,6 @@ use std::thread;
 
 use nymvisor::host::backup::{Cancel, LiveCopy, Tempo};
 
-use super::live::archive_of;
 use super::tree::assert_same;
 use super::{Scene, noise};
 
@@ -64,7 +63,7 @@ fn h42_a_home_in_turmoil_is_sealed_as_it_came_to_rest() {
             settled.unwrap();
         });
         let sealed = copy.seal(&Cancel::default()).unwrap();
-        assert_same(&scene.home, &scene.restore(&archive_of(&sealed)));
+        assert_same(&scene.home, &scene.restore(&sealed.archive()));
     }
 }
 
@@ -96,5 +95,5 @@ fn a_rate_is_kept_and_the_last_run_has_none() {
     assert!(pass.took.as_millis() >= 350, "{pass:?}");
     scene.write("file", noise(2, 3_000_000));
     let sealed = copy.seal(&Cancel::default()).unwrap();
-    assert_same(&scene.home, &scene.restore(&archive_of(&sealed)));
+    assert_same(&scene.home, &scene.restore(&sealed.archive()));
 }

@@ -79,7 +79,7 @@ fn small_files(count: usize) {
     let path = |n: usize| home.join(format!("{}/{n}", n / 1000));
     for n in 0..count {
         fs::create_dir_all(path(n).parent().unwrap()).unwrap();
-        fs::write(path(n), &text_of(n as u64, 1000)).unwrap();
+        fs::write(path(n), text_of(n as u64, 1000)).unwrap();
     }
     nix::unistd::sync();
     std::thread::sleep(Duration::from_millis(100));

@@ -285,13 +285,8 @@ fn a_backup_made_ahead_comes_back_too() {
     let before = scene.manifest();
     let sealed = copy.seal(&Cancel::default()).unwrap();
     let bytes = fs::read(&sealed.path).unwrap();
-    scene.remember(&Archive {
-        path: sealed.path.to_str().unwrap().to_owned(),
-        bytes: sealed.bytes,
-        sha256: nymvisor::digest::sha256(&bytes),
-        entries: sealed.entries,
-        skipped: sealed.skipped,
-    });
+    let sha256 = nymvisor::digest::sha256(&bytes);
+    scene.remember(&Archive { sha256, ..sealed.archive() });
     spoil(&scene);
     scene.restore().unwrap();
     assert_same(&before, &scene.manifest());

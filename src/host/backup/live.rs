@@ -24,6 +24,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
@@ -39,11 +40,11 @@ use super::read_back::{Sum, Tail, forget, read_back};
 use super::run::{Done, Run};
 use super::store::Store;
 use super::tempo::{Pace, Tempo};
+use super::text::escaped;
 use super::walk::{LeftOut, Walk};
 use super::{Cancel, Error, Job};
 use crate::disk::{RealDisk, create_dirs, folder_of};
-
-use std::os::unix::fs::MetadataExt;
+use crate::machine::Archive;
 
 /// A backup under way. Dropped before it is sealed, it leaves nothing.
 #[derive(Debug)]
@@ -90,6 +91,21 @@ pub struct Sealed {
     pub changed: u64,
     /// Bytes that the last run wrote, before compression.
     pub changed_bytes: u64,
+}
+
+impl Sealed {
+    /// As it goes on the record. Where the digest is not known it is empty, until the archive is
+    /// examined.
+    #[must_use]
+    pub fn archive(&self) -> Archive {
+        Archive {
+            path: escaped(&self.path),
+            bytes: self.bytes,
+            sha256: self.sha256.clone().unwrap_or_default(),
+            entries: self.entries,
+            skipped: self.skipped,
+        }
+    }
 }
 
 impl LiveCopy {

@@ -216,9 +216,11 @@ impl Stager<'_> {
                 (Some(zone), ..) => enter_zone(zone.staged(), &next)?,
                 (None, Some(level), Some(name)) => {
                     let staged = level.staged.join(name);
-                    let folder = make_folder(&level.folder, name).map_err(|error| match error {
-                        Errno::ELOOP | Errno::ENOTDIR => entries.odd(&next, "is no folder"),
-                        error => Error::of("creating", &staged, error),
+                    let folder = make_folder(&level.folder, name).map_err(|error| {
+                        if matches!(error, Errno::ELOOP | Errno::ENOTDIR) {
+                            return entries.odd(&next, "is no folder");
+                        }
+                        Error::of("creating", &staged, error)
                     })?;
                     Level { path: next, staged, folder }
                 }
