@@ -1,8 +1,13 @@
 //! The home as one sealed archive.
 
 mod changed;
+mod examined;
 mod faults;
 mod hazards;
+mod live;
+mod live_mapped;
+mod live_random;
+mod live_turmoil;
 mod random_trees;
 mod round_trip;
 pub(crate) mod tree;
@@ -23,7 +28,19 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::within(tempfile::tempdir().unwrap())
+    }
+
+    /// On a file system in memory; `None` where there is none.
+    pub(crate) fn in_memory() -> Option<Self> {
+        let folder = tempfile::tempdir_in("/dev/shm").ok().map(Self::within);
+        if folder.is_none() {
+            eprintln!("no file system in memory here");
+        }
+        folder
+    }
+
+    fn within(folder: tempfile::TempDir) -> Self {
         let (home, backups) = (folder.path().join("home"), folder.path().join("backups/1.2.0"));
         fs::create_dir(&home).unwrap();
         Self { folder, home, backups }
@@ -50,6 +67,18 @@ impl Scene {
         backup::seal(&self.job(), &Cancel::default())
     }
 
+    /// What GNU tar finds different between the archive and the home.
+    pub(crate) fn differences(&self, archive: &Archive) -> String {
+        let tar = Command::new("tar")
+            .arg("-df")
+            .arg(backup::path_of(archive))
+            .arg("-C")
+            .arg(&self.home)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&[tar.stdout, tar.stderr].concat()).into_owned()
+    }
+
     /// What GNU tar makes of the archive.
     pub(crate) fn restore(&self, archive: &Archive) -> PathBuf {
         let to = self.folder.path().join("restored");
@@ -72,6 +101,13 @@ impl Scene {
         assert!(tar.status.success() && said.is_empty(), "tar: {}: {said}", tar.status);
         to
     }
+}
+
+/// The names that GNU tar finds in the archive.
+pub(crate) fn list(archive: &Archive) -> Vec<String> {
+    let tar = Command::new("tar").arg("-tf").arg(backup::path_of(archive)).output().unwrap();
+    assert!(tar.status.success(), "{}", String::from_utf8_lossy(&tar.stderr));
+    String::from_utf8_lossy(&tar.stdout).lines().map(str::to_owned).collect()
 }
 
 /// Bytes that don't compress, the same at each call with the same seed.

@@ -46,18 +46,26 @@ impl Scene {
         path
     }
 
-    pub(crate) fn seal(&self) -> Archive {
-        let job = backup::Job {
+    pub(crate) fn backup_job(&self) -> backup::Job {
+        backup::Job {
             home: self.home.clone(),
             leave_out: self.leave_out.clone(),
             archive: self.home.join("nymvisor/backups/1.2.0/backup.tar.zst"),
             workers: 1,
             level: 1,
-        };
-        let archive = backup::seal(&job, &Cancel::default()).unwrap();
-        let text = serde_json::to_vec(&archive).unwrap();
-        fs::write(self.folder.join("archive.json"), text).unwrap();
+        }
+    }
+
+    pub(crate) fn seal(&self) -> Archive {
+        let archive = backup::seal(&self.backup_job(), &Cancel::default()).unwrap();
+        self.remember(&archive);
         archive
+    }
+
+    /// This archive is the one to restore.
+    pub(crate) fn remember(&self, archive: &Archive) {
+        let text = serde_json::to_vec(archive).unwrap();
+        fs::write(self.folder.join("archive.json"), text).unwrap();
     }
 
     /// The job that restores what [`Scene::seal`] made.

@@ -21,7 +21,7 @@ enum Make {
 }
 
 #[derive(Debug, Clone)]
-struct Step {
+pub(crate) struct Step {
     within: prop::sample::Index,
     name: OsString,
     make: Make,
@@ -37,7 +37,7 @@ fn a_name(longest: usize) -> impl Strategy<Value = OsString> {
     })
 }
 
-fn a_step() -> impl Strategy<Value = Step> {
+pub(crate) fn a_step() -> impl Strategy<Value = Step> {
     let make = prop_oneof![
         3 => proptest::strategy::Just(Make::Folder),
         4 => (0_usize..200_000).prop_map(Make::File),
@@ -51,7 +51,7 @@ fn a_step() -> impl Strategy<Value = Step> {
         .prop_map(|(within, name, make, mode, mtime)| Step { within, name, make, mode, mtime })
 }
 
-fn build(scene: &Scene, steps: &[Step]) {
+pub(crate) fn build(scene: &Scene, steps: &[Step]) {
     let (mut folders, mut files, mut made) = (vec![scene.home.clone()], Vec::new(), Vec::new());
     for step in steps {
         let path: PathBuf = step.within.get(&folders).join(&step.name);

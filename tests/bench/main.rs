@@ -11,6 +11,7 @@
 )]
 
 mod bell;
+mod copy;
 mod crash;
 mod idle;
 mod journal;
@@ -31,8 +32,9 @@ mod support {
 }
 
 /// The groups of figures, in the order in which they are printed.
-const GROUPS: [(&str, fn()); 6] = [
+const GROUPS: [(&str, fn()); 7] = [
     ("upgrade", upgrade::print),
+    ("copy", copy::print),
     ("idle", idle::print),
     ("crash", crash::print),
     ("journal", journal::print),
@@ -44,6 +46,9 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // Started by `cargo test --all-targets`: there is nothing to test.
     if !arguments.iter().any(|argument| argument == "--bench") {
+        return;
+    }
+    if copy::is_child() {
         return;
     }
     let wanted: Vec<&String> = arguments.iter().filter(|word| !word.starts_with('-')).collect();

@@ -5,8 +5,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use nymvisor::host::backup::Cancel;
+use nymvisor::host::backup::{Cancel, LiveCopy, Tempo};
 use nymvisor::host::restore;
+use nymvisor::machine::Archive;
 
 use super::{Scene, allocated, assert_aside, assert_same, fill, names, say, spoil};
 use crate::backup::noise;
@@ -262,4 +263,31 @@ fn begun_anew_without_its_record_it_loses_nothing_either() {
         assert_eq!(found.iter().filter(|content| *content == turn).count(), 2);
         assert_eq!(found.iter().filter(|content| *content == "first").count(), 2);
     }
+}
+
+/// Much of it was copied ahead, and some of that taken out again.
+#[test]
+fn a_backup_made_ahead_comes_back_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = Scene::new(folder.path());
+    fill(&scene);
+    scene.write("data/wal", noise(5, 50_000));
+    let job = scene.backup_job();
+    let mut copy = LiveCopy::begin(&job, Tempo::default(), None).unwrap();
+    copy.pass(&Cancel::default()).unwrap();
+    fs::remove_file(scene.home.join("data/wal")).unwrap();
+    scene.write("data/db", noise(3, 80_000));
+    scene.write("new/er", "made between");
+    copy.pass(&Cancel::default()).unwrap();
+    copy.settle(&Cancel::default()).unwrap();
+    fs::remove_file(scene.home.join("top")).unwrap();
+    scene.write("data/db", noise(4, 90_000));
+    let before = scene.manifest();
+    let sealed = copy.seal(&Cancel::default()).unwrap();
+    let bytes = fs::read(&sealed.path).unwrap();
+    let sha256 = nymvisor::digest::sha256(&bytes);
+    scene.remember(&Archive { sha256, ..sealed.archive() });
+    spoil(&scene);
+    scene.restore().unwrap();
+    assert_same(&before, &scene.manifest());
 }

@@ -1,6 +1,5 @@
 //! From what is in the home to entries of the archive.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
@@ -9,197 +8,151 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::readlinkat;
-use nix::sys::stat::FileStat;
+use nix::sys::stat::{FileStat, fstat};
 use nix::unistd::{Whence, lseek};
 use xattr::FileExt as _;
 
+use super::index::is_steady;
+use super::mapped::Mapped;
 use super::tarball::{Attributes, Extent, Shape, Tarball};
-use super::walk::{At, Found, Id, Node, id_of, open_file, warn_gone};
+use super::tempo::Pace;
+use super::walk::{Found, Node};
 use super::{Cancel, Error};
 
-const BUFFER_BYTES: usize = 512 * 1024;
+const BUFFER_BYTES: usize = 256 * 1024;
 const BLOCK_BYTES: u64 = 512;
 
-/// Writes what a walk finds into an archive.
-pub(super) struct Packer<'a, W> {
-    home: &'a Path,
+/// Reads what is in a home, at its pace, and writes it as entries.
+#[derive(Debug)]
+pub(super) struct Packer<'a> {
+    /// The archive, for messages.
     archive: &'a Path,
     cancel: &'a Cancel,
-    tarball: Tarball<W>,
-    /// Files with several names, by what they are: the name they have in the archive.
-    links: HashMap<Id, Vec<u8>>,
+    /// The daemon is down: nothing should change now.
+    at_rest: bool,
+    pace: Pace,
+    /// What the daemon has mapped; looked at on and on while files are read.
+    pub(super) mapped: &'a mut Mapped,
     buffer: Vec<u8>,
-    entries: u64,
-    skipped: u64,
 }
 
-/// What was packed.
-#[derive(Debug)]
-pub(super) struct Packed<W> {
-    /// What the archive was written to.
-    pub(super) out: W,
-    /// Bytes of the archive before compression.
-    pub(super) bytes: u64,
-    /// Entries in it.
-    pub(super) entries: u64,
-    /// What was found and is not in it.
-    pub(super) skipped: u64,
-}
-
-impl<'a, W: Write> Packer<'a, W> {
-    /// An archive of `home` into `out`, which is the file `archive` in messages.
-    pub(super) fn new(home: &'a Path, archive: &'a Path, cancel: &'a Cancel, out: W) -> Self {
-        Self {
-            home,
-            archive,
-            cancel,
-            tarball: Tarball::new(out),
-            links: HashMap::new(),
-            buffer: vec![0; BUFFER_BYTES],
-            entries: 0,
-            skipped: 0,
-        }
+impl<'a> Packer<'a> {
+    /// Entries for `archive`, which is only named in messages.
+    pub(super) fn new(
+        archive: &'a Path,
+        mapped: &'a mut Mapped,
+        pace: Pace,
+        at_rest: bool,
+        cancel: &'a Cancel,
+    ) -> Self {
+        Self { archive, cancel, at_rest, pace, mapped, buffer: vec![0; BUFFER_BYTES] }
     }
 
-    /// Adds one thing.
-    pub(super) fn add(&mut self, found: &Found) -> Result<(), Error> {
-        let whole = self.home.join(&found.path);
-        let name = entry_name(found);
-        match &found.node {
-            Node::Folder(folder) => {
-                let attributes = attributes_of(folder, &whole)?;
-                self.begin(&name, &found.stat, Shape::Folder, &attributes)
-            }
-            Node::File(at) => self.add_file(at, &found.stat, &whole, name),
-            Node::Link(at) => self.add_link(at, &found.stat, &whole, name),
-            Node::Special(kind) => {
-                tracing::warn!("{} is a {kind} and is not backed up", whole.display());
-                self.skipped += 1;
-                Ok(())
-            }
-        }
-    }
-
-    /// Ends the archive. `vanished` counts what the walk itself could not show.
-    pub(super) fn finish(self, vanished: u64) -> Result<Packed<W>, Error> {
-        let (archive, entries, skipped) = (self.archive, self.entries, self.skipped + vanished);
-        let (bytes, out) = self.tarball.finish().map_err(|e| Error::of("writing", archive, e))?;
-        Ok(Packed { out, bytes, entries, skipped })
-    }
-
-    fn add_file(
-        &mut self,
-        at: &At,
-        seen: &FileStat,
-        whole: &Path,
-        name: Vec<u8>,
-    ) -> Result<(), Error> {
-        if self.add_if_known(seen, &name)? {
-            return Ok(());
-        }
-        let Some((file, stat)) = open_file(at, whole)? else {
-            self.gone(whole);
-            return Ok(());
-        };
-        let size = u64::try_from(stat.st_size).unwrap_or(0);
-        let attributes = attributes_of(&file, whole)?;
-        let map = map_of(&file, &stat, size).map_err(|e| Error::of("reading", whole, e))?;
-        let shape = map.as_ref().map_or(Shape::File(size), |map| Shape::Sparse(size, map));
-        self.begin(&name, &stat, shape, &attributes)?;
-        for run in map.as_deref().unwrap_or(&[(0, size)]) {
-            self.copy(&file, *run, whole)?;
-        }
-        self.tarball.end_of_data().map_err(|e| Error::of("writing", self.archive, e))?;
-        self.know(&stat, name);
-        Ok(())
-    }
-
-    fn add_link(
-        &mut self,
-        at: &At,
+    /// A folder.
+    pub(super) fn folder(
+        &self,
+        (name, whole): (&[u8], &Path),
+        folder: &File,
         stat: &FileStat,
-        whole: &Path,
-        name: Vec<u8>,
+        out: impl Write,
     ) -> Result<(), Error> {
-        if self.add_if_known(stat, &name)? {
-            return Ok(());
-        }
-        let target = match readlinkat(&*at.parent, at.name.as_os_str()) {
-            Ok(target) => target,
-            Err(Errno::ENOENT) => {
-                self.gone(whole);
-                return Ok(());
-            }
-            Err(Errno::EINVAL) => return Err(Error::Unsteady { path: whole.to_owned() }),
-            Err(error) => return Err(Error::of("reading the link", whole, error)),
-        };
-        self.begin(&name, stat, Shape::Link(target.as_bytes()), &Vec::new())?;
-        self.know(stat, name);
-        Ok(())
+        let attributes = attributes_of(folder, whole)?;
+        self.head(name, stat, Shape::Folder, &attributes, out).map(|_| ())
     }
 
-    /// Adds one more name for a file that is in the archive.
-    fn add_if_known(&mut self, stat: &FileStat, name: &[u8]) -> Result<bool, Error> {
-        if stat.st_nlink < 2 {
-            return Ok(false);
-        }
-        let Some(first) = self.links.get(&id_of(stat)).cloned() else { return Ok(false) };
-        self.begin(name, stat, Shape::SameAs(&first), &Vec::new())?;
-        Ok(true)
+    /// A symbolic link with this text.
+    pub(super) fn link(
+        &self,
+        name: &[u8],
+        target: &[u8],
+        stat: &FileStat,
+        out: impl Write,
+    ) -> Result<(), Error> {
+        self.head(name, stat, Shape::Link(target), &Vec::new(), out).map(|_| ())
     }
 
-    fn know(&mut self, stat: &FileStat, name: Vec<u8>) {
-        if stat.st_nlink > 1 {
-            self.links.insert(id_of(stat), name);
-        }
+    /// One more name for what is in the archive as `first`.
+    pub(super) fn same_as(
+        &self,
+        name: &[u8],
+        first: &[u8],
+        stat: &FileStat,
+        out: impl Write,
+    ) -> Result<(), Error> {
+        self.head(name, stat, Shape::SameAs(first), &Vec::new(), out).map(|_| ())
     }
 
-    fn begin(
+    /// A file with its content. Tells whether it was the same all the while: if not, the entry is
+    /// well formed, but may hold something that the file never was.
+    pub(super) fn file(
         &mut self,
+        (name, whole): (&[u8], &Path),
+        file: &File,
+        stat: &FileStat,
+        out: impl Write,
+    ) -> Result<bool, Error> {
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let attributes = attributes_of(file, whole)?;
+        let map = map_of(file, stat, size).map_err(|e| Error::of("reading", whole, e))?;
+        let shape = map.as_ref().map_or(Shape::File(size), |map| Shape::Sparse(size, map));
+        let mut entry = self.head(name, stat, shape, &attributes, out)?;
+        for run in map.as_deref().unwrap_or(&[(0, size)]) {
+            self.copy(file, *run, whole, &mut entry)?;
+        }
+        entry.end_of_data().map_err(|e| Error::of("writing", self.archive, e))?;
+        let after = fstat(file).map_err(|e| Error::of("looking at", whole, e))?;
+        let steady = is_steady(stat, &after);
+        if !steady && self.at_rest {
+            tracing::warn!("{} changed while the backup read it", whole.display());
+        }
+        Ok(steady)
+    }
+
+    fn head<W: Write>(
+        &self,
         name: &[u8],
         stat: &FileStat,
         shape: Shape<'_>,
         attributes: &Attributes,
-    ) -> Result<(), Error> {
-        self.entries += 1;
-        self.tarball
-            .begin(name, stat, shape, attributes)
-            .map_err(|e| Error::of("writing", self.archive, e))
+        out: W,
+    ) -> Result<Tarball<W>, Error> {
+        let mut entry = Tarball::new(out);
+        let begun = entry.begin(name, stat, shape, attributes);
+        begun.map_err(|e| Error::of("writing", self.archive, e))?;
+        Ok(entry)
     }
 
     /// Copies a run of a file: exactly as long as the header says, whatever the file has become.
-    fn copy(&mut self, file: &File, run: Extent, whole: &Path) -> Result<(), Error> {
+    fn copy(
+        &mut self,
+        file: &File,
+        run: Extent,
+        whole: &Path,
+        entry: &mut Tarball<impl Write>,
+    ) -> Result<(), Error> {
         let (mut offset, mut left) = run;
         let mut ended = false;
         while left > 0 {
-            self.cancel.check()?;
             let wanted = usize::try_from(left).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);
+            self.pace.take(wanted as u64, self.cancel)?;
+            self.mapped.look_now_and_then();
             let Some(part) = self.buffer.get_mut(..wanted) else { break };
             let mut count = 0;
             if !ended {
                 count = read_at(file, part, offset).map_err(|e| Error::of("reading", whole, e))?;
             }
             if count == 0 {
-                if !ended {
-                    tracing::warn!("{} shrank while it was read", whole.display());
-                }
                 ended = true;
                 part.fill(0);
                 count = wanted;
             }
             if let Some(part) = self.buffer.get(..count) {
-                self.tarball.data(part).map_err(|e| Error::of("writing", self.archive, e))?;
+                entry.data(part).map_err(|e| Error::of("writing", self.archive, e))?;
             }
             offset += count as u64;
             left -= count as u64;
         }
         Ok(())
-    }
-
-    fn gone(&mut self, whole: &Path) {
-        warn_gone(whole);
-        self.skipped += 1;
     }
 }
 
@@ -213,7 +166,7 @@ fn read_at(file: &File, part: &mut [u8], offset: u64) -> io::Result<usize> {
 }
 
 /// `./` for the home, `./a/` for a folder, `./a/b` for anything else.
-fn entry_name(found: &Found) -> Vec<u8> {
+pub(super) fn entry_name(found: &Found) -> Vec<u8> {
     let mut name = b"./".to_vec();
     name.extend_from_slice(found.path.as_os_str().as_bytes());
     if matches!(found.node, Node::Folder(_)) && found.path != PathBuf::new() {

@@ -34,7 +34,10 @@ pub(super) enum Shape<'a> {
 /// Extended attributes: names and values.
 pub(super) type Attributes = Vec<(OsString, Vec<u8>)>;
 
-/// A tar archive being written.
+/// What ends an archive: two empty blocks.
+pub(super) const END: [u8; 1024] = [0; 1024];
+
+/// One entry of a tar archive being written.
 #[derive(Debug)]
 pub(super) struct Tarball<W> {
     out: W,
@@ -42,7 +45,7 @@ pub(super) struct Tarball<W> {
 }
 
 impl<W: Write> Tarball<W> {
-    /// An archive with nothing in it yet.
+    /// An entry with nothing in it yet. Entries are whole blocks, so it begins with one.
     pub(super) fn new(out: W) -> Self {
         Self { out, bytes: 0 }
     }
@@ -98,12 +101,6 @@ impl<W: Write> Tarball<W> {
         self.out.write_all(&vec![0; usize::try_from(BLOCK_BYTES - over).unwrap_or(0)])?;
         self.bytes += BLOCK_BYTES - over;
         Ok(())
-    }
-
-    /// Ends the archive; gives the number of its bytes, and what it was written to.
-    pub(super) fn finish(mut self) -> io::Result<(u64, W)> {
-        self.put(&[0; 1024])?;
-        Ok((self.bytes, self.out))
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -85,6 +85,7 @@ pub(super) struct Walk<'a> {
     home: &'a Path,
     left_out: &'a LeftOut,
     cancel: &'a Cancel,
+    at_rest: bool,
     begun: bool,
     levels: Vec<Level>,
     vanished: u64,
@@ -98,9 +99,14 @@ struct Level {
 }
 
 impl<'a> Walk<'a> {
-    /// A walk that has not begun.
-    pub(super) fn new(home: &'a Path, left_out: &'a LeftOut, cancel: &'a Cancel) -> Self {
-        Self { home, left_out, cancel, begun: false, levels: Vec::new(), vanished: 0 }
+    /// A walk that has not begun. What vanishes under it is worth a word where nothing should.
+    pub(super) fn new(
+        home: &'a Path,
+        left_out: &'a LeftOut,
+        cancel: &'a Cancel,
+        at_rest: bool,
+    ) -> Self {
+        Self { home, left_out, cancel, at_rest, begun: false, levels: Vec::new(), vanished: 0 }
     }
 
     /// How many names were gone when their turn came.
@@ -186,7 +192,9 @@ impl<'a> Walk<'a> {
     }
 
     fn gone(&mut self, whole: &Path) -> Option<Found> {
-        warn_gone(whole);
+        if self.at_rest {
+            warn_gone(whole);
+        }
         self.vanished += 1;
         None
     }

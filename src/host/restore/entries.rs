@@ -1,5 +1,5 @@
-//! The entries of an archive, as the backup writes them and in its order: a folder, then all that
-//! is in it. Anything else is refused; this is no reader for archives of other origin.
+//! The entries of an archive, as the backup writes them. Anything else is refused; this is no
+//! reader for archives of other origin.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

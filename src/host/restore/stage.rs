@@ -1,5 +1,6 @@
 //! Unpacking the archive beside the home, exactly, and durably.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
@@ -76,12 +77,13 @@ pub(super) fn stage(job: &Job, plan: &Plan, cancel: &Cancel) -> Result<(), Error
     }
     check_archive_and_room(job, plan, cancel)?;
     let mut entries = Entries::open(&job.archive)?;
-    let mut stager = Stager { plan, cancel, levels: Vec::new(), buffer: vec![0; BUFFER_BYTES] };
+    let (levels, folders) = (Vec::new(), BTreeMap::new());
+    let mut stager = Stager { plan, cancel, levels, folders, buffer: vec![0; BUFFER_BYTES] };
     while let Some(entry) = entries.next()? {
         check(cancel)?;
         stager.add(&entry, &mut entries)?;
     }
-    stager.leave_until(|_| false)?;
+    stager.finish_folders(&entries)?;
     entries.finish()?;
     for zone in &plan.zones {
         let holding = zone.holding();
@@ -148,43 +150,40 @@ fn check_archive_and_room(job: &Job, plan: &Plan, cancel: &Cancel) -> Result<(),
     Ok(())
 }
 
-/// A folder that is being filled. It gets its metadata when it is left: until then it must be
-/// writable, and each name made in it changes its time.
+/// A folder that is being filled.
 struct Level {
     path: PathBuf,
     staged: PathBuf,
     folder: File,
-    meta: Meta,
 }
 
 struct Stager<'a> {
     plan: &'a Plan,
     cancel: &'a Cancel,
     levels: Vec<Level>,
+    /// Every folder that was made, with its metadata once its own entry has come: what was copied
+    /// ahead of the stop comes before that. It is given when all is unpacked: until then a folder
+    /// must be writable, and each name made in it changes its time.
+    folders: BTreeMap<PathBuf, Option<Meta>>,
     buffer: Vec<u8>,
 }
 
 impl Stager<'_> {
     fn add(&mut self, entry: &Entry, entries: &mut Entries<'_>) -> Result<(), Error> {
-        self.leave_until(|level| entry.path.starts_with(level))?;
-        let zone = self.plan.zone_of(&entry.path).filter(|zone| zone.root() == entry.path);
-        if let (Some(zone), Kind::Folder) = (zone, &entry.kind) {
-            return self.enter_zone(zone.staged(), entry);
+        if let Kind::Folder = &entry.kind {
+            self.enter(&entry.path, entries)?;
+            self.folders.insert(entry.path.clone(), Some(entry.meta.clone()));
+            return Ok(());
         }
-        let level = self.levels.last().filter(|it| entry.path.parent() == Some(&it.path));
-        let (Some(level), Some(name)) = (level, entry.path.file_name()) else {
-            return Err(entries.odd(&entry.path, "comes without its folder"));
+        if let Some(around) = entry.path.parent() {
+            self.enter(around, entries)?;
+        }
+        let (Some(level), Some(name)) = (self.levels.last(), entry.path.file_name()) else {
+            return Err(entries.odd(&entry.path, "is no folder"));
         };
         let whole = level.staged.join(name);
         let failed = |error| Error::of("creating", &whole, error);
         match &entry.kind {
-            Kind::Folder => {
-                mkdirat(&level.folder, name, Mode::S_IRWXU).map_err(failed)?;
-                let folder = folder::open(&level.folder, name).map_err(failed)?;
-                let (path, meta) = (entry.path.clone(), entry.meta.clone());
-                self.levels.push(Level { path, staged: whole, folder, meta });
-                Ok(())
-            }
             Kind::File(size, map) => {
                 let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
                 let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -195,28 +194,57 @@ impl Stager<'_> {
             }
             Kind::Link(text) => make_link(&level.folder, name, text, &entry.meta, &whole),
             Kind::SameAs(first) => self.make_name(first, level, name, entries),
+            Kind::Folder => Ok(()),
         }
     }
 
-    /// Gives the folders their metadata that are not asked to stay open, the innermost first.
-    fn leave_until(&mut self, stays: impl Fn(&Path) -> bool) -> Result<(), Error> {
-        while let Some(level) = self.levels.pop_if(|level| !stays(&level.path)) {
-            level.meta.apply(&level.folder, &level.staged)?;
+    /// Makes a folder the innermost level; it and those around it are made where they are missing.
+    fn enter(&mut self, path: &Path, entries: &Entries<'_>) -> Result<(), Error> {
+        while self.levels.pop_if(|level| !path.starts_with(&level.path)).is_some() {}
+        loop {
+            let level = self.levels.last();
+            let next = match level.map(|level| (&level.path, path.strip_prefix(&level.path))) {
+                None => PathBuf::new(),
+                Some((at, Ok(below))) => match below.iter().next() {
+                    Some(name) => at.join(name),
+                    None => return Ok(()),
+                },
+                Some((_, Err(_))) => return Err(entries.odd(path, "lies elsewhere")),
+            };
+            let zone = self.plan.zone_of(&next).filter(|zone| zone.root() == next);
+            let level = match (zone, level, next.file_name()) {
+                (Some(zone), ..) => enter_zone(zone.staged(), &next)?,
+                (None, Some(level), Some(name)) => {
+                    let staged = level.staged.join(name);
+                    let folder = make_folder(&level.folder, name).map_err(|error| {
+                        if matches!(error, Errno::ELOOP | Errno::ENOTDIR) {
+                            return entries.odd(&next, "is no folder");
+                        }
+                        Error::of("creating", &staged, error)
+                    })?;
+                    Level { path: next, staged, folder }
+                }
+                (None, ..) => return Err(entries.odd(path, "lies in no folder")),
+            };
+            self.folders.entry(level.path.clone()).or_insert(None);
+            self.levels.push(level);
         }
-        Ok(())
     }
 
-    fn enter_zone(&mut self, staged: PathBuf, entry: &Entry) -> Result<(), Error> {
-        let failed = |error: io::Error| Error::of("creating", &staged, error);
-        RealDisk.create_dir(&staged, 0o700).map_err(failed)?;
-        let holding = File::open(staged.parent().unwrap_or(&staged)).map_err(failed)?;
-        let name = staged.file_name().unwrap_or_default();
-        let folder = folder::open(&holding, name).map_err(|e| failed(e.into()))?;
-        // An ACL that the folder inherited would be handed down to all that is made in it. Most
-        // folders have none, some file systems know none.
-        let _ = folder.remove_xattr("system.posix_acl_default");
-        let (path, meta) = (entry.path.clone(), entry.meta.clone());
-        self.levels.push(Level { path, staged, folder, meta });
+    /// Gives the folders their metadata, the innermost first.
+    fn finish_folders(&mut self, entries: &Entries<'_>) -> Result<(), Error> {
+        self.levels.clear();
+        for (path, meta) in self.folders.iter().rev() {
+            let odd = || entries.odd(path, "has no entry as a folder");
+            let (Some(meta), Some(zone)) = (meta, self.plan.zone_of(path)) else {
+                return Err(odd());
+            };
+            let (staged, below) = (zone.staged(), path.strip_prefix(zone.root()).unwrap_or(path));
+            let failed = |error| Error::of("opening", &staged.join(below), error);
+            let top = File::open(&staged).map_err(|e| Error::of("opening", &staged, e))?;
+            let folder = folder::open_below(&top, below).map_err(failed)?.ok_or_else(odd)?;
+            meta.apply(&folder, &staged.join(below))?;
+        }
         Ok(())
     }
 
@@ -266,6 +294,30 @@ impl Stager<'_> {
         let staged = File::open(zone.staged()).map_err(|e| Error::of("linking", &whole, e))?;
         let around = folder::open_below(&staged, around).map_err(failed)?.ok_or_else(odd)?;
         linkat(&around, as_name, &level.folder, name, AtFlags::empty()).map_err(failed)
+    }
+}
+
+fn enter_zone(staged: PathBuf, root: &Path) -> Result<Level, Error> {
+    let failed = |error: io::Error| Error::of("creating", &staged, error);
+    match RealDisk.create_dir(&staged, 0o700) {
+        // It was left for another zone meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made.map_err(failed)?,
+    }
+    let holding = File::open(staged.parent().unwrap_or(&staged)).map_err(failed)?;
+    let name = staged.file_name().unwrap_or_default();
+    let folder = folder::open(&holding, name).map_err(|e| failed(e.into()))?;
+    // An ACL that the folder inherited would be handed down to all that is made in it. Most
+    // folders have none, some file systems know none.
+    let _ = folder.remove_xattr("system.posix_acl_default");
+    Ok(Level { path: root.to_owned(), staged, folder })
+}
+
+/// Opens a folder in a folder, and makes it where it is missing.
+fn make_folder(around: &File, name: &OsStr) -> Result<File, Errno> {
+    match mkdirat(around, name, Mode::S_IRWXU) {
+        Ok(()) | Err(Errno::EEXIST) => folder::open(around, name),
+        Err(error) => Err(error),
     }
 }
 
