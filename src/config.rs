@@ -87,6 +87,10 @@ pub struct Daemon {
     pub prepare_ahead: bool,
     /// Largest binary that is downloaded, in bytes. Never zero.
     pub max_binary_size: u64,
+    /// So many bytes a second are copied at most while the daemon runs; `None` is no limit.
+    pub backup_rate_limit: Option<u64>,
+    /// Bytes that may change in the home between two passes of a copy. Never zero.
+    pub backup_changes_limit: u64,
     /// Roll back a new version that fails before it has once lived through its startup period.
     pub rollback_on_failed_upgrade: bool,
     /// A roll-back puts the data back as well.
@@ -98,6 +102,7 @@ const DEFAULT_RESTART_DELAY: Duration = Duration::from_secs(10);
 const DEFAULT_STARTUP_FAILURES: u32 = 10;
 const DEFAULT_STARTUP_PERIOD: Duration = Duration::from_mins(2);
 const DEFAULT_GRACE_PERIOD: Duration = Duration::from_secs(10);
+const DEFAULT_CHANGES_LIMIT: u64 = 64 * 1024 * 1024;
 const DEFAULT_BINARY_SIZE: u64 = 2 * 1024 * 1024 * 1024;
 
 impl Config {
@@ -128,6 +133,8 @@ impl Config {
                 unsafe_skip_backup: false,
                 prepare_ahead: true,
                 max_binary_size: DEFAULT_BINARY_SIZE,
+                backup_rate_limit: None,
+                backup_changes_limit: DEFAULT_CHANGES_LIMIT,
                 rollback_on_failed_upgrade: false,
                 rollback_restores_data: true,
             },

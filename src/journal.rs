@@ -10,9 +10,9 @@
 //! type of its own: while nothing can be written, records are [held in memory](HeldOrder) and may
 //! order what keeps the daemon up.
 //!
-//! ```compile_fail,E0423
+//! ```compile_fail,E0451
 //! # use nymvisor::{journal::Order, machine::Effect};
-//! let order = Order(Effect::ReleaseLock); // its content is private
+//! let order = Order { effect: Effect::ReleaseLock, seq: 1 }; // its fields are private
 //! ```
 //!
 //! ```compile_fail,E0451
@@ -183,19 +183,28 @@ pub struct Committed {
 /// An effect that a durable record orders. Only the journal makes one.
 #[must_use = "an order has to be carried out"]
 #[derive(Debug)]
-pub struct Order(Effect);
+pub struct Order {
+    effect: Effect,
+    seq: u64,
+}
 
 impl Order {
     /// What is ordered, to look at.
     #[must_use]
     pub fn effect(&self) -> &Effect {
-        &self.0
+        &self.effect
+    }
+
+    /// The number of the record that orders it.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
     }
 
     /// What is ordered.
     #[must_use]
     pub fn into_effect(self) -> Effect {
-        self.0
+        self.effect
     }
 }
 
@@ -209,7 +218,8 @@ impl Committed {
     /// The state that holds now, and what is to be done.
     #[must_use]
     pub fn into_parts(self) -> (State, Vec<Order>) {
-        (self.state, self.record.effects.into_iter().map(Order).collect())
+        let Record { seq, effects, .. } = self.record;
+        (self.state, effects.into_iter().map(|effect| Order { effect, seq }).collect())
     }
 }
 

@@ -76,9 +76,10 @@ enum Severity {
 
 fn severity(record: &Record) -> Severity {
     match &record.event {
-        Event::WorkFailed { .. } | Event::SpawnFailed { .. } | Event::JournalFailed { .. } => {
-            Severity::Bad
-        }
+        Event::WorkFailed { .. }
+        | Event::SpawnFailed { .. }
+        | Event::JournalFailed { .. }
+        | Event::BackupDamaged { .. } => Severity::Bad,
         Event::DaemonEnded { ending, .. } if ending.is_crash() => {
             if record.from == PhaseName::Running { Severity::Bad } else { Severity::Normal }
         }
@@ -170,10 +171,9 @@ pub fn event(event: &Event) -> String {
         Event::RoomFound { attempt, needed_bytes, free_bytes } => {
             room_found(*attempt, *needed_bytes, *free_bytes)
         }
-        Event::HomeCopied { attempt, entries, bytes } => format!(
-            "upgrade {attempt}: the home is copied, {entries} entries, {}",
-            human(*bytes)
-        ),
+        Event::HomeCopied { attempt, entries, bytes } => {
+            format!("upgrade {attempt}: the home is copied, {entries} entries, {}", human(*bytes))
+        }
         Event::CopyRefreshed { attempt, changed, bytes, keeps_up } => {
             refreshed(*attempt, *changed, *bytes, *keeps_up)
         }

@@ -278,6 +278,24 @@ pub(super) const KEYS: &[Key] = &[
         "Largest binary that is downloaded: bytes, or a text such as '2GiB'."
     ),
     key!(
+        daemon.backup_rate_limit,
+        "DAEMON_BACKUP_RATE_LIMIT",
+        "backup rate limit:",
+        Size,
+        |v| optional(v, values::size),
+        |v: &Option<u64>| v.map_or(Value::Unset, Value::Size),
+        "So much of the home is copied in a second while the daemon runs; '' for no limit."
+    ),
+    key!(
+        daemon.backup_changes_limit,
+        "DAEMON_BACKUP_CHANGES_LIMIT",
+        "backup changes limit:",
+        Size,
+        values::size,
+        |v: &u64| Value::Size(*v),
+        "The home is copied once more before the daemon is stopped if more than this changed."
+    ),
+    key!(
         daemon.rollback_on_failed_upgrade,
         "DAEMON_ROLLBACK_ON_FAILED_UPGRADE",
         "roll back on failed upgrade:",

@@ -4,6 +4,7 @@
 //! pool. Processes are started here and nowhere else, since the parent-death signal hangs on the
 //! thread that forked.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::rc::Rc;
@@ -15,6 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinHandle, spawn_blocking, spawn_local};
 
+use super::backup;
 use super::due::until;
 use super::files::Files;
 use super::http::Timeouts;
@@ -27,6 +29,7 @@ use crate::machine::{Code, Effect, Event, Failure, Timer};
 
 mod back;
 mod binary;
+mod copy;
 mod feeds;
 mod locks;
 mod look;
@@ -88,6 +91,10 @@ pub struct LocalHost {
     /// One for each change of the plan's files that is under way; it ends with the change.
     changes: Vec<oneshot::Receiver<()>>,
     leftovers: Vec<crate::machine::Daemon>,
+    /// The process group of the daemon that was started last.
+    daemon_group: Rc<Cell<Option<u32>>>,
+    /// Ends the reading of a sealed backup.
+    examination: backup::Cancel,
 }
 
 /// Where tasks tell what happened.
@@ -128,6 +135,8 @@ impl LocalHost {
             chores: Vec::new(),
             changes: Vec::new(),
             leftovers: Vec::new(),
+            daemon_group: Rc::default(),
+            examination: backup::Cancel::default(),
         }
     }
 
@@ -177,8 +186,8 @@ impl LocalHost {
         }));
     }
 
-    /// Begins what is ordered.
-    fn carry_out(&mut self, effect: Effect) {
+    /// Begins what the record of this number orders.
+    fn carry_out(&mut self, effect: Effect, record: u64) {
         match effect {
             Effect::Observe { upgrade, binary, backup } => self.observe(upgrade, binary, backup),
             Effect::SpawnDaemon(version) => self.spawn_daemon(version),
@@ -199,6 +208,9 @@ impl LocalHost {
             Effect::SealBackup { attempt, upgrade, sealed } => {
                 self.seal_backup(attempt, &upgrade, sealed);
             }
+            Effect::CopyHome { attempt, upgrade } => self.copy_home(attempt, &upgrade),
+            Effect::RefreshCopy { attempt } => self.refresh_copy(attempt),
+            Effect::ExamineBackup { archive, from } => self.examine_backup(archive, from, record),
             Effect::DiscardBackup(archive) => self.discard_backup(archive),
             Effect::SkipBackup { attempt } => self.teller.tell(Event::BackupSkipped { attempt }),
             Effect::ConfirmBinary { attempt, upgrade, binary } => {
@@ -240,11 +252,13 @@ impl Host for LocalHost {
     }
 
     fn perform(&mut self, order: Order) {
-        self.carry_out(order.into_effect());
+        let record = order.seq();
+        self.carry_out(order.into_effect(), record);
     }
 
     fn perform_held(&mut self, order: HeldOrder) {
-        self.carry_out(order.into_effect());
+        let record = order.seq();
+        self.carry_out(order.into_effect(), record);
     }
 
     fn remind(&mut self, after: Duration) {
@@ -277,6 +291,7 @@ impl Host for LocalHost {
         for task in std::mem::take(&mut self.timers).into_values() {
             task.abort();
         }
+        self.examination.cancel();
         let work = self.work.take().map(Work::cancel).unwrap_or_default();
         let rest = async {
             for task in work.into_iter().chain(self.chores.drain(..)) {

@@ -36,19 +36,28 @@ pub struct Unwritten {
 /// An effect of a record that is held in memory: one that keeps the daemon up.
 #[must_use = "an order has to be carried out"]
 #[derive(Debug)]
-pub struct HeldOrder(Effect);
+pub struct HeldOrder {
+    effect: Effect,
+    seq: u64,
+}
 
 impl HeldOrder {
     /// What is ordered, to look at.
     #[must_use]
     pub fn effect(&self) -> &Effect {
-        &self.0
+        &self.effect
+    }
+
+    /// The number of the record that orders it.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
     }
 
     /// What is ordered.
     #[must_use]
     pub fn into_effect(self) -> Effect {
-        self.0
+        self.effect
     }
 }
 
@@ -62,7 +71,8 @@ impl Unwritten {
     /// The state that holds now, and what is to be done.
     #[must_use]
     pub fn into_parts(self) -> (State, Vec<HeldOrder>) {
-        (self.state, self.record.effects.into_iter().map(HeldOrder).collect())
+        let Record { seq, effects, .. } = self.record;
+        (self.state, effects.into_iter().map(|effect| HeldOrder { effect, seq }).collect())
     }
 }
 

@@ -208,7 +208,9 @@ impl Walk<'_> {
                     self.committing = Some((*attempt, upgrade.clone(), true));
                 }
             }
-            if let Event::BackupSealed { archive, .. } = &line.record.event {
+            if let Event::BackupSealed { archive, .. } | Event::BackupExamined { archive } =
+                &line.record.event
+            {
                 self.result.archives.insert(archive.path.clone(), archive.clone());
             }
             if let Event::SwapCommitted { attempt, .. } = &line.record.event {

@@ -104,7 +104,12 @@ pub enum Effect {
     },
     /// Read a sealed archive from its start to its end. Answer: `BackupExamined`, or
     /// `BackupDamaged`.
-    ExamineBackup(Archive),
+    ExamineBackup {
+        /// Which.
+        archive: Archive,
+        /// The version that it is of.
+        from: Version,
+    },
     /// Remove an archive that will not be needed: nothing was changed after it.
     DiscardBackup(Archive),
     /// Upgrade without a backup. Answer: `BackupSkipped`.
@@ -289,7 +294,7 @@ impl Effect {
             | Self::SealBackup { .. }
             | Self::CopyHome { .. }
             | Self::RefreshCopy { .. }
-            | Self::ExamineBackup(_)
+            | Self::ExamineBackup { .. }
             | Self::DiscardBackup(_)
             | Self::SkipBackup { .. }
             | Self::ConfirmBinary { .. }
@@ -330,7 +335,7 @@ impl Effect {
             Self::SealBackup { .. } => "seal-backup",
             Self::CopyHome { .. } => "copy-home",
             Self::RefreshCopy { .. } => "refresh-copy",
-            Self::ExamineBackup(_) => "examine-backup",
+            Self::ExamineBackup { .. } => "examine-backup",
             Self::DiscardBackup(_) => "discard-backup",
             Self::SkipBackup { .. } => "skip-backup",
             Self::ConfirmBinary { .. } => "confirm-binary",

@@ -76,7 +76,7 @@ pub fn manifest_of(archive: &Path) -> PathBuf {
 /// Reads a sealed archive from its start to its end, and writes its manifest beside it.
 ///
 /// Returns the archive with its digest. It is an error if size or number of entries are not those
-/// it was sealed with, nor the digest, where that is not empty.
+/// it was sealed with, nor the digest, where that was known.
 pub fn examine(
     sealed: &Archive,
     origin: &Origin,
@@ -98,13 +98,18 @@ pub fn examine(
         let read = read_entries(paced, &mut lines);
         cancel.check()?;
         let (sum, entries) = read.map_err(|error| unreadable(&path, &error))?;
-        let found = Archive { bytes: sum.bytes, sha256: sum.sha256, entries, ..sealed.clone() };
-        let same_digest = sealed.sha256.is_empty() || sealed.sha256 == found.sha256;
+        let found = Archive {
+            bytes: sum.bytes,
+            sha256: Some(sum.sha256.clone()),
+            entries,
+            ..sealed.clone()
+        };
+        let same_digest = sealed.sha256.is_none() || sealed.sha256 == found.sha256;
         if (found.bytes, found.entries) != (sealed.bytes, sealed.entries) || !same_digest {
             let what = format!("it was sealed as {sealed:?}, and is {found:?}");
             return Err(Error::NotReadBack { path: path.clone(), what });
         }
-        let foot = Foot { entries, bytes: found.bytes, sha256: &found.sha256 };
+        let foot = Foot { entries, bytes: found.bytes, sha256: &sum.sha256 };
         let written = lines.put(&foot).and_then(|()| lines.0.finish());
         written.and_then(|file| file.sync_all()).map_err(of)?;
         partial.keep_as(&manifest)?;

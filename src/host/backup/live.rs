@@ -94,14 +94,13 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// As it goes on the record. Where the digest is not known it is empty, until the archive is
-    /// examined.
+    /// As it goes on the record.
     #[must_use]
     pub fn archive(&self) -> Archive {
         Archive {
             path: escaped(&self.path),
             bytes: self.bytes,
-            sha256: self.sha256.clone().unwrap_or_default(),
+            sha256: self.sha256.clone(),
             entries: self.entries,
             skipped: self.skipped,
         }
@@ -149,6 +148,11 @@ impl LiveCopy {
     pub fn settle(&mut self, cancel: &Cancel) -> Result<(), Error> {
         let (tempo, path) = (self.tempo, self.partial.path().to_owned());
         tempo.run(&path, || self.read_back_rest(cancel))
+    }
+
+    /// The daemon was started again: from now on the mappings of this group are looked at.
+    pub fn follow(&mut self, daemon: Option<u32>) {
+        self.mapped.follow(daemon);
     }
 
     /// Looks once more at what the daemon has mapped: to be called right before it is stopped.

@@ -38,6 +38,11 @@ impl Mapped {
         Self { group, ..Self::default() }
     }
 
+    /// Another group takes the place of the former, whose mappings count on.
+    pub(super) fn follow(&mut self, group: Option<u32>) {
+        self.group = group;
+    }
+
     /// Whether a file has to be taken for mapped.
     pub(super) fn has(&self, inode: u64) -> bool {
         self.blind || self.inodes.contains(&inode)

@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
 use super::super::lock::HeldLock;
 use super::super::{backup, place, room};
 use super::binary::{Fetched, checked, fetched};
+use super::copy::Copy;
 use super::locks::lock_name;
 use super::{LocalHost, our_failure};
 use crate::config::Paths;
@@ -32,6 +33,8 @@ pub(super) struct Work {
     pub(super) cancel: backup::Cancel,
     pub(super) stop: watch::Sender<bool>,
     pub(super) tasks: Vec<JoinHandle<()>>,
+    /// The copy of the home.
+    pub(super) copy: Copy,
     /// The bytes that wait for their check.
     fetched: watch::Sender<Option<Fetched>>,
     /// Keeps other instances of the data folder off the same upgrade's files until it is checked.
@@ -45,6 +48,7 @@ impl Work {
             cancel: backup::Cancel::default(),
             stop: watch::Sender::new(false),
             tasks: Vec::new(),
+            copy: Copy::default(),
             fetched: watch::Sender::new(None),
             name_lock: Rc::default(),
         }
@@ -53,6 +57,7 @@ impl Work {
     /// Asks everything to end; what is still to be waited for.
     pub(super) fn cancel(self) -> Vec<JoinHandle<()>> {
         self.cancel.cancel();
+        self.copy.cancel();
         self.stop.send_replace(true);
         self.tasks
     }
@@ -149,23 +154,6 @@ impl LocalHost {
         self.release_lock();
     }
 
-    pub(super) fn seal_backup(&mut self, attempt: u64, upgrade: &Upgrade, sealed: Option<Archive>) {
-        let job = backup_job(&self.setup.paths, upgrade);
-        let cancel = self.work(attempt).cancel.clone();
-        self.step(attempt, async move {
-            let archive = spawn_blocking(move || match sealed {
-                Some(archive) if backup::confirm(&archive)? => Ok(archive),
-                Some(_) | None => backup::seal(&job, &cancel),
-            });
-            let archive = archive.await.map_err(our_failure)?;
-            let archive = archive.map_err(|error: backup::Error| Failure {
-                code: error.code(),
-                text: error.to_string(),
-            })?;
-            Ok(Event::BackupSealed { attempt, archive })
-        });
-    }
-
     pub(super) fn discard_backup(&mut self, archive: Archive) {
         let disk = self.setup.disk.clone();
         self.chore("an archive that is not needed could not be removed", move || {
@@ -252,7 +240,7 @@ fn room_for_backup(paths: &Paths, skip: bool) -> Result<(u64, u64), Failure> {
     Ok((need.bytes, free.bytes))
 }
 
-fn backup_job(paths: &Paths, upgrade: &Upgrade) -> backup::Job {
+pub(super) fn backup_job(paths: &Paths, upgrade: &Upgrade) -> backup::Job {
     let name = Path::new(&upgrade.name);
     let at = Utc::now().format("%Y%m%dT%H%M%S%.3fZ");
     let workers = std::thread::available_parallelism().map_or(1, usize::from);

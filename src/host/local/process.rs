@@ -1,5 +1,7 @@
 //! The daemon's process: started, signalled, swept away.
 
+use std::cell::Cell;
+
 use nix::sys::signal::Signal;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::task::spawn_local;
@@ -20,11 +22,12 @@ impl LocalHost {
     /// comes first.
     pub(super) fn spawn_daemon(&mut self, version: Version) {
         let (setup, teller) = (self.setup.clone(), self.teller.clone());
+        let group = self.daemon_group.clone();
         let mut changes = std::mem::take(&mut self.changes);
         // One that has ended is closed.
         changes.retain_mut(|change| change.try_recv() == Err(TryRecvError::Empty));
         if changes.is_empty() {
-            return start(&setup, teller, &version);
+            return start(&setup, teller, &version, &group);
         }
         spawn_local(async move {
             let agreed = async {
@@ -35,11 +38,12 @@ impl LocalHost {
             if tokio::time::timeout(AGREEMENT_PATIENCE, agreed).await.is_err() {
                 tracing::warn!("the daemon is started before history, plan and link agree");
             }
-            start(&setup, teller, &version);
+            start(&setup, teller, &version, &group);
         });
     }
 
     pub(super) fn interrupt_daemon(&mut self, daemon: Daemon) {
+        self.look_at_mappings();
         match daemon::signal_leader(daemon, Signal::SIGINT) {
             Ok(true) => {}
             Ok(false) => tracing::debug!("process {} ended before it was asked to", daemon.pid),
@@ -68,9 +72,10 @@ impl LocalHost {
     }
 }
 
-fn start(setup: &Setup, teller: Teller, version: &Version) {
+fn start(setup: &Setup, teller: Teller, version: &Version, group: &Cell<Option<u32>>) {
     match spawn(setup, version) {
         Ok(mut running) => {
+            group.set(Some(running.daemon.pid));
             teller.tell(Event::DaemonSpawned { daemon: running.daemon });
             spawn_local(async move {
                 let ending = running.ended().await;

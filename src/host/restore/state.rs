@@ -31,7 +31,7 @@ pub(super) enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
     format: u32,
-    /// The archive's digest.
+    /// Where the archive is, as in [`crate::machine::Archive::path`].
     archive: String,
     /// What is done.
     pub(super) phase: Phase,
@@ -49,7 +49,7 @@ impl State {
     pub(super) fn staged(job: &Job, plan: Plan) -> Self {
         Self {
             format: FORMAT,
-            archive: job.archive.sha256.clone(),
+            archive: job.archive.path.clone(),
             phase: Phase::Staged,
             plan,
             settle: Vec::new(),
@@ -70,7 +70,7 @@ impl State {
         if state.format != FORMAT {
             return Err(odd(format!("its format is {}, not {FORMAT}", state.format)));
         }
-        if state.archive != job.archive.sha256 {
+        if state.archive != job.archive.path {
             return Err(odd("it belongs to the restore of another backup".into()));
         }
         // A kill may have come between its renaming and the folder's sync.

@@ -45,9 +45,10 @@ pub(super) fn backed_up(next: &mut Next, id: u64, archive: Option<&Archive>) -> 
 
 /// What was written ahead of the stop is read from its start to its end once the daemon is up.
 pub(super) fn examine_backup(next: &mut Next) {
-    let backup = next.state.last_performed().and_then(|last| last.backup.clone());
-    let unread = backup.filter(|archive| next.state.recording && archive.sha256.is_none());
-    next.effects.extend(unread.map(Effect::ExamineBackup));
+    let Some(last) = next.state.last_performed().filter(|_| next.state.recording) else { return };
+    let unread = last.backup.clone().filter(|archive| archive.sha256.is_none());
+    let from = last.from.clone();
+    next.effects.extend(unread.map(|archive| Effect::ExamineBackup { archive, from }));
 }
 
 pub(super) fn backup_examined(next: &mut Next, archive: &Archive) -> Step {

@@ -1,0 +1,141 @@
+//! The copy of the home that is made while the daemon runs, and the backup that it becomes.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::{spawn_blocking, spawn_local};
+
+use super::super::backup::{self, LiveCopy, Origin, Tempo};
+use super::prepare::backup_job;
+use super::{LocalHost, our_failure};
+use crate::config::Config;
+use crate::machine::{Archive, Event, Failure, Upgrade, Version};
+
+/// What the copy of one preparation or attempt is made of. Whoever works on it holds it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Copy {
+    held: Arc<Mutex<Option<LiveCopy>>>,
+    /// Ends a pass, and nothing else.
+    passes: backup::Cancel,
+}
+
+impl Copy {
+    fn hold(&self) -> MutexGuard<'_, Option<LiveCopy>> {
+        // A copy that somebody broke off in is unsealed, and shows that when it is sealed.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn cancel(&self) {
+        self.passes.cancel();
+    }
+}
+
+impl LocalHost {
+    /// The first pass, which copies everything.
+    pub(super) fn copy_home(&mut self, attempt: u64, upgrade: &Upgrade) {
+        let (job, tempo) = (backup_job(&self.setup.paths, upgrade), tempo(&self.setup.config));
+        let (copy, daemon) = (self.work(attempt).copy.clone(), self.daemon_group.get());
+        self.step(attempt, async move {
+            let copied = spawn_blocking(move || {
+                let mut held = copy.hold();
+                *held = None;
+                let live = held.insert(LiveCopy::begin(&job, tempo, daemon)?);
+                let pass = live.pass(&copy.passes)?;
+                live.settle(&copy.passes)?;
+                Ok(pass)
+            });
+            let pass = copied.await.map_err(our_failure)?.map_err(backup_failure)?;
+            Ok(Event::HomeCopied { attempt, entries: pass.changed, bytes: pass.bytes })
+        });
+    }
+
+    /// Further passes, until less changes than the limit, two at most.
+    pub(super) fn refresh_copy(&mut self, attempt: u64) {
+        let limit = self.setup.config.daemon.backup_changes_limit;
+        let (copy, daemon) = (self.work(attempt).copy.clone(), self.daemon_group.get());
+        self.step(attempt, async move {
+            let refreshed = spawn_blocking(move || {
+                let mut held = copy.hold();
+                let Some(live) = held.as_mut() else { return Ok((0, 0, 0)) };
+                live.follow(daemon);
+                let mut pass = live.pass(&copy.passes)?;
+                let (mut changed, mut bytes) = (pass.changed + pass.vanished, pass.bytes);
+                if pass.bytes > limit {
+                    pass = live.pass(&copy.passes)?;
+                    changed += pass.changed + pass.vanished;
+                    bytes += pass.bytes;
+                }
+                live.settle(&copy.passes)?;
+                Ok((changed, bytes, pass.bytes))
+            });
+            let refreshed = refreshed.await.map_err(our_failure)?.map_err(backup_failure)?;
+            let (changed, bytes, last) = refreshed;
+            Ok(Event::CopyRefreshed { attempt, changed, bytes, keeps_up: last <= limit })
+        });
+    }
+
+    /// Right before the daemon is stopped: what it has mapped now. A copy that is being worked on
+    /// looks for itself.
+    pub(super) fn look_at_mappings(&self) {
+        let copy = self.work.as_ref().map(|work| &work.copy);
+        if let Some(Ok(mut held)) = copy.map(|copy| copy.held.try_lock())
+            && let Some(live) = held.as_mut()
+        {
+            live.follow(self.daemon_group.get());
+            live.look();
+        }
+    }
+
+    /// What changed since the last pass; everything where nothing was copied ahead.
+    pub(super) fn seal_backup(&mut self, attempt: u64, upgrade: &Upgrade, sealed: Option<Archive>) {
+        let job = backup_job(&self.setup.paths, upgrade);
+        let work = self.work(attempt);
+        let (cancel, copy) = (work.cancel.clone(), work.copy.clone());
+        copy.cancel();
+        self.step(attempt, async move {
+            let archive = spawn_blocking(move || {
+                if let Some(archive) = sealed
+                    && backup::confirm(&archive)?
+                {
+                    return Ok(archive);
+                }
+                match copy.hold().take() {
+                    Some(live) => Ok(live.seal(&cancel)?.archive()),
+                    None => backup::seal(&job, &cancel),
+                }
+            });
+            let archive = archive.await.map_err(our_failure)?.map_err(backup_failure)?;
+            Ok(Event::BackupSealed { attempt, archive })
+        });
+    }
+
+    /// Reads a sealed archive whole, at a low priority. One that the run's end interrupts is read
+    /// in the next.
+    pub(super) fn examine_backup(&mut self, archive: Archive, from: Version, record: u64) {
+        let (tempo, cancel) = (tempo(&self.setup.config), backup::Cancel::default());
+        let origin = Origin { version: from, record };
+        self.examination.cancel();
+        self.examination = cancel.clone();
+        let teller = self.teller.clone();
+        self.chores.push(spawn_local(async move {
+            let read = archive.clone();
+            let examined =
+                spawn_blocking(move || backup::examine(&read, &origin, tempo, &cancel)).await;
+            let failure = match examined {
+                Ok(Ok(archive)) => return teller.tell(Event::BackupExamined { archive }),
+                Ok(Err(error)) if error.is_cancelled() => return,
+                Ok(Err(error)) => backup_failure(error),
+                Err(error) => our_failure(error),
+            };
+            teller.tell(Event::BackupDamaged { archive, failure });
+        }));
+    }
+}
+
+fn tempo(config: &Config) -> Tempo {
+    Tempo { bytes_per_second: config.daemon.backup_rate_limit, background: true }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
+fn backup_failure(error: backup::Error) -> Failure {
+    Failure { code: error.code(), text: error.to_string() }
+}
