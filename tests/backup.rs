@@ -7,6 +7,7 @@ mod hazards;
 mod live;
 mod live_mapped;
 mod live_random;
+mod live_ticks;
 mod live_turmoil;
 mod random_trees;
 mod round_trip;

@@ -84,9 +84,10 @@ fn a_damaged_archive_is_not_taken_for_a_whole_one() {
     let scene = Scene::new();
     let sealed = sealed(&scene);
     let good = fs::read(&sealed.path).unwrap();
-    for (at, flip) in [(good.len() / 2, 1), (good.len() - 1, 1), (good.len() - 40, 255)] {
-        let mut bad = good.clone();
-        bad[at] ^= flip;
+    // In what was written last, its content and its end; the middle is skipped.
+    for before_end in [1, 40, 100_000] {
+        let (mut bad, at) = (good.clone(), good.len() - before_end);
+        bad[at] ^= 1;
         fs::write(&sealed.path, &bad).unwrap();
         let error = examine(&sealed).unwrap_err();
         assert!(matches!(error, Error::NotReadBack { .. }), "at {at}: {error}");

@@ -24,14 +24,14 @@ const CHANGED_FILES: usize = 100;
 
 pub(crate) fn print() {
     let full = std::env::var_os(FULL).is_some();
-    large_files(if full { 1024 } else { 128 });
-    if full {
-        large_files(4096);
-    }
     small_files(if full { 100_000 } else { 10_000 });
+    large_files(if full { 1024 } else { 128 }, ROUNDS);
+    if full {
+        large_files(4096, 1);
+    }
 }
 
-fn large_files(size_mib: usize) {
+fn large_files(size_mib: usize, rounds: usize) {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("home");
     fs::create_dir(&home).unwrap();
@@ -44,7 +44,7 @@ fn large_files(size_mib: usize) {
     nix::unistd::sync();
     let (mut ours, mut tars, mut windows, mut changed) = (vec![], vec![], vec![], vec![]);
     let mut peak = String::new();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let mut copier = Copier::start(folder.path());
         ours.push(copier.answer());
         let _settled = copier.answer();

@@ -3,8 +3,8 @@
 //! The archive is a sequence of zstd frames. While the daemon runs each entry has frames of its
 //! own, so that one which became stale can be taken out: its first bytes become the header of a
 //! skippable frame. What replaces it is written at the end. The last run, with the daemon down,
-//! adds folders, symbolic links and the end of the tar archive. Until the final rename all of it has a hidden
-//! name, and a crash leaves nothing that counts.
+//! adds folders, symbolic links and the end of the tar archive. Until the final rename all of it
+//! has a hidden name, and a crash leaves nothing that counts.
 //!
 //! An entry stays if the file has the same device, inode, number of names, mode, owner, group,
 //! size, modification time and change time as before it was read: all are compared for being
