@@ -7,12 +7,14 @@
 //!
 //! `NYMVISOR_EXPLORE=all` searches further than the suite has time for.
 
+mod bounds;
 mod canonical;
 mod graph;
 mod moves;
+mod store;
 mod verdict;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use nymvisor::machine::{PhaseName, Policy};
 
@@ -21,10 +23,9 @@ use crate::model::stimulus::catalogue;
 use crate::model::tale::Tale;
 use crate::model::values;
 use crate::state_machine_md::states::{transitions, word};
-use graph::{Bounds, Graph};
-
-/// Event, the phase it meets, the phase it leads to.
-pub(super) type Pair = (String, PhaseName, PhaseName);
+use bounds::Bounds;
+use graph::Graph;
+use verdict::{Pair, Pairs};
 
 /// The settings that lead different ways.
 fn policies() -> Vec<(&'static str, Policy)> {
@@ -125,12 +126,18 @@ fn bounds() -> Vec<(usize, Option<PhaseName>, Bounds)> {
 #[test]
 fn no_state_within_the_bounds_breaks_a_promise() {
     let policies = policies();
-    let mut taken: BTreeMap<Pair, u64> = BTreeMap::new();
+    let mut taken: Pairs = Pairs::new();
     for (which, from, bounds) in bounds() {
         let (name, policy) = &policies[which];
+        let began = std::time::Instant::now();
         let mut graph = Graph::new(beginning(from, policy), bounds);
         let is_all = graph.search().unwrap_or_else(|why| panic!("{name}: {why}"));
         let longest = graph.judge().unwrap_or_else(|why| panic!("{name}: {why}"));
+        eprintln!(
+            "{:.1?}, {:.0} states/s",
+            began.elapsed(),
+            graph.states() as f64 / began.elapsed().as_secs_f64()
+        );
         eprintln!(
             "{name}, {}, {bounds}: {} {} states, {} transitions, at most {longest} steps to rest",
             from.map_or("from the beginning".to_owned(), |phase| format!("from {phase}")),
@@ -140,13 +147,13 @@ fn no_state_within_the_bounds_breaks_a_promise() {
         );
         assert!(longest <= STEPS_MAX, "{longest} steps to rest");
         for (pair, times) in graph.pairs() {
-            *taken.entry(pair.clone()).or_default() += times;
+            *taken.entry(*pair).or_default() += times;
         }
     }
     every_pair_is_taken(&taken);
 }
 
-fn every_pair_is_taken(taken: &BTreeMap<Pair, u64>) {
+fn every_pair_is_taken(taken: &Pairs) {
     let legal: BTreeSet<Pair> = transitions()
         .iter()
         .filter(|(before, ..)| !before.recovering)

@@ -1,16 +1,16 @@
 //! What the engine promises, kept by counting on fingers.
 
+mod numbers;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use nymvisor::machine::{
     AfterFailure, Archive, Effect, Ending, Event, Outcome, Phase, PhaseName, Policy, Record,
     Remedy, Row, State, Timer, Upgrade,
 };
-use serde::{Deserialize, Serialize};
-
 /// Knows the records and nothing else.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Hash)]
 pub(crate) struct Oracle {
     failures: u32,
     up: bool,

@@ -63,10 +63,11 @@ impl Move {
     }
 }
 
-/// All that can happen at this cost, apart from what a run without faults does next.
+/// All that can happen at this cost; first of what is free, what a run without faults does next.
 pub(super) fn moves(engine: &Engine, cost: Cost, upgrades: u8) -> Vec<Move> {
     match cost {
         Cost::Free if engine.up => free(engine, upgrades),
+        Cost::Free => vec![Move::GoOn],
         Cost::Crash if engine.up => crashes(engine),
         Cost::DaemonCrash if is_alive(engine) => {
             vec![Move::DaemonEnds(How::Status, 50), Move::DaemonEnds(How::Signal, 600_000)]
@@ -95,7 +96,7 @@ pub(super) fn moves(engine: &Engine, cost: Cost, upgrades: u8) -> Vec<Move> {
         Cost::Journal if engine.up && engine.state.recording => {
             vec![Move::Tell(Event::JournalFailed { failure: values::failure(values::CODES[4]) })]
         }
-        Cost::Free | Cost::Crash | Cost::DaemonCrash | Cost::Stop | Cost::Journal => vec![],
+        Cost::Crash | Cost::DaemonCrash | Cost::Stop | Cost::Journal => vec![],
     }
 }
 
@@ -106,7 +107,8 @@ fn is_alive(engine: &Engine) -> bool {
 fn free(engine: &Engine, upgrades: u8) -> Vec<Move> {
     let world = &engine.world;
     let ready = ready(engine);
-    let mut all: Vec<Move> = (0..ready.len()).map(|pick| Move::Finish(pick, Luck::Good)).collect();
+    let mut all = vec![Move::GoOn];
+    all.extend((0..ready.len()).map(|pick| Move::Finish(pick, Luck::Good)));
     all.extend(world.timers.iter().cloned().map(Move::Fire));
     all.extend(world.due.map(|_| Move::ComeDue));
     if world.process.as_ref().is_some_and(|process| process.leader_lives && process.asked) {
