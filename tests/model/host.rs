@@ -256,7 +256,9 @@ impl World {
                 let _ = self.commit(upgrade, plan_current.as_ref(), luck);
                 return Ok(None);
             }
-            Effect::StandDown { attempt, in_doubt } => self.stood_down(*attempt, in_doubt.as_ref()),
+            Effect::StandDown { attempt, in_doubt } => {
+                self.stood_down(*attempt, in_doubt.as_ref(), luck)?
+            }
             chore => {
                 self.files.do_chore(chore);
                 return Ok(mended(chore));

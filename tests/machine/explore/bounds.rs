@@ -1,6 +1,7 @@
 //! What a search is bounded by.
 
 use std::fmt;
+use std::time::Duration;
 
 /// How often the bounded things may happen, in the order of [`super::moves::Cost::ALL`] without
 /// what is free.
@@ -13,6 +14,8 @@ pub(super) struct Bounds {
     pub(super) left: Left,
     /// A search ends when it knows so many states; the shallowest come first.
     pub(super) states_max: usize,
+    /// And when it has taken so long.
+    pub(super) share: Duration,
 }
 
 impl fmt::Display for Bounds {

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Instant;
 
 use nymvisor::machine::Record;
 
@@ -17,13 +18,16 @@ struct Node {
     key: Key,
     /// By cost: where the moves lead.
     edges: [Option<Box<[u32]>>; Cost::ALL.len()],
-    /// Where a run without faults goes from here; `None` where it rests.
-    good: Option<u32>,
+    /// Where a run without faults goes from here; `Some(None)` where it rests.
+    good: Option<Option<u32>>,
     /// From where it was first reached, and by which move of which cost.
     from: Option<(u32, u8, u16)>,
     /// The largest remainders of the bounds it was reached with.
     reached: Vec<Left>,
 }
+
+/// A run without faults that is longer has no end.
+const WAY_MAX: usize = 10_000;
 
 /// What was found.
 pub(super) struct Graph {
@@ -67,12 +71,14 @@ impl Graph {
 
     /// Goes as far as the bounds allow; `false` where there were more states than it may look at.
     pub(super) fn search(&mut self) -> Result<bool, String> {
+        let began = Instant::now();
         let mut queue = VecDeque::from([(0_u32, self.bounds.left)]);
         while let Some((at, left)) = queue.pop_front() {
             if !self.is_new(at, left) {
                 continue;
             }
-            if self.nodes.len() >= self.bounds.states_max {
+            let is_late = || began.elapsed() >= self.bounds.share;
+            if self.nodes.len() >= self.bounds.states_max || is_late() {
                 return Ok(false);
             }
             for (index, cost) in Cost::ALL.into_iter().enumerate() {
@@ -108,7 +114,7 @@ impl Graph {
             let from = (at, u8::try_from(index).unwrap(), which);
             let to = self.follow(&engine, parts.engine(), step, from)?;
             if *step == Move::GoOn {
-                self.nodes[at as usize].good = to;
+                self.nodes[at as usize].good = Some(to);
             }
             edges.extend(to);
         }
@@ -188,27 +194,28 @@ impl Graph {
     }
 
     /// From everywhere, a run without faults comes to rest, and rests well. Gives the longest way.
-    ///
-    /// Where a search was cut off, what lies beyond it is gone through without being kept.
-    pub(super) fn judge(&self) -> Result<u32, String> {
-        let mut steps: Vec<Option<u32>> = vec![None; self.nodes.len()];
+    pub(super) fn judge(&mut self) -> Result<u32, String> {
+        let mut steps: Vec<Option<u32>> = Vec::new();
         for at in 0..self.nodes.len() {
             let mut way = vec![];
             let mut next = at;
-            while steps[next].is_none() {
-                way.push(next);
-                if way.len() > self.nodes.len() {
+            loop {
+                let known = self.nodes.len();
+                steps.resize(known, None);
+                if steps[next].is_some() {
+                    break;
+                }
+                if way.len() > WAY_MAX {
                     let at = u32::try_from(at).unwrap();
                     return Err(format!("no end in sight: {:#?}", self.story(at)));
                 }
-                if let Some(good) = self.nodes[next].good {
-                    next = good as usize;
-                } else {
+                let Some(to) = self.goes_on(next)? else {
                     self.rests(next)?;
                     steps[next] = Some(0);
-                    way.pop();
                     break;
-                }
+                };
+                way.push(next);
+                next = to as usize;
             }
             let mut length = steps[next].unwrap_or_default();
             for passed in way.into_iter().rev() {
@@ -217,6 +224,19 @@ impl Graph {
             }
         }
         Ok(steps.into_iter().flatten().max().unwrap_or_default())
+    }
+
+    /// Where a run without faults goes from a node. Beyond where a search was cut off, that is all
+    /// that is worked out.
+    fn goes_on(&mut self, at: usize) -> Result<Option<u32>, String> {
+        if let Some(good) = self.nodes[at].good {
+            return Ok(good);
+        }
+        let parts = self.store.parts(self.nodes[at].key);
+        let from = (u32::try_from(at).unwrap(), 0, 0);
+        let to = self.follow(&parts.engine(), parts.engine(), &Move::GoOn, from)?;
+        self.nodes[at].good = Some(to);
+        Ok(to)
     }
 
     fn rests(&self, at: usize) -> Result<(), String> {

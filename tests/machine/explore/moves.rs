@@ -41,6 +41,9 @@ pub(super) enum Move {
     ReadPlan,
     DaemonEnds(How, u64),
     Tell(Event),
+    /// A session begins, after one that ended in order.
+    Start,
+    RollBack(u8),
     Other(Stimulus),
 }
 
@@ -58,6 +61,8 @@ impl Move {
             Self::ReadPlan => engine.read_plan(),
             Self::DaemonEnds(how, uptime_ms) => engine.daemon_ends(*how, *uptime_ms),
             Self::Tell(event) => engine.take(event.clone()),
+            Self::Start => engine.start(engine.state.policy.clone()),
+            Self::RollBack(pick) => engine.roll_back(*pick),
             Self::Other(stimulus) => engine.happen(stimulus),
         }
     }
@@ -67,6 +72,7 @@ impl Move {
 pub(super) fn moves(engine: &Engine, cost: Cost, upgrades: u8) -> Vec<Move> {
     match cost {
         Cost::Free if engine.up => free(engine, upgrades),
+        Cost::Free if engine.world.exit.is_some() => vec![Move::GoOn, Move::Start],
         Cost::Free => vec![Move::GoOn],
         Cost::Crash if engine.up => crashes(engine),
         Cost::DaemonCrash if is_alive(engine) => {
@@ -76,28 +82,25 @@ pub(super) fn moves(engine: &Engine, cost: Cost, upgrades: u8) -> Vec<Move> {
         Cost::Stop if engine.up => {
             let mut all = vec![Move::Tell(Event::StopRequested { signal: 15 })];
             all.extend(is_alive(engine).then_some(Move::DaemonEnds(How::Well, 600_000)));
-            if engine.listens() && engine.state.last_performed().is_some() {
-                // With the data, and without.
-                all.extend([1, 2].map(|pick| Move::Other(Stimulus::RollBack(pick))));
-            }
+            all.extend(roll_backs(engine));
             all
         }
-        Cost::Stop if engine.world.exit.is_some() => {
-            vec![Move::Other(Stimulus::Start(crate::model::stimulus::Settings {
-                restarts: engine.state.policy.restart_on_failure,
-                restart_after_upgrade: engine.state.policy.restart_after_upgrade,
-                prepare_ahead: engine.state.policy.prepare_ahead,
-                skip_backup: engine.state.policy.skip_backup,
-                max_failures: engine.state.policy.max_startup_failures,
-                rolls_back: engine.state.policy.rollback_on_failed_upgrade,
-                restores_data: engine.state.policy.rollback_restores_data,
-            }))]
-        }
+        Cost::Stop if engine.world.exit.is_some() => roll_backs(engine),
         Cost::Journal if engine.up && engine.state.recording => {
             vec![Move::Tell(Event::JournalFailed { failure: values::failure(values::CODES[4]) })]
         }
         Cost::Crash | Cost::DaemonCrash | Cost::Stop | Cost::Journal => vec![],
     }
+}
+
+/// Requests to go back: with the data, and without. Nobody hears them before recovery is over.
+fn roll_backs(engine: &Engine) -> Vec<Move> {
+    let picks: &[u8] = match engine.state.last_performed() {
+        _ if engine.state.recovering => &[],
+        Some(_) => &[1, 2],
+        None => &[1],
+    };
+    picks.iter().map(|pick| Move::RollBack(*pick)).collect()
 }
 
 fn is_alive(engine: &Engine) -> bool {
@@ -161,7 +164,8 @@ fn faults(engine: &Engine) -> Vec<Move> {
             Effect::RestoreHome { .. } | Effect::CommitRollBack { .. } => {
                 &[Luck::Bad(0), Luck::Half]
             }
-            Effect::SpawnDaemon(_)
+            Effect::StandDown { in_doubt: Some(_), .. }
+            | Effect::SpawnDaemon(_)
             | Effect::SkipRestore { .. }
             | Effect::LockRollBack { .. }
             | Effect::CheckRoom { .. }
