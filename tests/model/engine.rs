@@ -260,7 +260,8 @@ impl Engine {
         self.durable = self.durable.take().or(before.map(Box::new));
         self.oracle.see(&self.state, &kept, &transition.state)?;
         self.state = transition.state;
-        for effect in &kept.effects {
+        // What a command puts on the record while nothing runs orders nothing.
+        for effect in kept.effects.iter().filter(|_| self.up) {
             self.world.perform(effect).map_err(|why| format!("{why}: {kept:?}"))?;
         }
         let is_restored = kept.event == Event::JournalRestored;

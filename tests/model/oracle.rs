@@ -114,6 +114,10 @@ impl Oracle {
                 self.failures = 0;
                 self.backed.remove(attempt);
             }
+            // Whether it is committed can't be told: what it sealed may be needed yet.
+            Event::WorkFailed { attempt, .. } if record.from == PhaseName::Failed => {
+                self.backed.remove(attempt);
+            }
             Event::WorkFailed { attempt, failure } => {
                 if let (Remedy::Quarantine, Some(upgrade)) =
                     (failure.code.remedy(), self.upgrades.get(attempt))
@@ -129,7 +133,9 @@ impl Oracle {
             && record.effects.contains(&Effect::StopTimer(Timer::RestartDelay));
         let sweep_cut = matches!(record.event, Event::StopRequested { .. })
             && (record.from, record.to) == (PhaseName::Failed, PhaseName::Restarting);
-        if (ended_in_order || delay_cut || sweep_cut) && !self.recovering {
+        let rests_instead = matches!(record.event, Event::RollBackRequested { .. })
+            && (record.from, record.to) == (PhaseName::Failed, PhaseName::Restarting);
+        if (ended_in_order || delay_cut || sweep_cut || rests_instead) && !self.recovering {
             self.failures = 0;
         }
     }

@@ -108,7 +108,7 @@ fn is_back(state: &State) -> bool {
 }
 
 /// Every kind that a state can be of.
-pub(super) const KINDS: [&str; 50] = [
+pub(super) const KINDS: [&str; 51] = [
     "nothing to prepare",
     "fetching",
     "checking",
@@ -117,6 +117,7 @@ pub(super) const KINDS: [&str; 50] = [
     "ready unprepared",
     "due, not ready",
     "due, locking",
+    "due and locked",
     "asked, then upgrade",
     "killed, then upgrade",
     "swept, then upgrade",

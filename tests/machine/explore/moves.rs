@@ -85,11 +85,11 @@ pub(super) fn moves(engine: &Engine, cost: Cost, upgrades: u8) -> Vec<Move> {
             all.extend(roll_backs(engine));
             all
         }
-        Cost::Stop if engine.world.exit.is_some() => roll_backs(engine),
+        Cost::Stop => roll_backs(engine),
         Cost::Journal if engine.up && engine.state.recording => {
             vec![Move::Tell(Event::JournalFailed { failure: values::failure(values::CODES[4]) })]
         }
-        Cost::Crash | Cost::DaemonCrash | Cost::Stop | Cost::Journal => vec![],
+        Cost::Crash | Cost::DaemonCrash | Cost::Journal => vec![],
     }
 }
 
@@ -98,7 +98,9 @@ fn roll_backs(engine: &Engine) -> Vec<Move> {
     let picks: &[u8] = match engine.state.last_performed() {
         _ if engine.state.recovering => &[],
         Some(_) => &[1, 2],
-        None => &[1],
+        None if engine.up => &[1],
+        // What was never run has no journal to write to.
+        None => &[],
     };
     picks.iter().map(|pick| Move::RollBack(*pick)).collect()
 }
@@ -124,8 +126,13 @@ fn free(engine: &Engine, upgrades: u8) -> Vec<Move> {
         if world.files.queue.as_ref().is_some_and(|queue| *queue != engine.state.queue) {
             all.push(Move::ReadPlan);
         }
+        // With several, upstream is asked again only once its last word is in the plan: else every
+        // order of what waits to be written would count.
+        let is_pending =
+            |work: &Effect| matches!(work, Effect::QueueAnnouncement(_) | Effect::DropFromQueue(_));
+        let is_asked = upgrades == 1 || !world.work.iter().any(is_pending);
         for pick in 0..upgrades {
-            all.push(Move::Other(Stimulus::Announce(pick)));
+            all.extend(is_asked.then_some(Move::Other(Stimulus::Announce(pick))));
             let name = catalogue(pick).name;
             let held = |trouble: &nymvisor::machine::Trouble| {
                 trouble.name == name && trouble.hold != Hold::Free
