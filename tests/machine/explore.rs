@@ -153,16 +153,12 @@ fn legal() -> BTreeSet<Pair> {
         .collect()
 }
 
-/// From the middle of each phase, whatever can happen there: every edge is taken.
+/// From the middle of each phase, whatever can happen there: every edge is taken, and no other.
 #[test]
 fn every_legal_pair_of_phase_and_event_is_taken() {
     let mut taken = Pairs::new();
-    let anything = |states_max| Bounds {
-        upgrades: 2,
-        left: [1, 2, 2, 2, 1],
-        states_max,
-        share: Duration::MAX,
-    };
+    let within = |left, states_max| Bounds { upgrades: 2, left, states_max, share: Duration::MAX };
+    let anything = |states_max| within([1, 2, 2, 2, 1], states_max);
     let phases = PhaseName::ALL.into_iter().filter(|phase| {
         !matches!(phase, PhaseName::Running | PhaseName::Restarting | PhaseName::Failed)
     });
@@ -172,6 +168,9 @@ fn every_legal_pair_of_phase_and_event_is_taken() {
     for from in [Beginning::First, Beginning::Ready, Beginning::Waits, Beginning::Failed] {
         search("usual", from, &usual(), anything(1500), &mut taken);
     }
+    search("usual", Beginning::Due, &usual(), within([0, 1, 0, 1, 1], 2500), &mut taken);
+    search("usual", Beginning::Pauses, &usual(), within([0; 5], 2500), &mut taken);
+    search("usual", Beginning::FilesLost, &usual(), within([0, 0, 1, 0, 0], 2500), &mut taken);
     for from in [Beginning::Ready, Beginning::At(PhaseName::Downloading)] {
         search("unprepared, no backup", from, &unprepared(), anything(800), &mut taken);
     }

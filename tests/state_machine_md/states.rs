@@ -3,6 +3,7 @@
 mod more;
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use nymvisor::machine::{
     AfterDrain, AfterFailure, Code, DrainStep, Ending, Event, Phase, PhaseName, Policy, Queue,
@@ -168,6 +169,11 @@ pub(super) fn u1() -> Upgrade {
 
 /// A state of every kind; each was reached by a story.
 pub(super) fn representatives() -> Vec<State> {
+    static ALL: LazyLock<Vec<State>> = LazyLock::new(told);
+    ALL.clone()
+}
+
+fn told() -> Vec<State> {
     let mut all = Vec::new();
     let mut take = |tale: &Tale| all.push(tale.engine.state.clone());
     let unprepared = || Policy { prepare_ahead: false, ..policy() };

@@ -5,7 +5,7 @@ use std::fmt;
 use nymvisor::machine::{Code, PhaseName, Policy, Timer};
 
 use crate::model::engine::Engine;
-use crate::model::stimulus::{How, catalogue};
+use crate::model::stimulus::{How, Stimulus, Tamper, catalogue};
 use crate::model::tale::Tale;
 
 /// The bounds of a search that begins in the middle of a story are counted from there.
@@ -15,6 +15,12 @@ pub(super) enum Beginning {
     First,
     /// The daemon runs, and the first upgrade has just been queued.
     Ready,
+    /// The first upgrade is prepared and due, and its lock is being taken.
+    Due,
+    /// The first upgrade has failed and pauses, while the second is performed.
+    Pauses,
+    /// Nymvisor was killed in the middle of the first upgrade, and somebody lost files of it.
+    FilesLost,
     /// A phase of the first upgrade.
     At(PhaseName),
     /// The daemon crashed while the upgrade was being prepared, and its restart is delayed.
@@ -51,6 +57,25 @@ impl Beginning {
                 tale.queue(&first);
                 tale
             }
+            Self::Due => {
+                let mut tale = Tale::ready(policy, &first);
+                tale.due();
+                tale
+            }
+            Self::Pauses => {
+                let mut tale = Tale::running(policy);
+                tale.queue(&first).fail(Code::Network);
+                tale.queue(&catalogue(1)).work(3).due().until(PhaseName::BackingUp);
+                tale
+            }
+            Self::FilesLost => {
+                let mut tale = Tale::at(policy, &first, PhaseName::BackingUp);
+                tale.crash();
+                for lost in [Tamper::LosePlan, Tamper::LoseVersion] {
+                    tale.engine.happen(&Stimulus::Tamper(lost)).unwrap();
+                }
+                tale
+            }
             Self::At(phase) => Tale::at(policy, &first, phase),
             Self::Waits => {
                 let mut tale = Tale::running(policy);
@@ -79,6 +104,9 @@ impl fmt::Display for Beginning {
         match self {
             Self::First => f.write_str("from the beginning"),
             Self::Ready => f.write_str("with an upgrade queued"),
+            Self::Due => f.write_str("with an upgrade due"),
+            Self::Pauses => f.write_str("with an upgrade that pauses"),
+            Self::FilesLost => f.write_str("with files lost"),
             Self::At(phase) => write!(f, "from {phase}"),
             Self::Waits => f.write_str("with a restart delayed"),
             Self::Failed => f.write_str("after a swap that failed"),
