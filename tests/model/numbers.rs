@@ -105,8 +105,12 @@ fn of_attempt(attempt: &mut Attempt, see: &mut See<'_>) {
 fn of_effect(effect: &mut Effect, see: &mut See<'_>) {
     match effect {
         Effect::Observe { binary, backup, .. } => {
-            binary.iter_mut().for_each(|binary| see(Number::Binary(binary)));
-            backup.iter_mut().for_each(|archive| see(Number::Archive(archive)));
+            if let Some(binary) = binary {
+                see(Number::Binary(binary));
+            }
+            if let Some(archive) = backup {
+                see(Number::Archive(archive));
+            }
         }
         Effect::InterruptDaemon(daemon)
         | Effect::ForwardSignal { daemon, .. }
@@ -126,7 +130,9 @@ fn of_effect(effect: &mut Effect, see: &mut See<'_>) {
         | Effect::StandDown { attempt, .. } => see(Number::Attempt(attempt)),
         Effect::SealBackup { attempt, sealed, .. } => {
             see(Number::Attempt(attempt));
-            sealed.iter_mut().for_each(|archive| see(Number::Archive(archive)));
+            if let Some(archive) = sealed {
+                see(Number::Archive(archive));
+            }
         }
         Effect::RestoreHome { attempt, archive, .. } => {
             see(Number::Attempt(attempt));
@@ -158,8 +164,12 @@ fn of_effect(effect: &mut Effect, see: &mut See<'_>) {
 fn of_event(event: &mut Event, see: &mut See<'_>) {
     match event {
         Event::Recovered { observed, .. } => {
-            observed.daemon.iter_mut().for_each(|daemon| see(Number::Daemon(daemon)));
-            observed.binary.iter_mut().for_each(|binary| see(Number::Binary(binary)));
+            if let Some(daemon) = &mut observed.daemon {
+                see(Number::Daemon(daemon));
+            }
+            if let Some(binary) = &mut observed.binary {
+                see(Number::Binary(binary));
+            }
         }
         Event::DaemonSpawned { daemon } => see(Number::Daemon(daemon)),
         Event::CameDue { attempt, .. }

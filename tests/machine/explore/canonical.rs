@@ -98,7 +98,9 @@ impl Used {
                 let is_there = archive.is_some_and(|archive| engine.world.files.has(archive));
                 if is_there || self.attempts.contains(&attempt) {
                     self.attempts.push(attempt);
-                    archive.into_iter().for_each(|archive| self.note_archive(archive));
+                    if let Some(archive) = archive {
+                        self.note_archive(archive);
+                    }
                 }
             }
         }

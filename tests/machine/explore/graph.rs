@@ -13,13 +13,22 @@ use super::store::{Key, Store};
 use super::verdict::{self, Pairs};
 use crate::model::engine::Engine;
 
+/// Where a run without faults goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Good {
+    NotWorkedOut,
+    To(u32),
+    /// Nothing is left to do.
+    Rests,
+}
+
 /// One engine, and what follows from it as far as that was worked out.
 struct Node {
     key: Key,
     /// By cost: where the moves lead.
     edges: [Option<Box<[u32]>>; Cost::ALL.len()],
-    /// Where a run without faults goes from here; `Some(None)` where it rests.
-    good: Option<Option<u32>>,
+    /// Where a run without faults goes from here.
+    good: Good,
     /// From where it was first reached, and by which move of which cost.
     from: Option<(u32, u8, u16)>,
     /// The largest remainders of the bounds it was reached with.
@@ -114,7 +123,7 @@ impl Graph {
             let from = (at, u8::try_from(index).unwrap(), which);
             let to = self.follow(&engine, parts.engine(), step, from)?;
             if *step == Move::GoOn {
-                self.nodes[at as usize].good = Some(to);
+                self.nodes[at as usize].good = to.map_or(Good::Rests, Good::To);
             }
             edges.extend(to);
         }
@@ -169,7 +178,13 @@ impl Graph {
             Entry::Vacant(free) => {
                 free.insert(next);
                 let edges = [const { None }; Cost::ALL.len()];
-                self.nodes.push(Node { key, edges, good: None, from, reached: Vec::new() });
+                self.nodes.push(Node {
+                    key,
+                    edges,
+                    good: Good::NotWorkedOut,
+                    from,
+                    reached: Vec::new(),
+                });
                 next
             }
         }
@@ -229,13 +244,15 @@ impl Graph {
     /// Where a run without faults goes from a node. Beyond where a search was cut off, that is all
     /// that is worked out.
     fn goes_on(&mut self, at: usize) -> Result<Option<u32>, String> {
-        if let Some(good) = self.nodes[at].good {
-            return Ok(good);
+        match self.nodes[at].good {
+            Good::To(to) => return Ok(Some(to)),
+            Good::Rests => return Ok(None),
+            Good::NotWorkedOut => {}
         }
         let parts = self.store.parts(self.nodes[at].key);
         let from = (u32::try_from(at).unwrap(), 0, 0);
         let to = self.follow(&parts.engine(), parts.engine(), &Move::GoOn, from)?;
-        self.nodes[at].good = Some(to);
+        self.nodes[at].good = to.map_or(Good::Rests, Good::To);
         Ok(to)
     }
 

@@ -108,7 +108,7 @@ impl Hasher for Low {
     }
 
     fn write_u128(&mut self, digest: u128) {
-        self.0 = digest as u64;
+        self.0 = u64::try_from(digest & u128::from(u64::MAX)).unwrap();
     }
 
     fn finish(&self) -> u64 {
