@@ -8,14 +8,12 @@ use nymvisor::machine::{
     Version,
 };
 
-use serde::{Deserialize, Serialize};
-
 use super::files::Files;
 use super::values;
 
 /// The daemon's process group.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub(crate) struct Process {
     pub(crate) daemon: Daemon,
     pub(crate) leader_lives: bool,
@@ -26,7 +24,7 @@ pub(crate) struct Process {
 }
 
 /// Everything around the engine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub(crate) struct World {
     pub(crate) minutes: i64,
     pub(crate) files: Files,
@@ -68,6 +66,11 @@ impl World {
             exit: None,
             serial: 0,
         }
+    }
+
+    /// The next number drawn is the one after `serial`.
+    pub(crate) fn count_from(&mut self, serial: u32) {
+        self.serial = serial;
     }
 
     pub(crate) fn serial(&mut self) -> u32 {
@@ -257,7 +260,9 @@ impl World {
                 let _ = self.commit(upgrade, plan_current.as_ref(), luck);
                 return Ok(None);
             }
-            Effect::StandDown { attempt, in_doubt } => self.stood_down(*attempt, in_doubt.as_ref()),
+            Effect::StandDown { attempt, in_doubt } => {
+                self.stood_down(*attempt, in_doubt.as_ref(), luck)?
+            }
             chore => {
                 self.files.do_chore(chore);
                 return Ok(mended(chore));

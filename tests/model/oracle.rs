@@ -1,16 +1,16 @@
 //! What the engine promises, kept by counting on fingers.
 
+mod numbers;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use nymvisor::machine::{
     AfterFailure, Archive, Effect, Ending, Event, Outcome, Phase, PhaseName, Policy, Record,
     Remedy, Row, State, Timer, Upgrade,
 };
-use serde::{Deserialize, Serialize};
-
 /// Knows the records and nothing else.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Hash)]
 pub(crate) struct Oracle {
     failures: u32,
     up: bool,
@@ -109,6 +109,10 @@ impl Oracle {
                 self.failures = 0;
                 self.backed.remove(attempt);
             }
+            // Whether it is committed can't be told: what it sealed may be needed yet.
+            Event::WorkFailed { attempt, .. } if record.from == PhaseName::Failed => {
+                self.backed.remove(attempt);
+            }
             Event::WorkFailed { attempt, failure } => {
                 if let (Remedy::Quarantine, Some(upgrade)) =
                     (failure.code.remedy(), self.upgrades.get(attempt))
@@ -124,7 +128,9 @@ impl Oracle {
             && record.effects.contains(&Effect::StopTimer(Timer::RestartDelay));
         let sweep_cut = matches!(record.event, Event::StopRequested { .. })
             && (record.from, record.to) == (PhaseName::Failed, PhaseName::Restarting);
-        if (ended_in_order || delay_cut || sweep_cut) && !self.recovering {
+        let rests_instead = matches!(record.event, Event::RollBackRequested { .. })
+            && (record.from, record.to) == (PhaseName::Failed, PhaseName::Restarting);
+        if (ended_in_order || delay_cut || sweep_cut || rests_instead) && !self.recovering {
             self.failures = 0;
         }
     }

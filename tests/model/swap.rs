@@ -52,11 +52,20 @@ impl World {
         Ok(String::new())
     }
 
-    /// A swap that failed may have moved the version file all the same.
-    pub(super) fn stood_down(&self, attempt: u64, in_doubt: Option<&Upgrade>) -> Event {
-        if in_doubt.is_some_and(|upgrade| self.files.version == Some(upgrade.target())) {
-            return Event::SwapCommitted { attempt, left: "all but the version file".to_owned() };
+    /// A swap that failed may have moved the version file all the same. With bad luck that file
+    /// turns out to be damaged.
+    pub(super) fn stood_down(
+        &mut self,
+        attempt: u64,
+        in_doubt: Option<&Upgrade>,
+        luck: Luck,
+    ) -> Result<Event, Code> {
+        let Some(upgrade) = in_doubt else { return Ok(Event::StoodDown { attempt }) };
+        luck.or(&[Code::Io]).inspect_err(|_| self.files.version = None)?;
+        if self.files.version == Some(upgrade.target()) {
+            let left = "all but the version file".to_owned();
+            return Ok(Event::SwapCommitted { attempt, left });
         }
-        Event::StoodDown { attempt }
+        Ok(Event::StoodDown { attempt })
     }
 }

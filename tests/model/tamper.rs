@@ -18,6 +18,10 @@ impl Engine {
                 }
             }
             Tamper::Unqueue(pick) => {
+                // Committed, and not yet moved in the plan: its entry was the only source left.
+                let name = Some(catalogue(pick).name);
+                let installed = files.version.as_ref().map(|version| version.name.clone());
+                self.plan_was_lost |= installed == name && files.link != name;
                 if let Some(queue) = &mut files.queue {
                     queue.entries.retain(|entry| entry.name != catalogue(pick).name);
                 }
