@@ -154,7 +154,7 @@ fn a_daemon_that_ends_well_while_a_due_upgrade_is_prepared_is_started_again() {
 fn h03_a_slow_backup_does_not_reset_the_count_of_failures() {
     let mut tale = Tale::running(policy());
     tale.daemon_ends(How::Status, 50).work(1).fire(&Timer::RestartDelay).work(1);
-    tale.queue(&upgrade("u1", "1.1.0", 0)).work(3).due().until(PhaseName::BackingUp);
+    tale.queue(&upgrade("u1", "1.1.0", 0)).work(4).due().until(PhaseName::BackingUp);
     tale.fail(Code::NoRoom).until(PhaseName::Running).forget();
     tale.daemon_ends(How::Status, 50);
     insta::assert_snapshot!(tale, @"

@@ -89,7 +89,7 @@ fn what_a_commit_left_behind_is_moved_by_the_next_session() {
 fn a_plan_that_is_behind_is_not_followed_back() {
     let back = Upgrade { allow_downgrade: true, ..by_command(upgrade("back", "0.9.0", 5)) };
     let mut tale = Tale::at(policy(), &back, PhaseName::Swapping);
-    tale.until(PhaseName::Running).queue(&u1()).work(3).due().until(PhaseName::Swapping);
+    tale.until(PhaseName::Running).queue(&u1()).work(4).due().until(PhaseName::Swapping);
     tale.engine.finish(0, Luck::Half).unwrap();
     tale.work(1).forget();
     tale.read_plan();

@@ -20,7 +20,7 @@ fn h27_what_is_not_newer_is_dropped_from_the_queue() {
 #[test]
 fn what_a_commit_supersedes_is_dropped() {
     let mut tale = Tale::running(policy());
-    tale.queue(&upgrade("u2", "1.2.0", 10)).queue(&upgrade("u1", "1.1.0", 20)).work(3).due();
+    tale.queue(&upgrade("u2", "1.2.0", 10)).queue(&upgrade("u1", "1.1.0", 20)).work(4).due();
     tale.until(PhaseName::Swapping).forget();
     tale.work(1);
     insta::assert_snapshot!(tale, @"

@@ -228,7 +228,7 @@ fn h21_a_late_finish_of_a_swap_puts_nothing_back() {
     ");
     let files = &tale.engine.world.files;
     assert_eq!((files.link.as_deref(), files.history.len()), (Some("u2"), 2));
-    tale.work(3).due().until(PhaseName::Swapping).until(PhaseName::Running);
+    tale.work(4).due().until(PhaseName::Swapping).until(PhaseName::Running);
     assert_eq!(tale.engine.state.installed.name, "u2");
     assert_eq!(tale.engine.world.files.history, ["u1", "u2"]);
 }

@@ -25,7 +25,7 @@ fn an_upgrade_is_prepared_and_then_due() {
     let mut tale = Tale::running(policy());
     let u1 = upgrade("u1", "1.1.0", 10);
     tale.event(nymvisor::machine::Event::AnnouncementReceived { upgrade: u1 });
-    tale.work(1).read_plan().work(3).due().until(PhaseName::Restarting).work(1);
+    tale.work(1).read_plan().work(4).due().until(PhaseName::Restarting).work(1);
     insta::assert_snapshot!(tale, @"
     announcement-received u1: Running 1001
       => queue-announcement u1
@@ -160,7 +160,7 @@ fn another_instance_is_ahead_and_this_one_follows() {
     files.queue.as_mut().unwrap().make_current(&u1);
     files.history.push("u1".to_owned());
     files.link = Some("u1".to_owned());
-    tale.read_plan().work(3).due().until(PhaseName::Restarting).work(1);
+    tale.read_plan().work(4).due().until(PhaseName::Restarting).work(1);
     insta::assert_snapshot!(tale, @"
     queue-read u1 []: Running 1001 | #1 u1 fetching
       => watch-due #1 00:10, fetch-binary #1 u1
@@ -197,7 +197,7 @@ fn another_instance_is_ahead_and_this_one_follows() {
 fn h18_two_upgrades_in_a_row_each_at_its_time() {
     let mut tale = Tale::running(policy());
     tale.queue(&upgrade("u1", "1.1.0", 10)).queue(&upgrade("u2", "1.2.0", 20));
-    tale.work(3).due().until(PhaseName::Restarting).work(1);
+    tale.work(4).due().until(PhaseName::Restarting).work(1);
     insta::assert_snapshot!(tale, @"
     queue-read genesis [u1]: Running 1001 | #1 u1 fetching
       => watch-due #1 00:10, fetch-binary #1 u1

@@ -42,7 +42,7 @@ impl World {
 
     /// Puts the home back; with half the luck, it is interrupted on the way.
     fn restore(&mut self, archive: &Archive, luck: Luck) -> Result<(), Code> {
-        let kept = self.files.backups.iter().find(|(kept, _)| kept == archive);
+        let kept = self.files.backups.iter().find(|(kept, _)| kept.path == archive.path);
         let (_, home) = kept.ok_or(Code::Io)?;
         luck.or(&[Code::NoRoom, Code::Io])?;
         (self.files.home, self.files.half_restored) = (*home, luck == Luck::Half);

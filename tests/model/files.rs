@@ -59,7 +59,7 @@ impl Files {
     }
 
     pub(crate) fn has(&self, archive: &Archive) -> bool {
-        self.backups.iter().any(|(kept, _)| kept == archive)
+        self.backups.iter().any(|(kept, _)| kept.path == archive.path)
     }
 
     /// A daemon, or a hand, changes what is in the home.
@@ -90,7 +90,9 @@ impl Files {
 
     pub(super) fn do_chore(&mut self, effect: &Effect) {
         match (effect, &mut self.queue) {
-            (Effect::DiscardBackup(archive), _) => self.backups.retain(|(kept, _)| kept != archive),
+            (Effect::DiscardBackup(archive), _) => {
+                self.backups.retain(|(kept, _)| kept.path != archive.path);
+            }
             (Effect::RestoreVersionFile(version), _) => self.version = Some(version.clone()),
             (Effect::MendLink(name), _) => self.link = Some(name.clone()),
             (Effect::RebuildPlan { current, queued }, queue) => {

@@ -32,6 +32,8 @@ pub(crate) struct World {
     /// Orders that take time, oldest first.
     pub(crate) work: Vec<Effect>,
     pub(crate) timers: BTreeSet<Timer>,
+    /// The preparation for which the home was copied.
+    pub(crate) copied: Option<u64>,
     pub(crate) due: Option<(u64, i64)>,
     /// The upgrade lock is ours.
     pub(crate) lock: bool,
@@ -60,6 +62,7 @@ impl World {
             process: None,
             work: Vec::new(),
             timers: BTreeSet::new(),
+            copied: None,
             due: None,
             lock: false,
             lock_busy: false,
@@ -147,6 +150,7 @@ impl World {
     fn cancel(&mut self, attempt: u64) {
         self.work.retain(|work| whose(work) != Some(attempt));
         self.due = None;
+        self.copied = None;
         self.lock = false;
     }
 
@@ -226,6 +230,17 @@ impl World {
                 luck.or(&[Code::NoRoom])?;
                 Event::RoomFound { attempt: *attempt, needed_bytes: 10, free_bytes: 100 }
             }
+            Effect::CopyHome { attempt, .. } => {
+                luck.or(&[Code::NoRoom, Code::Io])?;
+                self.copied = Some(*attempt);
+                Event::HomeCopied { attempt: *attempt, entries: 3, bytes: 100 }
+            }
+            Effect::RefreshCopy { attempt } => {
+                luck.or(&[Code::NoRoom, Code::Io])?;
+                let keeps_up = luck == Luck::Good;
+                Event::CopyRefreshed { attempt: *attempt, changed: 1, bytes: 1, keeps_up }
+            }
+            Effect::ExamineBackup { archive, .. } => self.examine(archive, luck),
             Effect::TakeLock { attempt, .. } => {
                 luck.or(&[Code::LockBusy, Code::Io])?;
                 if self.lock_busy {
@@ -293,8 +308,22 @@ impl World {
             return Ok(archive.clone());
         }
         let archive = values::archive(u64::from(self.serial()));
+        // What was copied ahead is read whole only once the daemon is up again.
+        let archive = match self.copied.take() {
+            Some(_) => Archive { sha256: None, ..archive },
+            None => archive,
+        };
         self.files.backups.push((archive.clone(), home));
         Ok(archive)
+    }
+
+    fn examine(&self, archive: &Archive, luck: Luck) -> Event {
+        if luck != Luck::Good || !self.files.has(archive) {
+            let failure = values::failure(Code::Io);
+            return Event::BackupDamaged { archive: archive.clone(), failure };
+        }
+        let sha256 = Some("examined".to_owned());
+        Event::BackupExamined { archive: Archive { sha256, ..archive.clone() } }
     }
 
     fn confirm(&self, upgrade: &Upgrade, binary: &Binary) -> Result<(), Code> {
@@ -315,7 +344,7 @@ impl World {
             },
             binary: binary.filter(|was| self.files.binaries.values().any(|is| is == *was)).cloned(),
             backup_holds: backup.is_some_and(|archive| {
-                self.files.backups.iter().any(|(kept, of)| kept == archive && *of == home)
+                self.files.backups.iter().any(|(kept, of)| kept.path == archive.path && *of == home)
             }),
         }
     }
@@ -375,6 +404,8 @@ pub(crate) fn whose(effect: &Effect) -> Option<u64> {
         Effect::FetchBinary { attempt, .. }
         | Effect::CheckBinary { attempt, .. }
         | Effect::CheckRoom { attempt }
+        | Effect::CopyHome { attempt, .. }
+        | Effect::RefreshCopy { attempt }
         | Effect::TakeLock { attempt, .. }
         | Effect::SealBackup { attempt, .. }
         | Effect::SkipBackup { attempt }

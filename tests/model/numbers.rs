@@ -32,6 +32,9 @@ impl Engine {
         if let Some(process) = &mut world.process {
             see(Number::Daemon(&mut process.daemon));
         }
+        if let Some(attempt) = &mut world.copied {
+            see(Number::Attempt(attempt));
+        }
         if let Some((attempt, _)) = &mut world.due {
             see(Number::Attempt(attempt));
         }
@@ -44,6 +47,8 @@ fn of_state(state: &mut State, see: &mut See<'_>) {
         see(Number::Attempt(&mut candidate.id));
         match &mut candidate.stage {
             Stage::Sizing(binary)
+            | Stage::Copying(binary)
+            | Stage::Refreshing(binary)
             | Stage::Ready(Some(binary))
             | Stage::Locking(binary)
             | Stage::Locked(binary) => see(Number::Binary(binary)),
@@ -120,6 +125,8 @@ fn of_effect(effect: &mut Effect, see: &mut See<'_>) {
         | Effect::FetchBinary { attempt, .. }
         | Effect::CheckBinary { attempt, .. }
         | Effect::CheckRoom { attempt }
+        | Effect::CopyHome { attempt, .. }
+        | Effect::RefreshCopy { attempt }
         | Effect::TakeLock { attempt, .. }
         | Effect::CancelPreparation { attempt }
         | Effect::SkipBackup { attempt }
@@ -143,7 +150,9 @@ fn of_effect(effect: &mut Effect, see: &mut See<'_>) {
             see(Number::Attempt(attempt));
             see(Number::Binary(binary));
         }
-        Effect::DiscardBackup(archive) => see(Number::Archive(archive)),
+        Effect::DiscardBackup(archive) | Effect::ExamineBackup { archive, .. } => {
+            see(Number::Archive(archive))
+        }
         Effect::SpawnDaemon(_)
         | Effect::SweepGroup(None)
         | Effect::StartTimer { .. }
@@ -177,6 +186,8 @@ fn of_event(event: &mut Event, see: &mut See<'_>) {
         | Event::RestoreSkipped { attempt }
         | Event::BinaryFetched { attempt, .. }
         | Event::RoomFound { attempt, .. }
+        | Event::HomeCopied { attempt, .. }
+        | Event::CopyRefreshed { attempt, .. }
         | Event::LockTaken { attempt }
         | Event::BackupSkipped { attempt }
         | Event::BinaryPresent { attempt }
@@ -189,6 +200,9 @@ fn of_event(event: &mut Event, see: &mut See<'_>) {
         }
         Event::BackupSealed { attempt, archive } => {
             see(Number::Attempt(attempt));
+            see(Number::Archive(archive));
+        }
+        Event::BackupExamined { archive } | Event::BackupDamaged { archive, .. } => {
             see(Number::Archive(archive));
         }
         Event::SessionStarted { .. }

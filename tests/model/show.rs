@@ -42,7 +42,10 @@ pub(crate) fn effect(effect: &Effect) -> String {
         | Effect::LockRollBack { attempt, upgrade } => {
             format!("{name} #{attempt} {}", upgrade.name)
         }
-        Effect::CheckRoom { attempt }
+        Effect::CopyHome { attempt, upgrade } => format!("{name} #{attempt} {}", upgrade.name),
+        Effect::ExamineBackup { archive, .. } => format!("{name} {}", archive.path),
+        Effect::RefreshCopy { attempt }
+        | Effect::CheckRoom { attempt }
         | Effect::CancelPreparation { attempt }
         | Effect::SkipBackup { attempt } => format!("{name} #{attempt}"),
         Effect::StandDown { attempt, in_doubt } => {
@@ -128,11 +131,16 @@ pub(crate) fn event(event: &Event) -> String {
         | Event::BinaryFetched { attempt, .. }
         | Event::BinaryChecked { attempt, .. }
         | Event::RoomFound { attempt, .. }
+        | Event::HomeCopied { attempt, .. }
+        | Event::CopyRefreshed { attempt, .. }
         | Event::LockTaken { attempt }
         | Event::BackupSkipped { attempt }
         | Event::RestoreSkipped { attempt }
         | Event::BinaryPresent { attempt }
         | Event::StoodDown { attempt } => format!("{name} #{attempt}"),
+        Event::BackupExamined { archive } | Event::BackupDamaged { archive, .. } => {
+            format!("{name} {}", archive.path)
+        }
         Event::BackupSealed { attempt, archive } => format!("{name} #{attempt} {}", archive.path),
         Event::SwapCommitted { attempt, left } => words(
             &format!("{name} #{attempt}"),
@@ -182,6 +190,8 @@ fn stage(stage: &Stage) -> &'static str {
         Stage::Fetching => "fetching",
         Stage::Checking => "checking",
         Stage::Sizing(_) => "sizing",
+        Stage::Copying(_) => "copying",
+        Stage::Refreshing(_) => "refreshing",
         Stage::Ready(Some(_)) => "ready",
         Stage::Ready(None) => "unprepared",
         Stage::Locking(_) => "locking",

@@ -39,7 +39,7 @@ impl Tale {
     /// The same with an upgrade that is announced, prepared and waits for its time.
     pub(crate) fn ready(policy: Policy, upgrade: &Upgrade) -> Self {
         let mut tale = Self::running(policy);
-        tale.queue(upgrade).work(3);
+        tale.queue(upgrade).work(4);
         tale.forget();
         tale
     }

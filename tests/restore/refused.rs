@@ -75,7 +75,13 @@ fn an_archive_that_leads_elsewhere_is_refused() {
         fs::write(&path, &bytes).unwrap();
         let sha256 = sha256_of(&bytes);
         let path = path.to_str().unwrap().to_owned();
-        let archive = Archive { path, bytes: bytes.len() as u64, sha256, entries: 3, skipped: 0 };
+        let archive = Archive {
+            path,
+            bytes: bytes.len() as u64,
+            sha256: Some(sha256),
+            entries: 3,
+            skipped: 0,
+        };
         let text = serde_json::to_vec(&archive).unwrap();
         fs::write(folder.path().join("archive.json"), text).unwrap();
         let error = untouched(&scene, |scene| scene.restore().unwrap_err());
@@ -124,7 +130,7 @@ fn a_record_that_is_damaged_or_of_another_backup_is_named() {
     assert!(restore::is_done(&scene.job()).is_err());
     fs::write(&record, &whole).unwrap();
     let mut job = scene.job();
-    job.archive.sha256 = "0".repeat(64);
+    job.archive.sha256 = Some("0".repeat(64));
     assert!(matches!(restore::is_done(&job), Err(Error::State { .. })));
 }
 

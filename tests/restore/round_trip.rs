@@ -286,7 +286,7 @@ fn a_backup_made_ahead_comes_back_too() {
     let sealed = copy.seal(&Cancel::default()).unwrap();
     let bytes = fs::read(&sealed.path).unwrap();
     let sha256 = nymvisor::digest::sha256(&bytes);
-    scene.remember(&Archive { sha256, ..sealed.archive() });
+    scene.remember(&Archive { sha256: Some(sha256), ..sealed.archive() });
     spoil(&scene);
     scene.restore().unwrap();
     assert_same(&before, &scene.manifest());

@@ -65,7 +65,7 @@ impl Beginning {
             Self::Pauses => {
                 let mut tale = Tale::running(policy);
                 tale.queue(&first).fail(Code::Network);
-                tale.queue(&catalogue(1)).work(3).due().until(PhaseName::BackingUp);
+                tale.queue(&catalogue(1)).work(4).due().until(PhaseName::BackingUp);
                 tale
             }
             Self::FilesLost => {

@@ -39,7 +39,7 @@ fn while_another_pauses(take: &mut impl FnMut(&Tale)) {
     take(paused().daemon_ends(How::Status, 1));
     for phase in PhaseName::ALL {
         let mut tale = paused();
-        tale.queue(&upgrade("u2", "1.2.0", 5)).work(3).due();
+        tale.queue(&upgrade("u2", "1.2.0", 5)).work(4).due();
         take(tale.until(phase));
         if phase == PhaseName::Swapping {
             take(tale.fail(Code::Io));
