@@ -128,8 +128,8 @@ fn h04_a_daemon_that_ends_when_an_upgrade_is_due_makes_way_for_it() {
     let mut tale = Tale::ready(policy(), &upgrade("u1", "1.1.0", 10));
     tale.due().daemon_ends(How::Well, 50).work(2);
     insta::assert_snapshot!(tale, @"
-    came-due #1: Running 1001 | #1 u1 locking due
-      => take-lock #1 u1
+    came-due #1: Running 1001 | #1 u1 refreshing due
+      => refresh-copy #1
     daemon-ended Exited(0) after 50ms: Draining sweeping, then upgrade #1 u1
       => stop-timer startup, sweep-group 1001
     group-gone: BackingUp #1 u1

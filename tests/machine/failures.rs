@@ -170,8 +170,8 @@ fn a_lock_that_is_busy_is_found_out_before_the_drain() {
     let mut tale = Tale::ready(policy(), &u1());
     tale.due().fail(Code::LockBusy);
     insta::assert_snapshot!(tale, @"
-    came-due #1: Running 1001 | #1 u1 locking due
-      => take-lock #1 u1
+    came-due #1: Running 1001 | #1 u1 refreshing due
+      => refresh-copy #1
     work-failed #1 LockBusy: Running 1001 | u1 paused (1)
       => cancel-preparation #1, start-timer pause of u1 60000ms
     ");

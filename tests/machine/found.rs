@@ -49,7 +49,7 @@ fn a_committed_swap_whose_files_cannot_be_moved_does_not_bring_the_old_version_b
     work-failed #1 Io: Restarting (Upgraded) spawning
       => spawn-daemon u1 1.1.0, release-lock
     daemon-spawned 1004: Running 1004
-      => start-timer startup 120000ms
+      => start-timer startup 120000ms, examine-backup backup-3.tar.zst
     ");
     assert_eq!(tale.engine.settle(), Ok(End::Runs));
     assert_eq!(tale.engine.world.files.history, ["u1"]);
@@ -65,11 +65,12 @@ fn what_a_commit_left_behind_is_moved_by_the_next_session() {
     swap-committed #1 the plan: Restarting (Upgraded) spawning
       => spawn-daemon u1 1.1.0, release-lock
     daemon-spawned 1004: Running 1004
-      => start-timer startup 120000ms
+      => start-timer startup 120000ms, examine-backup backup-3.tar.zst
     queue-read genesis [u1]: Running 1004
       => move-shared u1
     stop-requested: Draining asked, then end
       => stop-timer startup, interrupt-daemon 1004, start-timer grace 10000ms
+    backup-examined backup-3.tar.zst: Draining asked, then end
     daemon-ended Exited(0) after 1000000ms: Draining sweeping, then end
       => stop-timer grace, sweep-group 1004
     group-gone: Restarting (OrderlyEnd) next session
@@ -196,7 +197,11 @@ fn a_daemon_that_cannot_be_started_makes_way_for_an_upgrade() {
       => check-binary #1 u1
     binary-checked #1: Restarting (DaemonEnded) delay, swept | #1 u1 sizing due | failures 1
       => check-room #1
-    room-found #1: Restarting (DaemonEnded) delay, swept | #1 u1 locking due | failures 1
+    room-found #1: Restarting (DaemonEnded) delay, swept | #1 u1 copying due | failures 1
+      => copy-home #1 u1
+    home-copied #1: Restarting (DaemonEnded) delay, swept | #1 u1 refreshing due | failures 1
+      => refresh-copy #1
+    copy-refreshed #1: Restarting (DaemonEnded) delay, swept | #1 u1 locking due | failures 1
       => take-lock #1 u1
     lock-taken #1: Draining sweeping, then upgrade #1 u1 | failures 1
       => stop-timer restart-delay, sweep-group

@@ -89,7 +89,8 @@ fn h17_an_upgrade_that_is_queued_meanwhile_is_not_lost() {
     swap-committed #1: Restarting (Upgraded) spawning
       => spawn-daemon u1 1.1.0, release-lock
     daemon-spawned 1004: Running 1004 | #2 u2 fetching
-      => start-timer startup 120000ms, watch-due #2 00:20, fetch-binary #2 u2
+      => start-timer startup 120000ms, examine-backup backup-3.tar.zst, watch-due #2 00:20,
+          fetch-binary #2 u2
     ");
 }
 

@@ -1,6 +1,6 @@
 //! Every row of the recovery table, each with the history that leads there.
 
-use nymvisor::machine::{Code, Event, Phase, PhaseName, Row, Upgrade};
+use nymvisor::machine::{Code, Event, Phase, PhaseName, Policy, Row, Upgrade};
 
 use crate::model::files::Plan;
 use crate::model::host::Luck;
@@ -195,7 +195,7 @@ fn h16_swap_interrupted() {
     swap-committed #1: Restarting (Upgraded) spawning
       => spawn-daemon u1 1.1.0, release-lock
     daemon-spawned 1004: Running 1004
-      => start-timer startup 120000ms
+      => start-timer startup 120000ms, examine-backup backup-3.tar.zst
     ");
     assert_eq!(tale.engine.world.files.history, ["u1"]);
 }
@@ -224,7 +224,8 @@ fn h21_a_late_finish_of_a_swap_puts_nothing_back() {
     swap-committed #1: Restarting (Upgraded) spawning
       => spawn-daemon u1 1.1.0, release-lock
     daemon-spawned 1004: Running 1004 | #2 u2 fetching
-      => start-timer startup 120000ms, watch-due #2 00:10, fetch-binary #2 u2
+      => start-timer startup 120000ms, examine-backup backup-3.tar.zst, watch-due #2 00:10,
+          fetch-binary #2 u2
     ");
     let files = &tale.engine.world.files;
     assert_eq!((files.link.as_deref(), files.history.len()), (Some("u2"), 2));
@@ -279,6 +280,17 @@ fn h15_lost_files_are_made_again() {
 
 #[test]
 fn what_is_due_and_ready_is_performed_before_the_daemon_is_started() {
+    let mut tale = Tale::running(Policy { skip_backup: true, ..policy() });
+    tale.queue(&u1()).work(3).forget();
+    tale.crash().engine.world.minutes = 11;
+    assert_eq!(row_of(&mut tale), Row::DaemonLost);
+    tale.work(1);
+    assert!(matches!(tale.engine.state.phase, Phase::BackingUp(_)));
+}
+
+/// A copy goes with its session, and the daemon is not kept down for another.
+#[test]
+fn what_is_due_and_has_no_copy_is_copied_with_the_old_daemon_running() {
     let mut tale = Tale::ready(policy(), &u1());
     tale.crash().engine.world.minutes = 11;
     assert_eq!(row_of(&mut tale), Row::DaemonLost);
@@ -286,12 +298,11 @@ fn what_is_due_and_ready_is_performed_before_the_daemon_is_started() {
     insta::assert_snapshot!(tale, @"
     session-started: Running 1001, recovering | #1 u1 ready
       => observe u1 file 2
-    recovered DaemonLost: Draining sweeping, then upgrade #1 u1
-      => sweep-group
-    group-gone: BackingUp #1 u1
-      => seal-backup #1 u1
+    recovered DaemonLost: Restarting (SessionStart) spawning | #1 u1 copying due
+      => spawn-daemon genesis 1.0.0, watch-due #1 00:10, copy-home #1 u1
+    daemon-spawned 1003: Running 1003 | #1 u1 copying due
+      => start-timer startup 120000ms
     ");
-    assert!(matches!(tale.engine.state.phase, Phase::BackingUp(_)));
 }
 
 /// A crash inside recovery is nothing special: any number of them end in the same place.

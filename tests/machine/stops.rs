@@ -63,14 +63,16 @@ fn h07_a_stop_while_it_drains_for_an_upgrade_does_not_ask_twice() {
     let mut tale = Tale::ready(policy(), &u1());
     tale.due().work(1).stop().daemon_ends(How::Well, 50).work(1);
     insta::assert_snapshot!(tale, @"
-    came-due #1: Running 1001 | #1 u1 locking due
+    came-due #1: Running 1001 | #1 u1 refreshing due
+      => refresh-copy #1
+    copy-refreshed #1: Running 1001 | #1 u1 locking due
       => take-lock #1 u1
-    lock-taken #1: Draining asked, then upgrade #1 u1
-      => stop-timer startup, interrupt-daemon 1001, start-timer grace 10000ms
-    stop-requested: Draining asked, then end, resume #1 u1
-    daemon-ended Exited(0) after 50ms: Draining sweeping, then end, resume #1 u1
+    stop-requested: Draining asked, then end | #1 u1 ready due
+      => cancel-preparation #1, stop-timer startup, interrupt-daemon 1001, start-timer grace
+          10000ms
+    daemon-ended Exited(0) after 50ms: Draining sweeping, then end | #1 u1 ready due
       => stop-timer grace, sweep-group 1001
-    group-gone: Restarting (OrderlyEnd) next session, resume #1 u1
+    group-gone: Restarting (OrderlyEnd) next session | #1 u1 ready due
       => exit done
     ");
 }
@@ -230,9 +232,9 @@ fn what_is_ready_stays_ready_over_a_stop() {
       => exit done
     session-started: Restarting (OrderlyEnd) next session, recovering | #1 u1 ready
       => observe u1 file 2
-    recovered AtRest: Restarting (SessionStart) spawning | #1 u1 ready
-      => spawn-daemon genesis 1.0.0, watch-due #1 00:10
-    daemon-spawned 1003: Running 1003 | #1 u1 ready
+    recovered AtRest: Restarting (SessionStart) spawning | #1 u1 copying
+      => spawn-daemon genesis 1.0.0, watch-due #1 00:10, copy-home #1 u1
+    daemon-spawned 1003: Running 1003 | #1 u1 copying
       => start-timer startup 120000ms
     ");
 }
@@ -257,9 +259,8 @@ fn a_roll_back_asked_for_while_the_run_gives_up_leaves_an_end_in_order() {
           genesis with its data
       => answer r2 true: the next `nymvisor run` rolls u1 back to genesis before it starts the
           daemon; the data comes from backup-3.tar.zst
-    group-gone: Restarting (OrderlyEnd) next session, resume #2 u1 back to genesis with its
-          data
-      => exit done
+    backup-examined backup-3.tar.zst: Restarting (OrderlyEnd) next session, resume #2 u1 back
+          to genesis with its data
     ");
 }
 

@@ -35,8 +35,12 @@ fn an_upgrade_is_prepared_and_then_due() {
       => check-binary #1 u1
     binary-checked #1: Running 1001 | #1 u1 sizing
       => check-room #1
-    room-found #1: Running 1001 | #1 u1 ready
-    came-due #1: Running 1001 | #1 u1 locking due
+    room-found #1: Running 1001 | #1 u1 copying
+      => copy-home #1 u1
+    home-copied #1: Running 1001 | #1 u1 ready
+    came-due #1: Running 1001 | #1 u1 refreshing due
+      => refresh-copy #1
+    copy-refreshed #1: Running 1001 | #1 u1 locking due
       => take-lock #1 u1
     lock-taken #1: Draining asked, then upgrade #1 u1
       => stop-timer startup, interrupt-daemon 1001, start-timer grace 10000ms
@@ -55,7 +59,7 @@ fn an_upgrade_is_prepared_and_then_due() {
     swap-committed #1: Restarting (Upgraded) spawning
       => spawn-daemon u1 1.1.0, release-lock
     daemon-spawned 1004: Running 1004
-      => start-timer startup 120000ms
+      => start-timer startup 120000ms, examine-backup backup-3.tar.zst
     ");
 }
 
@@ -71,10 +75,10 @@ fn an_upgrade_is_due_before_it_is_ready() {
       => check-binary #1 u1
     binary-checked #1: Running 1001 | #1 u1 sizing due
       => check-room #1
-    room-found #1: Running 1001 | #1 u1 locking due
-      => take-lock #1 u1
-    lock-taken #1: Draining asked, then upgrade #1 u1
-      => stop-timer startup, interrupt-daemon 1001, start-timer grace 10000ms
+    room-found #1: Running 1001 | #1 u1 copying due
+      => copy-home #1 u1
+    home-copied #1: Running 1001 | #1 u1 refreshing due
+      => refresh-copy #1
     ");
 }
 
@@ -91,7 +95,7 @@ fn after_a_manual_upgrade_the_run_ends() {
     recovered AtRest: Restarting (SessionStart) spawning
       => spawn-daemon u1 1.1.0
     daemon-spawned 1004: Running 1004
-      => start-timer startup 120000ms
+      => start-timer startup 120000ms, examine-backup backup-3.tar.zst
     ");
 }
 
@@ -168,8 +172,12 @@ fn another_instance_is_ahead_and_this_one_follows() {
       => check-binary #1 u1
     binary-checked #1: Running 1001 | #1 u1 sizing
       => check-room #1
-    room-found #1: Running 1001 | #1 u1 ready
-    came-due #1: Running 1001 | #1 u1 locking due
+    room-found #1: Running 1001 | #1 u1 copying
+      => copy-home #1 u1
+    home-copied #1: Running 1001 | #1 u1 ready
+    came-due #1: Running 1001 | #1 u1 refreshing due
+      => refresh-copy #1
+    copy-refreshed #1: Running 1001 | #1 u1 locking due
       => take-lock #1 u1
     lock-taken #1: Draining asked, then upgrade #1 u1
       => stop-timer startup, interrupt-daemon 1001, start-timer grace 10000ms
@@ -188,7 +196,7 @@ fn another_instance_is_ahead_and_this_one_follows() {
     swap-committed #1: Restarting (Upgraded) spawning
       => spawn-daemon u1 1.1.0, release-lock
     daemon-spawned 1004: Running 1004
-      => start-timer startup 120000ms
+      => start-timer startup 120000ms, examine-backup backup-3.tar.zst
     ");
     assert_eq!(tale.engine.world.files.history, ["u1"], "one entry for both instances");
 }
@@ -206,8 +214,12 @@ fn h18_two_upgrades_in_a_row_each_at_its_time() {
       => check-binary #1 u1
     binary-checked #1: Running 1001 | #1 u1 sizing
       => check-room #1
-    room-found #1: Running 1001 | #1 u1 ready
-    came-due #1: Running 1001 | #1 u1 locking due
+    room-found #1: Running 1001 | #1 u1 copying
+      => copy-home #1 u1
+    home-copied #1: Running 1001 | #1 u1 ready
+    came-due #1: Running 1001 | #1 u1 refreshing due
+      => refresh-copy #1
+    copy-refreshed #1: Running 1001 | #1 u1 locking due
       => take-lock #1 u1
     lock-taken #1: Draining asked, then upgrade #1 u1
       => stop-timer startup, interrupt-daemon 1001, start-timer grace 10000ms
@@ -226,6 +238,7 @@ fn h18_two_upgrades_in_a_row_each_at_its_time() {
     swap-committed #1: Restarting (Upgraded) spawning
       => spawn-daemon u1 1.1.0, release-lock
     daemon-spawned 1004: Running 1004 | #2 u2 fetching
-      => start-timer startup 120000ms, watch-due #2 00:20, fetch-binary #2 u2
+      => start-timer startup 120000ms, examine-backup backup-3.tar.zst, watch-due #2 00:20,
+          fetch-binary #2 u2
     ");
 }

@@ -1,21 +1,22 @@
 //! A state of every kind, and every event that could meet it.
 
+mod events;
 mod more;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use nymvisor::machine::{
-    AfterDrain, AfterFailure, Code, DrainStep, Ending, Event, Phase, PhaseName, Policy, Queue,
-    Stage, State, Timer, Transition, Upgrade, Wait, step,
+    AfterDrain, AfterFailure, Code, DrainStep, Event, Phase, PhaseName, Policy, Stage, State,
+    Timer, Transition, Upgrade, Wait, step,
 };
+
+pub(super) use events::events;
 
 use crate::model::host::Luck;
 use crate::model::stimulus::How;
 use crate::model::tale::Tale;
-use crate::model::values::{
-    archive, binary, by_command, daemon, failure, genesis, policy, queue, upgrade,
-};
+use crate::model::values::{by_command, failure, policy, upgrade};
 
 /// What kind of state it is, in the words of the tables. No wildcard: a new variant has to be
 /// given its word, and its representative below.
@@ -114,14 +115,16 @@ fn is_back(state: &State) -> bool {
 }
 
 /// Every kind that a state can be of.
-pub(super) const KINDS: [&str; 51] = [
+pub(super) const KINDS: [&str; 53] = [
     "nothing to prepare",
     "fetching",
     "checking",
     "sizing",
+    "copying",
     "ready",
     "ready unprepared",
     "due, not ready",
+    "due, refreshing",
     "due, locking",
     "due and locked",
     "asked, then upgrade",
@@ -195,7 +198,9 @@ fn told() -> Vec<State> {
     take(tale.work(1));
     take(tale.work(1));
     take(tale.work(1));
+    take(tale.work(1));
     take(tale.due());
+    take(tale.work(1));
     take(tale.work(1));
     take(tale.fire(&Timer::Grace));
     take(tale.stop());
@@ -213,7 +218,7 @@ fn told() -> Vec<State> {
     take(tale.daemon_ends(How::Well, 1));
     take(tale.work(1));
     let mut tale = Tale::ready(policy(), &u1());
-    take(tale.due().work(1).stop());
+    take(tale.due().work(2).stop());
     for phase in [
         PhaseName::BackingUp,
         PhaseName::Locking,
@@ -253,7 +258,7 @@ fn after_crashes(take: &mut impl FnMut(&Tale)) {
     let mut tale = Tale::running(Policy { restart_on_failure: false, ..policy() });
     take(tale.daemon_ends(How::Status, 1));
     let mut tale = Tale::ready(policy(), &u1());
-    take(tale.daemon_ends(How::Status, 1).due().work(1));
+    take(tale.daemon_ends(How::Status, 1).due().work(2));
 }
 
 fn of_roll_backs(take: &mut impl FnMut(&Tale)) {
@@ -265,6 +270,8 @@ fn of_roll_backs(take: &mut impl FnMut(&Tale)) {
         tale
     };
     take(&upgraded());
+    let mut tale = Tale::ready(automatic.clone(), &u1());
+    take(tale.due().until(PhaseName::Restarting));
     let mut tale = upgraded();
     take(tale.daemon_ends(How::Status, 1));
     for (count, fails) in (1..5).flat_map(|count| [(count, false), (count, true)]) {
@@ -284,63 +291,6 @@ fn of_roll_backs(take: &mut impl FnMut(&Tale)) {
     take(tale.stop().daemon_ends(How::Well, 1).work(1));
     take(tale.roll_back());
     take(tale.start().work(1));
-}
-
-/// Every kind of event, about the upgrade that `state` is about.
-pub(super) fn events(state: &State) -> Vec<Event> {
-    let candidate = state.candidate.as_ref().map(|candidate| candidate.id);
-    let attempt = candidate.or(state.phase.attempt().map(|attempt| attempt.id)).unwrap_or(1);
-    let name = || "u1".to_owned();
-    let requester = by_command(u1()).requester;
-    let ended = |ending, uptime_ms| Event::DaemonEnded { ending, uptime_ms };
-    let mut performed = state.queue.performed.clone();
-    performed.push("other".to_owned());
-    let other_plan = Queue { current: state.queue.current.clone(), performed, ..queue(&[u1()]) };
-    vec![
-        Event::SessionStarted { nymvisor: "0.2.0".to_owned(), pid: 7, policy: policy() },
-        Event::StopRequested { signal: 15 },
-        Event::SignalReceived { signal: 1 },
-        Event::DaemonSpawned { daemon: daemon(4) },
-        Event::SpawnFailed { failure: failure(Code::Io) },
-        Event::StartupPassed,
-        ended(Ending::Exited(0), 1),
-        ended(Ending::Killed(11), 1),
-        Event::GroupGone,
-        Event::GraceElapsed,
-        Event::DelayElapsed,
-        Event::QueueRead { queue: other_plan },
-        Event::PlanLost { failure: failure(Code::Io) },
-        Event::FileMended { file: "plan".to_owned(), set_aside: None },
-        Event::AnnouncementReceived { upgrade: upgrade("u2", "1.2.0", 20) },
-        Event::CameDue { attempt, at: u1().due_at },
-        Event::PauseElapsed { name: name(), digest: u1().digest },
-        Event::RetryRequested { name: name(), requester, request: "r".to_owned() },
-        Event::RollBackRequested {
-            to: state.last_performed().map_or_else(genesis, |last| last.from.clone()),
-            keep_data: false,
-            requester: by_command(u1()).requester,
-            request: "r".to_owned(),
-        },
-        Event::HomeRestored { attempt, aside: "aside".to_owned(), moved_aside: 1 },
-        Event::RestoreSkipped { attempt },
-        Event::BinaryFetched {
-            attempt,
-            sha256: binary("u1").sha256,
-            bytes: 60,
-            source: "in place".to_owned(),
-        },
-        Event::BinaryChecked { attempt, binary: binary("u1") },
-        Event::RoomFound { attempt, needed_bytes: 1, free_bytes: 2 },
-        Event::LockTaken { attempt },
-        Event::BackupSealed { attempt, archive: archive(1) },
-        Event::BackupSkipped { attempt },
-        Event::BinaryPresent { attempt },
-        Event::SwapCommitted { attempt, left: String::new() },
-        Event::StoodDown { attempt },
-        Event::WorkFailed { attempt, failure: failure(Code::Io) },
-        Event::JournalFailed { failure: failure(Code::Io) },
-        Event::JournalRestored,
-    ]
 }
 
 /// What the tables call an event: its name, and how a daemon ended.

@@ -13,8 +13,10 @@ pub(super) fn take_all(take: &mut impl FnMut(&Tale)) {
     while_nothing_is_recorded(take);
 
     while_another_pauses(take);
+    while_the_last_backup_is_unread(take);
     let mut tale = Tale::ready(policy(), &u1());
     take(tale.due().event(plan_lost()).work(1));
+    take(tale.work(1));
     let mut tale = Tale::ready(policy(), &u1());
     tale.due().until(PhaseName::Restarting).work(1);
     take(tale.daemon_ends(How::Status, 1));
@@ -50,6 +52,20 @@ fn while_another_pauses(take: &mut impl FnMut(&Tale)) {
     }
 }
 
+/// The last upgrade's backup can't be read, while the next is performed.
+fn while_the_last_backup_is_unread(take: &mut impl FnMut(&Tale)) {
+    for phase in PhaseName::ALL {
+        let mut tale = Tale::ready(policy(), &u1());
+        tale.due().until(PhaseName::Restarting).work(1);
+        tale.engine.finish(0, Luck::Bad(0)).unwrap();
+        tale.queue(&upgrade("u2", "1.2.0", 5)).work(4).due();
+        take(tale.until(phase));
+        if phase == PhaseName::Restarting {
+            break;
+        }
+    }
+}
+
 /// The daemon is down for a while, and the preparation goes on.
 fn while_the_restart_waits(take: &mut impl FnMut(&Tale)) {
     let mut tale = Tale::running(policy());
@@ -57,10 +73,13 @@ fn while_the_restart_waits(take: &mut impl FnMut(&Tale)) {
     take(tale.work(1));
     take(tale.work(2));
     take(tale.work(1));
+    take(tale.work(1));
     let mut tale = Tale::ready(policy(), &u1());
     take(tale.daemon_ends(How::Status, 1).due());
-    tale.engine.finish(1, Luck::Good).unwrap();
-    take(&tale);
+    for _ in 0..2 {
+        tale.engine.finish(1, Luck::Good).unwrap();
+        take(&tale);
+    }
     let unprepared = Policy { prepare_ahead: false, ..policy() };
     let mut tale = Tale::running(unprepared);
     take(tale.queue(&u1()).daemon_ends(How::Status, 1));
@@ -69,17 +88,19 @@ fn while_the_restart_waits(take: &mut impl FnMut(&Tale)) {
     take(tale.queue(&u1()).daemon_ends(How::Status, 1).work(1));
     for stops in [plan_lost(), fails()] {
         let mut tale = Tale::ready(policy(), &u1());
-        take(tale.daemon_ends(How::Status, 1).due().event(stops).work(2));
+        tale.daemon_ends(How::Status, 1).due();
+        tale.engine.finish(1, Luck::Good).unwrap();
+        take(tale.event(stops).work(2));
     }
 }
 
 /// The journal fails somewhere.
 fn while_nothing_is_recorded(take: &mut impl FnMut(&Tale)) {
     let mut tale = Tale::ready(policy(), &u1());
-    take(tale.due().event(fails()));
+    take(tale.due().work(1).event(fails()));
     take(tale.work(1));
     let mut tale = Tale::ready(policy(), &u1());
-    take(tale.due().work(1).event(fails()));
+    take(tale.due().work(2).event(fails()));
     take(tale.daemon_ends(How::Well, 1));
     for phase in [PhaseName::Verifying, PhaseName::Swapping] {
         let mut tale = Tale::at(policy(), &u1(), phase);

@@ -1,0 +1,75 @@
+//! Every event that could meet a state.
+
+use nymvisor::machine::{Archive, Code, Ending, Event, Queue, State};
+
+use super::u1;
+use crate::model::values::{
+    archive, binary, by_command, daemon, failure, genesis, policy, queue, upgrade,
+};
+
+/// The backup of the last upgrade, as it is once it was read.
+fn examined(state: &State) -> Archive {
+    let backup = state.last_performed().and_then(|last| last.backup.clone());
+    Archive { sha256: Some("examined".to_owned()), ..backup.unwrap_or_else(|| archive(1)) }
+}
+
+/// Every kind of event, about the upgrade that `state` is about.
+pub(in crate::state_machine_md) fn events(state: &State) -> Vec<Event> {
+    let candidate = state.candidate.as_ref().map(|candidate| candidate.id);
+    let attempt = candidate.or(state.phase.attempt().map(|attempt| attempt.id)).unwrap_or(1);
+    let name = || "u1".to_owned();
+    let requester = by_command(u1()).requester;
+    let ended = |ending, uptime_ms| Event::DaemonEnded { ending, uptime_ms };
+    let mut performed = state.queue.performed.clone();
+    performed.push("other".to_owned());
+    let other_plan = Queue { current: state.queue.current.clone(), performed, ..queue(&[u1()]) };
+    vec![
+        Event::SessionStarted { nymvisor: "0.2.0".to_owned(), pid: 7, policy: policy() },
+        Event::StopRequested { signal: 15 },
+        Event::SignalReceived { signal: 1 },
+        Event::DaemonSpawned { daemon: daemon(4) },
+        Event::SpawnFailed { failure: failure(Code::Io) },
+        Event::StartupPassed,
+        ended(Ending::Exited(0), 1),
+        ended(Ending::Killed(11), 1),
+        Event::GroupGone,
+        Event::GraceElapsed,
+        Event::DelayElapsed,
+        Event::QueueRead { queue: other_plan },
+        Event::PlanLost { failure: failure(Code::Io) },
+        Event::FileMended { file: "plan".to_owned(), set_aside: None },
+        Event::AnnouncementReceived { upgrade: upgrade("u2", "1.2.0", 20) },
+        Event::CameDue { attempt, at: u1().due_at },
+        Event::PauseElapsed { name: name(), digest: u1().digest },
+        Event::RetryRequested { name: name(), requester, request: "r".to_owned() },
+        Event::RollBackRequested {
+            to: state.last_performed().map_or_else(genesis, |last| last.from.clone()),
+            keep_data: false,
+            requester: by_command(u1()).requester,
+            request: "r".to_owned(),
+        },
+        Event::HomeRestored { attempt, aside: "aside".to_owned(), moved_aside: 1 },
+        Event::RestoreSkipped { attempt },
+        Event::BinaryFetched {
+            attempt,
+            sha256: binary("u1").sha256,
+            bytes: 60,
+            source: "in place".to_owned(),
+        },
+        Event::BinaryChecked { attempt, binary: binary("u1") },
+        Event::RoomFound { attempt, needed_bytes: 1, free_bytes: 2 },
+        Event::HomeCopied { attempt, entries: 1, bytes: 2 },
+        Event::CopyRefreshed { attempt, changed: 1, bytes: 2, keeps_up: true },
+        Event::BackupExamined { archive: examined(state) },
+        Event::BackupDamaged { archive: archive(1), failure: failure(Code::Io) },
+        Event::LockTaken { attempt },
+        Event::BackupSealed { attempt, archive: archive(1) },
+        Event::BackupSkipped { attempt },
+        Event::BinaryPresent { attempt },
+        Event::SwapCommitted { attempt, left: String::new() },
+        Event::StoodDown { attempt },
+        Event::WorkFailed { attempt, failure: failure(Code::Io) },
+        Event::JournalFailed { failure: failure(Code::Io) },
+        Event::JournalRestored,
+    ]
+}
