@@ -38,7 +38,8 @@ fn backups(stage: &Stage) -> Vec<String> {
 
 #[test]
 fn h08_a_stop_request_during_a_backup_wins_and_the_next_run_finishes_the_upgrade() {
-    let stage = Stage::new();
+    // With nothing copied ahead, it takes its time.
+    let stage = Stage::new().with("DAEMON_PREPARE_AHEAD", "false");
     fill(&stage, 256);
     stage.announce("1.1.0");
     let mut run = stage.start(&NOTHING);
@@ -63,7 +64,8 @@ fn h08_a_stop_request_during_a_backup_wins_and_the_next_run_finishes_the_upgrade
 
 #[test]
 fn h06_a_kill_during_a_backup_is_recovered_from() {
-    let stage = Stage::new();
+    // With nothing copied ahead, it takes its time.
+    let stage = Stage::new().with("DAEMON_PREPARE_AHEAD", "false");
     fill(&stage, 256);
     stage.announce("1.1.0");
     let mut run = stage.start(&NOTHING);
