@@ -1,8 +1,11 @@
-//! One upgrade of the real program, killed or failing at each call that changes a file.
+//! An upgrade, or a roll-back, of the real program, killed or failing at each call that changes a
+//! file.
 //!
 //! The standard suite takes a sample of the points, `NYMVISOR_SWEEP=all` takes every one.
 
+mod ends;
 pub(crate) mod points;
+pub(crate) mod stories;
 pub(crate) mod trial;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,13 +13,14 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use points::Point;
-use trial::{Story, Trial};
+use stories::{PerStory, Story, Template};
+use trial::Trial;
 
 /// How many points of a story are tried in the standard suite.
 const KILLS: usize = 8;
 const FAULTS: usize = 5;
 /// Most of a trial is waiting.
-const WORKERS: usize = 4;
+const WORKERS: usize = 3;
 
 /// One point to try, of one story.
 type Job = (Story, Point, &'static str);
@@ -28,27 +32,32 @@ pub(crate) struct Sum {
     bad: Vec<String>,
 }
 
-/// Tries them all, a few at a time. `attempt` tells whether what it aimed at was hit.
-pub(crate) fn sweep<J: Send + std::fmt::Debug>(
+/// Tries them all, a few at a time. `attempt` tells whether what it aimed at was hit; `worker`
+/// makes what each worker keeps from one to the next.
+pub(crate) fn sweep<J: Send + std::fmt::Debug, W>(
     jobs: Vec<J>,
     workers: usize,
-    attempt: impl Fn(&J) -> bool + Sync,
+    worker: impl Fn() -> W + Sync,
+    attempt: impl Fn(&mut W, &J) -> bool + Sync,
 ) -> Sum {
     let (jobs, sum) = (Mutex::new(jobs.into_iter()), Mutex::new(Sum::default()));
     let next = || jobs.lock().unwrap().next();
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
+                let mut worker = worker();
                 while let Some(job) = next() {
-                    let outcome = catch_unwind(AssertUnwindSafe(|| attempt(&job)));
+                    let attempt = AssertUnwindSafe(|| attempt(&mut worker, &job));
+                    let outcome = catch_unwind(attempt);
                     let mut sum = sum.lock().unwrap();
                     match outcome {
                         Ok(true) => sum.hit += 1,
                         Ok(false) => eprintln!("not hit: {job:?}"),
                         Err(panic) => {
-                            eprintln!("bad: {job:?}");
                             let text = panic.downcast_ref::<String>().cloned();
-                            sum.bad.push(format!("{job:?}: {}", text.unwrap_or_default()));
+                            let text = format!("{job:?}: {}", text.unwrap_or_default());
+                            eprintln!("bad: {text}");
+                            sum.bad.push(text);
                         }
                     }
                 }
@@ -85,8 +94,8 @@ fn jobs(
     is_meant: fn(&Point) -> bool,
 ) -> (Vec<Job>, usize) {
     let (mut jobs, mut count) = (Vec::new(), 0);
-    for (offset, story) in [Story::Polled, Story::ByHand].into_iter().enumerate() {
-        let mut points = Trial::new(story).points();
+    for (offset, story) in Story::ALL.into_iter().enumerate() {
+        let mut points = Trial::new(&Template::new(story)).points();
         points.retain(is_meant);
         count += points.len() * mishaps.len();
         for (turn, point) in points::chosen(&points, sample, offset * 3).into_iter().enumerate() {
@@ -100,6 +109,10 @@ fn jobs(
     (jobs, count)
 }
 
+fn templates() -> PerStory<Template> {
+    PerStory::new(Template::new)
+}
+
 #[test]
 fn h14_h15_h16_killed_at_any_call_it_ends_old_or_new_and_then_new() {
     if !has_strace() {
@@ -107,8 +120,8 @@ fn h14_h15_h16_killed_at_any_call_it_ends_old_or_new_and_then_new() {
     }
     let (jobs, count) = jobs(KILLS, &["signal=KILL"], |_| true);
     let tried = jobs.len();
-    let sum = sweep(jobs, WORKERS, |(story, point, _)| {
-        let trial = Trial::new(*story);
+    let sum = sweep(jobs, WORKERS, templates, |templates, (story, point, _)| {
+        let trial = Trial::new(templates.of(*story));
         let hit = trial.killed_at(point);
         trial.assert_ends_well();
         hit
@@ -123,8 +136,8 @@ fn h30_whatever_call_fails_a_daemon_is_up_and_the_upgrade_is_done_later() {
     }
     let (jobs, count) = jobs(FAULTS, &["ENOSPC", "EIO"], Point::is_of_a_known_file);
     let tried = jobs.len();
-    let sum = sweep(jobs, WORKERS, |(story, point, error)| {
-        let trial = Trial::new(*story);
+    let sum = sweep(jobs, WORKERS, templates, |templates, (story, point, error)| {
+        let trial = Trial::new(templates.of(*story));
         let hit = trial.failing_at(point, error);
         trial.assert_ends_well();
         hit
