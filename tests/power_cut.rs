@@ -16,7 +16,7 @@ use crate::sweep::trial::Trial;
 use crate::sweep::{has_strace, sweep};
 
 /// How many points of a story are tried in the standard suite.
-const SAMPLE: usize = 5;
+const SAMPLE: usize = 3;
 /// Each takes a loop device.
 const WORKERS: usize = 2;
 /// mkfs.xfs makes none that is smaller than 300 MiB. The file is sparse.

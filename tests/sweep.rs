@@ -17,10 +17,13 @@ use stories::{PerStory, Story, Template};
 use trial::Trial;
 
 /// How many points of a story are tried in the standard suite.
-const KILLS: usize = 8;
-const FAULTS: usize = 5;
+const KILLS: usize = 5;
+const FAULTS: usize = 4;
 /// Most of a trial is waiting.
 const WORKERS: usize = 3;
+
+/// Another thread may do what the trace saw one do, and nothing is hit then.
+const TRIES: usize = 3;
 
 /// One point to try, of one story.
 type Job = (Story, Point, &'static str);
@@ -47,8 +50,8 @@ pub(crate) fn sweep<J: Send + std::fmt::Debug, W>(
             scope.spawn(|| {
                 let mut worker = worker();
                 while let Some(job) = next() {
-                    let attempt = AssertUnwindSafe(|| attempt(&mut worker, &job));
-                    let outcome = catch_unwind(attempt);
+                    let mut attempts = || (0..TRIES).any(|_| attempt(&mut worker, &job));
+                    let outcome = catch_unwind(AssertUnwindSafe(&mut attempts));
                     let mut sum = sum.lock().unwrap();
                     match outcome {
                         Ok(true) => sum.hit += 1,
@@ -73,8 +76,7 @@ impl Sum {
         let Self { hit, bad } = self;
         eprintln!("{what}: {tried} of {of} points tried, {hit} hit, {} bad outcomes", bad.len());
         assert!(bad.is_empty(), "{}", bad.join("\n\n"));
-        // Which thread does what, and how often, is not the same in each run.
-        assert!(hit * 10 >= tried * 8, "{hit} of {tried}");
+        assert!(hit * 10 >= tried * 9, "{hit} of {tried}");
     }
 }
 
@@ -123,6 +125,10 @@ fn h14_h15_h16_killed_at_any_call_it_ends_old_or_new_and_then_new() {
     let sum = sweep(jobs, WORKERS, templates, |templates, (story, point, _)| {
         let trial = Trial::new(templates.of(*story));
         let hit = trial.killed_at(point);
+        if point.number == 1 {
+            // The next session is killed there too, if it does the same again.
+            trial.killed_at(point);
+        }
         trial.assert_ends_well();
         hit
     });

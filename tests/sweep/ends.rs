@@ -9,7 +9,7 @@ use nymvisor::host::lock::HeldLock;
 
 use super::stories::Story;
 use super::trial::{Trial, end};
-use crate::support::run::Stage;
+use crate::support::run::{Record, Stage};
 use crate::support::site::read_json;
 
 /// Files by their paths, with what is in them. Folders end in nothing but their name.
@@ -45,7 +45,7 @@ impl Trial<'_> {
         assert_eq!(stage.daemons().len(), 1, "{}", stage.story());
         assert_eq!(stage.history(), ["v1.1.0"], "{}", stage.story());
         end(run);
-        self.assert_whole(1..=2);
+        self.assert_whole(1);
     }
 
     fn assert_back(&self) {
@@ -72,7 +72,7 @@ impl Trial<'_> {
         end(run);
         self.assert_undone();
         self.assert_data();
-        self.assert_whole(1..=1);
+        self.assert_whole(1);
     }
 
     /// One entry of the history, marked, and the announcement is held back.
@@ -131,7 +131,7 @@ impl Trial<'_> {
 
     /// Whether a roll-back is on the record: asked for and granted, or begun by itself.
     pub(super) fn has_begun(&self) -> bool {
-        let records = self.stage.records();
+        let records = self.records_that_hold();
         let nexts = records.iter().skip(1).map(Some).chain([None]);
         records.iter().zip(nexts).any(|(record, next)| {
             let is_granted = record.event() == "roll-back-requested" && record.to() != "Running";
@@ -141,9 +141,20 @@ impl Trial<'_> {
         })
     }
 
+    /// Without those that were in doubt and written again: their numbers come twice.
+    fn records_that_hold(&self) -> Vec<Record> {
+        let mut holding: Vec<Record> = Vec::new();
+        for record in self.stage.records() {
+            let number = |record: &Record| record.0["seq"].as_u64().unwrap();
+            holding.retain(|earlier| number(earlier) < number(&record));
+            holding.push(record);
+        }
+        holding
+    }
+
     /// How many attempts there were: an upgrade and its roll-back make two.
     fn attempts(&self) -> u64 {
-        let records = self.stage.records();
+        let records = self.records_that_hold();
         let effects = records.iter().flat_map(|record| record.0["effects"].as_array().unwrap());
         let orders = effects.filter_map(|effect| effect.as_object()?.values().next());
         orders.filter_map(|order| order["attempt"].as_u64()).max().unwrap_or(0)
@@ -154,12 +165,17 @@ impl Trial<'_> {
         self.template.story == Story::Back || self.template.story.is_back() && self.has_begun()
     }
 
-    fn assert_whole(&self, backups: std::ops::RangeInclusive<usize>) {
+    /// Everything agrees, and there are so many backups. A mishap may leave one more: that an
+    /// archive is sealed is on the record only after it has its name.
+    fn assert_whole(&self, backups: usize) {
         let stage = self.stage;
         let verified = stage.site.run(&["journal", "verify", "--backups"]);
         assert_eq!(verified.status, 0, "{}{}{}", verified.stdout, verified.stderr, stage.story());
         let archives = archives(stage);
-        assert!(backups.contains(&archives.len()), "{archives:?}\n{}", stage.story());
+        let is_back = self.template.story.is_back();
+        let most = if is_back { backups } else { backups + self.mishaps.get() };
+        let count = archives.len();
+        assert!((backups..=most).contains(&count), "{archives:?}\n{}", stage.story());
         for archive in archives {
             let read = Command::new("tar").args(["--zstd", "-tf"]).arg(&archive).output().unwrap();
             assert!(read.status.success(), "{}: {read:?}", archive.display());
@@ -178,7 +194,7 @@ impl Trial<'_> {
         stage.until_phase("Running");
         assert_eq!(stage.assert_consistent(), "v1.2.0", "{}", stage.story());
         end(run);
-        self.assert_whole(2..=3);
+        self.assert_whole(2);
         let left = leftovers(&self.root());
         assert!(left.is_empty(), "left by the kill {before:?}, and still there {left:?}");
     }

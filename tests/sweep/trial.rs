@@ -1,5 +1,6 @@
 //! One upgrade or roll-back with something going wrong in it.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,6 +22,8 @@ pub(crate) struct Trial<'a> {
     pub(super) template: &'a Template,
     pub(super) stage: &'a Stage,
     log: tempfile::NamedTempFile,
+    /// How many runs were interrupted so far.
+    pub(super) mishaps: Cell<usize>,
 }
 
 /// How often what has to come up was started before a session.
@@ -49,7 +52,7 @@ impl<'a> Trial<'a> {
     pub(crate) fn new(template: &'a Template) -> Self {
         template.put_back();
         let log = tempfile::NamedTempFile::new().unwrap();
-        Self { template, stage: &template.stage, log }
+        Self { template, stage: &template.stage, log, mishaps: Cell::new(0) }
     }
 
     pub(super) fn root(&self) -> PathBuf {
@@ -156,6 +159,7 @@ impl<'a> Trial<'a> {
             // The order to end makes calls as well.
             killed = run.stop(Signal::SIGINT).status.is_none();
         }
+        self.mishaps.update(|count| count + usize::from(killed));
         self.until_no_daemon();
         killed
     }
@@ -205,6 +209,7 @@ impl<'a> Trial<'a> {
             assert!(!run.stderr().contains("panicked"), "{}", run.stderr());
             end(run);
         }
+        self.mishaps.update(|count| count + 1);
         self.until_no_daemon();
         self.log().contains("(INJECTED)")
     }
