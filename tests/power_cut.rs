@@ -5,15 +5,15 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::support::helper::eventually;
 use crate::support::run::Stage;
 use crate::support::site::Site;
-use crate::sweep::points::{self, Point};
-use crate::sweep::stories::{PerStory, Story, Template};
+use crate::sweep::points::Point;
+use crate::sweep::stories::{Pool, Story, Template};
 use crate::sweep::trial::Trial;
-use crate::sweep::{has_strace, sweep};
+use crate::sweep::{Jobs, has_strace, sweep};
 
 /// How many points of a story are tried in the standard suite.
 const SAMPLE: usize = 3;
@@ -100,12 +100,12 @@ fn copy(from: &Path, to: &Path) -> bool {
 }
 
 /// An installation on a disk of its own.
-type OnDisk = (Rc<Disk>, Template);
+type OnDisk = (Arc<Disk>, Template);
 
 fn on_disk(mkfs: &[&str], story: Story) -> OnDisk {
-    let disk = Rc::new(Disk::new(mkfs).unwrap());
+    let disk = Arc::new(Disk::new(mkfs).unwrap());
     let site = Site::within(tempfile::tempdir_in(disk.at()).unwrap());
-    let saved = Rc::clone(&disk);
+    let saved = Arc::clone(&disk);
     let template = Template::of(Stage::on(site, |_| {}), story, |_| {
         saved.save();
         Box::new(move || saved.put_back())
@@ -133,18 +133,13 @@ fn power_cuts(mkfs: &[&str], on_disk: fn(Story) -> OnDisk) {
         eprintln!("skipped: no {}, not root, or no file system that can be shut down", mkfs[0]);
         return;
     }
-    let (mut jobs, mut count) = (Vec::new(), 0);
-    for story in Story::ALL {
-        let mut points = Trial::new(&Template::new(story)).points();
-        points.retain(Point::is_of_medium);
-        count += points.len();
-        let chosen = points::chosen(&points, SAMPLE, 2);
-        jobs.extend(chosen.into_iter().map(|point| (story, point)));
-    }
-    let tried = jobs.len();
-    let worker = || PerStory::new(on_disk);
-    let sum = sweep(jobs, WORKERS, worker, |disks, (story, point)| cut(disks.of(*story), point));
-    sum.tell(&format!("power cuts ({})", mkfs[0]), tried, count);
+    // What is traced needs no disk of its own.
+    let pool = Pool::new(Template::new);
+    let jobs = Jobs::new(&pool, SAMPLE, &["power cut"], Point::is_of_medium);
+    let pool = Pool::new(on_disk);
+    sweep(&format!("power cuts ({})", mkfs[0]), jobs, WORKERS, |job| {
+        pool.with(job.story, |on_disk| cut(on_disk, &job.point))
+    });
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -29,6 +30,10 @@ impl Story {
 
     pub(crate) fn is_back(self) -> bool {
         matches!(self, Self::Back | Self::BackByHand)
+    }
+
+    pub(crate) fn kind(self) -> &'static str {
+        if self.is_back() { "roll-back" } else { "upgrade" }
     }
 
     /// Brings an installation to where the story begins; nothing runs then.
@@ -78,7 +83,7 @@ fn upgrade(stage: &Stage) {
 }
 
 /// Puts back what was saved.
-pub(crate) type PutBack = Box<dyn Fn()>;
+pub(crate) type PutBack = Box<dyn Fn() + Send>;
 
 /// An installation where a story begins, which is put back in its place for each trial.
 pub(crate) struct Template {
@@ -148,18 +153,23 @@ fn unpacked(archive: &Path) -> Content {
     ends::content(folder.path())
 }
 
-/// What one worker needs for each story, made when it is asked for first.
-pub(crate) struct PerStory<T> {
+/// Installations that wait for their next trial; each is in one at a time.
+pub(crate) struct Pool<T> {
     make: fn(Story) -> T,
-    made: BTreeMap<Story, T>,
+    free: Mutex<BTreeMap<Story, Vec<T>>>,
 }
 
-impl<T> PerStory<T> {
+impl<T> Pool<T> {
     pub(crate) fn new(make: fn(Story) -> T) -> Self {
-        Self { make, made: BTreeMap::new() }
+        Self { make, free: Mutex::default() }
     }
 
-    pub(crate) fn of(&mut self, story: Story) -> &T {
-        self.made.entry(story).or_insert_with(|| (self.make)(story))
+    /// Does something with one of a story's, which is made where none is free.
+    pub(crate) fn with<R>(&self, story: Story, attempt: impl FnOnce(&T) -> R) -> R {
+        let free = self.free.lock().unwrap().entry(story).or_default().pop();
+        let one = free.unwrap_or_else(|| (self.make)(story));
+        let outcome = attempt(&one);
+        self.free.lock().unwrap().entry(story).or_default().push(one);
+        outcome
     }
 }
