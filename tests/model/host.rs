@@ -243,22 +243,14 @@ impl World {
                 self.confirm(upgrade, binary)?;
                 Event::BinaryChecked { attempt: *attempt, binary: binary.clone() }
             }
-            Effect::CommitSwap { attempt, upgrade, plan_current, .. } => {
-                let left = self.commit(upgrade, plan_current.as_ref(), luck)?;
-                Event::SwapCommitted { attempt: *attempt, left }
+            Effect::CommitSwap { .. } | Effect::MoveShared { .. } | Effect::StandDown { .. } => {
+                return self.swap_outcome(effect, luck);
             }
             Effect::RestoreHome { .. }
             | Effect::SkipRestore { .. }
             | Effect::LockRollBack { .. }
             | Effect::CommitRollBack { .. }
             | Effect::MoveSharedBack { .. } => return self.back_outcome(effect, luck),
-            Effect::MoveShared { upgrade, plan_current } => {
-                let _ = self.commit(upgrade, plan_current.as_ref(), luck);
-                return Ok(None);
-            }
-            Effect::StandDown { attempt, in_doubt } => {
-                self.stood_down(*attempt, in_doubt.as_ref(), luck)?
-            }
             chore => {
                 self.files.do_chore(chore);
                 return Ok(mended(chore));

@@ -128,14 +128,7 @@ impl Oracle {
             Event::RetryRequested { name, .. } => self.quarantine.retain(|(held, _)| held != name),
             _ => {}
         }
-        let ended_in_order = record.effects.contains(&Effect::Exit(Outcome::Done));
-        let delay_cut = matches!(record.event, Event::StopRequested { .. })
-            && record.effects.contains(&Effect::StopTimer(Timer::RestartDelay));
-        let sweep_cut = matches!(record.event, Event::StopRequested { .. })
-            && (record.from, record.to) == (PhaseName::Failed, PhaseName::Restarting);
-        let rests_instead = matches!(record.event, Event::RollBackRequested { .. })
-            && (record.from, record.to) == (PhaseName::Failed, PhaseName::Restarting);
-        if (ended_in_order || delay_cut || sweep_cut || rests_instead) && !self.recovering {
+        if ends_in_order(record) && !self.recovering {
             self.failures = 0;
         }
     }
@@ -253,4 +246,16 @@ impl Oracle {
             Some(Some(archive)) => Err(format!("{} is not of this home", archive.path)),
         }
     }
+}
+
+/// A person wants the run to end, or it has come to an end in order.
+fn ends_in_order(record: &Record) -> bool {
+    let ended_in_order = record.effects.contains(&Effect::Exit(Outcome::Done));
+    let delay_cut = matches!(record.event, Event::StopRequested { .. })
+        && record.effects.contains(&Effect::StopTimer(Timer::RestartDelay));
+    let sweep_cut = matches!(record.event, Event::StopRequested { .. })
+        && (record.from, record.to) == (PhaseName::Failed, PhaseName::Restarting);
+    let rests_instead = matches!(record.event, Event::RollBackRequested { .. })
+        && (record.from, record.to) == (PhaseName::Failed, PhaseName::Restarting);
+    ended_in_order || delay_cut || sweep_cut || rests_instead
 }
