@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinHandle, spawn_blocking, spawn_local};
 
 use super::due::until;
@@ -84,6 +85,8 @@ pub struct LocalHost {
     feeds: Vec<AbortHandle>,
     /// Small file operations under way; they are finished before the run ends.
     chores: Vec<JoinHandle<()>>,
+    /// One for each change of the plan's files that is under way; it ends with the change.
+    changes: Vec<oneshot::Receiver<()>>,
     leftovers: Vec<crate::machine::Daemon>,
 }
 
@@ -123,6 +126,7 @@ impl LocalHost {
             announced: Announced::default(),
             feeds: vec![heed],
             chores: Vec::new(),
+            changes: Vec::new(),
             leftovers: Vec::new(),
         }
     }
@@ -177,7 +181,7 @@ impl LocalHost {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Observe { upgrade, binary, backup } => self.observe(upgrade, binary, backup),
-            Effect::SpawnDaemon(version) => self.spawn_daemon(&version),
+            Effect::SpawnDaemon(version) => self.spawn_daemon(version),
             Effect::InterruptDaemon(daemon) => self.interrupt_daemon(daemon),
             Effect::ForwardSignal { daemon, signal } => process::forward(daemon, signal),
             Effect::KillGroup(daemon) => process::kill(daemon),

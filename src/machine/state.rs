@@ -32,6 +32,9 @@ pub struct State {
     pub startup_failures: u32,
     /// Number of the last preparation or attempt.
     pub last_attempt: u64,
+    /// Backups that nobody needs, found out while no record could order their removal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unneeded: Vec<Archive>,
     /// The upgrade that was performed last and not rolled back, where it was this instance's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub performed: Option<Performed>,
@@ -172,6 +175,7 @@ impl State {
             troubles: Vec::new(),
             startup_failures: 0,
             last_attempt: 0,
+            unneeded: Vec::new(),
             performed: None,
             undone: None,
         }
@@ -188,22 +192,34 @@ impl State {
             .find(|upgrade| self.wants(upgrade) && !self.is_held(upgrade))
     }
 
-    /// Whether the plan still queues what this instance has committed: history, plan and link could
-    /// not be moved then, and what the plan calls current is of the past.
+    /// Whether history, plan and link have not followed what this instance has committed: they
+    /// could not be moved then, and what the plan calls current may be of the past.
     #[must_use]
     pub fn is_ahead_of_plan(&self) -> bool {
         self.unmoved().is_some()
     }
 
-    /// What this instance has committed and the plan still queues. What another instance has
-    /// superseded since is of the past, queued or not.
+    /// What this instance has committed and the plan still queues, or the history doesn't name.
+    /// What another instance has superseded since is of the past, queued or not.
     #[must_use]
     pub fn unmoved(&self) -> Option<&Upgrade> {
         let current = self.queue.current.as_ref();
         let superseded =
             |entry: &Upgrade| current.is_some_and(|current| entry.is_superseded_by(current));
         let mut entries = self.queue.entries.iter();
-        entries.find(|entry| entry.name == self.installed.name && !superseded(entry))
+        let queued = entries.find(|entry| entry.name == self.installed.name && !superseded(entry));
+        queued.or_else(|| self.unnamed())
+    }
+
+    /// What this instance has performed and the history does not name: a plan that was lost
+    /// meanwhile, and written anew, no longer queues it.
+    fn unnamed(&self) -> Option<&Upgrade> {
+        let upgrade = &self.last_performed()?.upgrade;
+        let leads_on = self.queue.current.as_ref().is_some_and(|current| {
+            current.name == upgrade.name
+                || compare(&upgrade.version, &current.version) == Order::Newer
+        });
+        (leads_on && !self.queue.performed.contains(&upgrade.name)).then_some(upgrade)
     }
 
     /// Whether `upgrade` would move this instance on.

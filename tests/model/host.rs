@@ -101,8 +101,10 @@ impl World {
             Effect::WatchDue { attempt, at } => {
                 self.due = Some((*attempt, (*at - values::at(0)).num_minutes()));
             }
-            Effect::CancelPreparation { attempt } | Effect::StandDown { attempt, .. } => {
-                self.cancel(*attempt);
+            Effect::CancelPreparation { attempt } => self.cancel(*attempt),
+            Effect::StandDown { attempt, .. } => {
+                self.begin_to_stand_down(*attempt, effect);
+                return Ok(());
             }
             Effect::ReleaseLock => self.lock = false,
             Effect::Exit(outcome) => self.exit = Some(*outcome),
@@ -144,7 +146,7 @@ impl World {
         Ok(())
     }
 
-    fn cancel(&mut self, attempt: u64) {
+    pub(super) fn cancel(&mut self, attempt: u64) {
         self.work.retain(|work| whose(work) != Some(attempt));
         self.due = None;
         self.lock = false;
@@ -189,7 +191,11 @@ impl World {
             Effect::SweepGroup(Some(_)) => {
                 self.process.as_ref().is_none_or(|process| !process.leader_lives)
             }
-            effect => !is_file_chore(effect) || !self.work[..index].iter().any(is_file_chore),
+            // The files agree before the daemon is started.
+            effect => {
+                let waits = is_file_chore(effect) || matches!(effect, Effect::SpawnDaemon(_));
+                !waits || !self.work[..index].iter().any(is_file_chore)
+            }
         }
     }
 

@@ -5,8 +5,8 @@ mod numbers;
 use std::collections::{BTreeMap, BTreeSet};
 
 use nymvisor::machine::{
-    AfterFailure, Archive, Effect, Ending, Event, Outcome, Phase, PhaseName, Policy, Record,
-    Remedy, Row, State, Timer, Upgrade,
+    AfterFailure, Archive, Effect, Ending, Event, Observed, Outcome, Phase, PhaseName, Policy,
+    Record, Remedy, Row, State, Timer, Upgrade,
 };
 /// Knows the records and nothing else.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -55,11 +55,6 @@ impl Oracle {
         for effect in &record.effects {
             self.judge(record, effect, after).map_err(|why| format!("{why}: {record:?}"))?;
         }
-        // Nothing may be removed that no record orders: what an attempt sealed that the journal's
-        // own failure ended stays.
-        if record.to == PhaseName::Failed && !after.recording {
-            self.backed.clear();
-        }
         self.may_stop_for(before, record)
     }
 
@@ -77,7 +72,7 @@ impl Oracle {
                 self.locked.clear();
             }
             Event::StopRequested { .. } => self.stopping = true,
-            Event::Recovered { row, .. } => self.recovered(*row),
+            Event::Recovered { row, observed } => self.recovered(*row, observed),
             Event::DaemonSpawned { .. } => {
                 self.up = true;
                 self.settled = false;
@@ -133,13 +128,15 @@ impl Oracle {
         }
     }
 
-    fn recovered(&mut self, row: Row) {
+    fn recovered(&mut self, row: Row, observed: &Observed) {
         self.recovering = row == Row::DaemonLeftBehind || self.stopping;
         if matches!(row, Row::AtRest | Row::GaveUp) && !self.recovering {
             self.failures = 0;
         }
-        // Somebody has been at work by hand: nothing is removed behind that person's back.
-        if row == Row::VersionMovedOutside {
+        // Somebody has been at work by hand: nothing is removed behind that person's back. Nor is
+        // it where what a swap that failed had moved can't be told any more.
+        let in_doubt = row == Row::WasFailing && observed.version.is_none();
+        if row == Row::VersionMovedOutside || in_doubt {
             self.backed.clear();
         }
     }

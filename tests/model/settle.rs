@@ -109,8 +109,7 @@ impl Engine {
         }
         let performed = state.installed.name.as_str();
         let named = performed == "genesis" || performed == "hand";
-        // A lost plan and a commit that could not write the new one: the entry has no source left.
-        if !named && !self.plan_was_lost && !files.history.contains(&state.installed.name) {
+        if !named && !files.history.contains(&state.installed.name) {
             return wrong("what runs is not in the history");
         }
         if state.next_upgrade().is_some() {

@@ -22,6 +22,7 @@ impl World {
                 return Ok(None);
             }
             Effect::StandDown { attempt, in_doubt } => {
+                self.cancel(*attempt);
                 self.stood_down(*attempt, in_doubt.as_ref(), luck)?
             }
             _ => return Ok(None),
@@ -50,12 +51,13 @@ impl World {
             return Ok("the plan".to_owned());
         };
         let current = queue.current.clone().unwrap();
+        // Every name of the catalogue is performed once.
+        let is_written = files.history.contains(&upgrade.name);
         if current.name == upgrade.name {
+            files.history.extend((!is_written).then(|| upgrade.name.clone()));
             files.link = Some(current.name);
             return Ok(String::new());
         }
-        // Every name of the catalogue is performed once.
-        let is_written = files.history.contains(&upgrade.name);
         let is_queued = queue.entries.iter().any(|entry| entry.is(upgrade));
         let is_newer = compare(&upgrade.version, &current.version) == Order::Newer;
         let as_before = before.is_none_or(|before| *before == current.announcement());
@@ -71,6 +73,15 @@ impl World {
         }
         files.link = queue.current.as_ref().map(|current| current.name.clone());
         Ok(String::new())
+    }
+
+    /// What is sealed at that moment may be reported until it has stood down.
+    pub(super) fn begin_to_stand_down(&mut self, attempt: u64, effect: &Effect) {
+        let is_seal = |work: &&Effect| matches!(work, Effect::SealBackup { .. });
+        let late = self.work.iter().find(is_seal).cloned();
+        self.cancel(attempt);
+        self.work.push(effect.clone());
+        self.work.extend(late);
     }
 
     /// A swap that failed may have moved the version file all the same. With bad luck that file

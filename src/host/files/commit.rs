@@ -83,14 +83,17 @@ impl Files {
     ) -> Result<(), Error> {
         let plan: Plan = release::load(&*self.disk, &self.paths.plan())?;
         let history = self.history()?;
-        if plan.current.name == info.name {
-            return self.mend_link(&plan.current.name);
-        }
-        let moves = self.queue_of(&plan, &history).is_moved_by(upgrade, before);
+        // A plan that was written anew may call current what the history doesn't name yet.
+        let is_current = plan.current.name == info.name;
+        let before = before.filter(|_| !is_current);
+        let moves = is_current || self.queue_of(&plan, &history).is_moved_by(upgrade, before);
         if let Some(history) = with_entry(history, &info, before, moves, at) {
             release::save(&*self.disk, &self.paths.history(), &history)?;
         }
         let mut moved = plan.clone();
+        if is_current {
+            return self.mend_link(&plan.current.name);
+        }
         if moves {
             moved = moved.committed(info);
         } else {

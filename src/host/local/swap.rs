@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::Utc;
+use tokio::sync::oneshot;
 use tokio::task::{spawn_blocking, spawn_local};
 
 use super::super::files::{Files, Mended};
@@ -111,14 +112,17 @@ impl LocalHost {
         });
     }
 
-    /// A chore under the plan's lock.
+    /// A chore under the plan's lock; a daemon that is to be started waits for its end.
     pub(super) fn change_plan(
         &mut self,
         what: &'static str,
         job: impl FnOnce(&Files) -> Result<(), String> + Send + 'static,
     ) {
         let (files, lock) = (self.files.clone(), self.setup.paths.plan_lock());
+        let (ends, end) = oneshot::channel::<()>();
+        self.changes.push(end);
         self.chore(what, move || {
+            let _ends = ends;
             let _lock = PlanLock::acquire(&lock).map_err(|error| error.to_string())?;
             job(&files)
         });

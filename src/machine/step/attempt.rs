@@ -30,7 +30,9 @@ pub(super) fn back_up(next: &mut Next, attempt: Attempt) {
 }
 
 pub(super) fn backed_up(next: &mut Next, id: u64, archive: Option<&Archive>) -> Step {
-    let Phase::BackingUp(attempt) = &next.state.phase else { return Err(Rejected::Stale) };
+    let Phase::BackingUp(attempt) = &next.state.phase else {
+        return sealed_late(next, id, archive);
+    };
     let mut attempt = answered(attempt, id)?;
     if attempt.back.is_some() {
         return Err(Rejected::Stale);
@@ -38,6 +40,14 @@ pub(super) fn backed_up(next: &mut Next, id: u64, archive: Option<&Archive>) -> 
     attempt.backup = archive.cloned();
     next.order(Effect::TakeLock { attempt: id, upgrade: attempt.upgrade.clone() });
     next.enter(Phase::Locking(attempt));
+    Ok(())
+}
+
+/// It was sealed in the moment in which its attempt failed.
+fn sealed_late(next: &mut Next, id: u64, archive: Option<&Archive>) -> Step {
+    let (_, attempt, _) = failed(&next.state.phase, id)?;
+    let late = archive.filter(|archive| attempt.backup.as_ref() != Some(archive));
+    discard(next, Some(late.ok_or(Rejected::Stale)?.clone()));
     Ok(())
 }
 
@@ -216,7 +226,7 @@ pub(super) fn fail(next: &mut Next, attempt: Attempt, failure: &Failure, stop: b
     // Where the commit point may have been passed, the backup stays until it is known.
     let in_doubt = (phase == PhaseName::Swapping).then(|| attempt.upgrade.clone());
     if in_doubt.is_none() {
-        discard_backup(next, &attempt);
+        discard(next, attempt.backup.clone());
     }
     next.order(Effect::StandDown { attempt: attempt.id, in_doubt });
     let then = AfterFailure::OldVersion { attempt, stop };
@@ -224,9 +234,16 @@ pub(super) fn fail(next: &mut Next, attempt: Attempt, failure: &Failure, stop: b
 }
 
 /// The home is as it was: a loop of failures must not fill the disk with copies of it.
-fn discard_backup(next: &mut Next, attempt: &Attempt) {
+pub(super) fn discard(next: &mut Next, archive: Option<Archive>) {
+    next.state.unneeded.extend(archive);
+    discard_unneeded(next);
+}
+
+/// Nothing is removed that no durable record orders.
+pub(super) fn discard_unneeded(next: &mut Next) {
     if next.state.recording {
-        next.effects.extend(attempt.backup.clone().map(Effect::DiscardBackup));
+        let unneeded = std::mem::take(&mut next.state.unneeded);
+        next.effects.extend(unneeded.into_iter().map(Effect::DiscardBackup));
     }
 }
 
@@ -234,7 +251,7 @@ fn discard_backup(next: &mut Next, attempt: &Attempt) {
 pub(super) fn stood_down(next: &mut Next, id: u64) -> Step {
     let (phase, attempt, stop) = failed(&next.state.phase, id)?;
     if phase == PhaseName::Swapping {
-        discard_backup(next, &attempt);
+        discard(next, attempt.backup.clone());
     }
     old_version(next, attempt, stop);
     Ok(())

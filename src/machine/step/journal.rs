@@ -41,6 +41,7 @@ pub(super) fn restored(next: &mut Next) -> Step {
         return Err(Rejected::Unchanged);
     }
     next.state.recording = true;
+    attempt::discard_unneeded(next);
     session::move_what_was_left(next);
     prepare::choose(next);
     prepare::advance(next);

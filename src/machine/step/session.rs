@@ -3,7 +3,8 @@
 use super::super::effect::{Effect, Outcome, Timer};
 use super::super::event::Event;
 use super::super::phase::{
-    AfterDrain, Attempt, DrainStep, Draining, Phase, Restarting, Swapping, Wait, Why,
+    AfterDrain, AfterFailure, Attempt, DrainStep, Draining, Failed, Phase, PhaseName, Restarting,
+    Swapping, Wait, Why,
 };
 use super::super::recover::{Observed, Row, row};
 use super::super::state::{Candidate, Hold, Stage, State};
@@ -143,38 +144,45 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
     }
     next.state.recovering = false;
     take_over(next, row, observed);
+    attempt::discard_unneeded(next);
     if next.state.recording {
         mend_files(next, row, observed, before.attempt());
     }
     keep_candidate(&mut next.state, observed);
-    let attempt = attempt_of(&before, observed);
+    let mut attempt = attempt_of(&before, observed);
+    if observed.version.is_none() && may_have_swapped(&before) {
+        // The swap may have moved the version file before that was lost: its backup stays.
+        attempt = attempt.map(|attempt| Attempt { backup: None, ..attempt });
+    }
+    go_on(next, row, attempt, observed)
+}
+
+/// What follows from a row, once what was found is taken over.
+fn go_on(next: &mut Next, row: Row, attempt: Option<Attempt>, observed: &Observed) -> Step {
     match row {
-        Row::SwapInterrupted | Row::RollBackSwapInterrupted => finish_swap(next, attempt),
-        Row::AttemptTakenUp | Row::RollBackResumed => take_up(next, attempt, observed, 0),
-        Row::AttemptResumed => take_up(next, attempt, observed, 1),
+        Row::SwapInterrupted | Row::RollBackSwapInterrupted => return finish_swap(next, attempt),
+        Row::AttemptTakenUp | Row::RollBackResumed => return take_up(next, attempt, observed, 0),
+        Row::AttemptResumed => return take_up(next, attempt, observed, 1),
         Row::AttemptGivenUp => {
-            discard_backup(next, attempt.as_ref());
+            attempt::discard(next, attempt.as_ref().and_then(|attempt| attempt.backup.clone()));
             give_up(next, attempt);
-            begin(next, observed);
-            Ok(())
         }
         Row::WasFailing | Row::AttemptWithdrawn | Row::AttemptUnprepared => {
-            discard_backup(next, attempt.as_ref());
-            begin(next, observed);
-            Ok(())
+            attempt::discard(next, attempt.and_then(|attempt| attempt.backup));
         }
-        Row::AtRest | Row::GaveUp => {
-            next.state.startup_failures = 0;
-            begin(next, observed);
-            Ok(())
-        }
-        Row::DaemonLost | Row::VersionMovedOutside => {
-            begin(next, observed);
-            Ok(())
-        }
+        Row::AtRest | Row::GaveUp => next.state.startup_failures = 0,
+        Row::DaemonLost | Row::VersionMovedOutside => {}
         // A row of a living daemon with no daemon observed: not what `recover` makes.
-        Row::DaemonLeftBehind => Err(Rejected::Unexpected),
+        Row::DaemonLeftBehind => return Err(Rejected::Unexpected),
     }
+    begin(next, observed);
+    Ok(())
+}
+
+/// Whether an attempt failed in its swap, and it was not yet known what that had moved.
+fn may_have_swapped(before: &Phase) -> bool {
+    let Phase::Failed(Failed { phase, then, .. }) = before else { return false };
+    *phase == PhaseName::Swapping && matches!(then, AfterFailure::OldVersion { .. })
 }
 
 /// What was under way. Nothing that is known of a plan holds for one that is written anew.
@@ -182,12 +190,6 @@ fn attempt_of(before: &Phase, observed: &Observed) -> Option<Attempt> {
     let mut attempt = before.attempt().cloned()?;
     attempt.plan_current = attempt.plan_current.filter(|_| observed.queue.is_some());
     Some(attempt)
-}
-
-/// Nothing was changed after it: many failures must not fill the disk with copies of the home.
-fn discard_backup(next: &mut Next, attempt: Option<&Attempt>) {
-    let discarded = attempt.and_then(|attempt| attempt.backup.clone()).map(Effect::DiscardBackup);
-    next.effects.extend(discarded.filter(|_| next.state.recording));
 }
 
 /// Takes over what was found.
@@ -297,8 +299,7 @@ fn take_up(next: &mut Next, attempt: Option<Attempt>, observed: &Observed, more:
     let Some(mut attempt) = attempt else { return Err(Rejected::Unexpected) };
     attempt.resumed = attempt.resumed.saturating_add(more);
     if !observed.backup_holds {
-        let discarded = attempt.backup.take().map(Effect::DiscardBackup);
-        next.effects.extend(discarded.filter(|_| next.state.recording));
+        attempt::discard(next, attempt.backup.take());
     }
     next.state.candidate = None;
     drain_nobody(next, Some(attempt));
