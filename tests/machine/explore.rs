@@ -176,8 +176,10 @@ fn every_legal_pair_of_phase_and_event_is_taken() {
     search("usual", Beginning::Due, &usual(), within([0, 1, 0, 1, 1], 2500), &mut taken);
     search("usual", Beginning::Pauses, &usual(), within([0; 5], 2500), &mut taken);
     search("usual", Beginning::FilesLost, &usual(), within([0, 0, 1, 0, 0], 2500), &mut taken);
+    let (name, fault) = ("unprepared, no backup", within([0, 0, 1, 0, 0], 2500));
+    search(name, Beginning::Waits, &unprepared(), fault, &mut taken);
     for from in [Beginning::Ready, Beginning::At(PhaseName::Downloading)] {
-        search("unprepared, no backup", from, &unprepared(), anything(800), &mut taken);
+        search(name, from, &unprepared(), anything(800), &mut taken);
     }
     for from in [Beginning::Upgraded, Beginning::FailsStart, Beginning::GoesBack] {
         search("rolls back", from, &rolls_back(), anything(2500), &mut taken);
