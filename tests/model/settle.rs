@@ -1,6 +1,6 @@
 //! From wherever a story stands: nothing goes wrong any more, and everything comes to rest.
 
-use nymvisor::machine::{Event, Outcome, PhaseName, Timer};
+use nymvisor::machine::{Archive, Event, Outcome, PhaseName, Timer};
 
 use super::engine::Engine;
 use super::host::Luck;
@@ -115,7 +115,10 @@ impl Engine {
         if state.next_upgrade().is_some() {
             return wrong("nobody takes up what could be performed");
         }
-        if let Some(archive) = self.oracle.unneeded().find(|archive| files.has(archive)) {
+        // A commit that was found, and could not be recorded then, still may be rolled back.
+        let kept = state.performed.as_ref().and_then(|last| last.backup.as_ref());
+        let is_left = |archive: &&Archive| files.has(archive) && Some(*archive) != kept;
+        if let Some(archive) = self.oracle.unneeded().find(is_left) {
             return wrong(&format!("{} is of no use", archive.path));
         }
         if files.half_restored {
