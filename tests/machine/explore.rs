@@ -30,6 +30,12 @@ use verdict::{Pair, Pairs};
 /// No run without faults is longer, wherever it begins.
 const STEPS_MAX: u32 = 60;
 
+/// Edges of the tables that the model can't take, each with the reason.
+const UNREACHED: [(Pair, &str); 1] = [(
+    ("file-mended", PhaseName::Running, PhaseName::Running),
+    "the model tells of a mended file at once, and so before the daemon is started",
+)];
+
 /// How long the searches with one kind of settings may take where they go far: with four kinds on
 /// two cores, a quarter of an hour for all.
 const FAR: Duration = Duration::from_mins(6);
@@ -67,15 +73,14 @@ const NEAR: [Rung; 8] = [
 ];
 
 /// Further and further, until the time is over.
-const ALL: [Rung; 9] = [
-    (1, [3, 0, 0, 0, 0]),
-    (1, [0, 3, 0, 0, 0]),
-    (1, [1, 1, 0, 1, 0]),
-    (1, [1, 0, 1, 0, 0]),
-    (1, [1, 0, 0, 0, 1]),
+const ALL: [Rung; 8] = [
     (1, [3, 3, 0, 0, 0]),
+    (1, [1, 1, 0, 0, 1]),
+    (1, [1, 1, 0, 1, 0]),
+    (1, [3, 3, 0, 1, 0]),
+    (1, [1, 0, 1, 0, 0]),
+    (2, [3, 3, 0, 0, 0]),
     (1, [1, 1, 1, 1, 1]),
-    (2, [1, 1, 0, 0, 0]),
     (2, [3, 3, 1, 1, 1]),
 ];
 
@@ -111,10 +116,10 @@ fn explore(name: &str, policy: &Policy) {
         if is_far { (&ALL[..], STATES_MAX[1]) } else { (&NEAR[..], STATES_MAX[0]) };
     let mut taken = Pairs::new();
     let ends = Instant::now() + FAR;
-    for (left_to_do, (upgrades, left)) in (1..=rungs.len()).rev().zip(rungs) {
-        // What an easy search leaves of its share is the harder ones'.
-        let share =
-            ends.saturating_duration_since(Instant::now()) / u32::try_from(left_to_do).unwrap();
+    for (at, (upgrades, left)) in (1..).zip(rungs) {
+        // Half of what is left of the time, and all of it for the last.
+        let remains = ends.saturating_duration_since(Instant::now());
+        let share = if at == rungs.len() { remains } else { remains / 2 };
         let bounds = Bounds { upgrades: *upgrades, left: *left, states_max, share };
         search(name, Beginning::First, policy, bounds, &mut taken);
     }
@@ -171,17 +176,24 @@ fn every_legal_pair_of_phase_and_event_is_taken() {
     search("usual", Beginning::Due, &usual(), within([0, 1, 0, 1, 1], 2500), &mut taken);
     search("usual", Beginning::Pauses, &usual(), within([0; 5], 2500), &mut taken);
     search("usual", Beginning::FilesLost, &usual(), within([0, 0, 1, 0, 0], 2500), &mut taken);
+    let (name, fault) = ("unprepared, no backup", within([0, 0, 1, 0, 0], 2500));
+    search(name, Beginning::Waits, &unprepared(), fault, &mut taken);
     for from in [Beginning::Ready, Beginning::At(PhaseName::Downloading)] {
-        search("unprepared, no backup", from, &unprepared(), anything(800), &mut taken);
+        search(name, from, &unprepared(), anything(800), &mut taken);
     }
     for from in [Beginning::Upgraded, Beginning::FailsStart, Beginning::GoesBack] {
         search("rolls back", from, &rolls_back(), anything(2500), &mut taken);
     }
     search("no restarts", Beginning::Ready, &no_restarts(), anything(800), &mut taken);
     let legal = legal();
-    let missing: Vec<&Pair> = legal.iter().filter(|pair| !taken.contains_key(*pair)).collect();
+    let excused = |pair: &Pair| UNREACHED.iter().any(|(other, _)| other == pair);
+    let missing: Vec<&Pair> =
+        legal.iter().filter(|pair| taken.contains_key(*pair) == excused(pair)).collect();
     let more: Vec<&Pair> = taken.keys().filter(|pair| !legal.contains(*pair)).collect();
-    eprintln!("{} of the {} edges of the tables", legal.len() - missing.len(), legal.len());
-    assert!(missing.is_empty(), "nothing leads here: {missing:?}; unknown: {more:?}");
+    eprintln!("{} of the {} edges of the tables", taken.len(), legal.len());
+    for (pair, why) in UNREACHED {
+        eprintln!("not taken: {pair:?}: {why}");
+    }
+    assert!(missing.is_empty(), "not taken, or excused in vain: {missing:?}; unknown: {more:?}");
     assert!(more.is_empty(), "state-machine.md does not know {more:?}");
 }

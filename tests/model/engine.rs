@@ -28,8 +28,6 @@ pub(crate) struct Engine {
     pub(crate) waiting: Vec<Event>,
     /// What the last durable record led to, while the others are only held in memory.
     pub(crate) durable: Option<Box<Durable>>,
-    /// The plan was lost at some time, and with it who had queued what.
-    pub(crate) plan_was_lost: bool,
     pub(crate) oracle: Oracle,
     pub(super) sessions: u32,
     /// Every turn is made twice, and its record goes through JSON and back.
@@ -66,7 +64,6 @@ impl Engine {
             first: Rc::new(first),
             waiting: Vec::new(),
             durable: None,
-            plan_was_lost: false,
             oracle: Oracle::default(),
             sessions: 0,
             checks_twice: true,

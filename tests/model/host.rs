@@ -104,8 +104,10 @@ impl World {
             Effect::WatchDue { attempt, at } => {
                 self.due = Some((*attempt, (*at - values::at(0)).num_minutes()));
             }
-            Effect::CancelPreparation { attempt } | Effect::StandDown { attempt, .. } => {
-                self.cancel(*attempt);
+            Effect::CancelPreparation { attempt } => self.cancel(*attempt),
+            Effect::StandDown { attempt, .. } => {
+                self.begin_to_stand_down(*attempt, effect);
+                return Ok(());
             }
             Effect::ReleaseLock => self.lock = false,
             Effect::Exit(outcome) => self.exit = Some(*outcome),
@@ -147,7 +149,7 @@ impl World {
         Ok(())
     }
 
-    fn cancel(&mut self, attempt: u64) {
+    pub(super) fn cancel(&mut self, attempt: u64) {
         self.work.retain(|work| whose(work) != Some(attempt));
         self.due = None;
         self.copied = None;
@@ -262,22 +264,14 @@ impl World {
                 self.confirm(upgrade, binary)?;
                 Event::BinaryChecked { attempt: *attempt, binary: binary.clone() }
             }
-            Effect::CommitSwap { attempt, upgrade, plan_current, .. } => {
-                let left = self.commit(upgrade, plan_current.as_ref(), luck)?;
-                Event::SwapCommitted { attempt: *attempt, left }
+            Effect::CommitSwap { .. } | Effect::MoveShared { .. } | Effect::StandDown { .. } => {
+                return self.swap_outcome(effect, luck);
             }
             Effect::RestoreHome { .. }
             | Effect::SkipRestore { .. }
             | Effect::LockRollBack { .. }
             | Effect::CommitRollBack { .. }
             | Effect::MoveSharedBack { .. } => return self.back_outcome(effect, luck),
-            Effect::MoveShared { upgrade, plan_current } => {
-                let _ = self.commit(upgrade, plan_current.as_ref(), luck);
-                return Ok(None);
-            }
-            Effect::StandDown { attempt, in_doubt } => {
-                self.stood_down(*attempt, in_doubt.as_ref(), luck)?
-            }
             chore => {
                 self.files.do_chore(chore);
                 return Ok(mended(chore));

@@ -55,6 +55,9 @@ fn of_state(state: &mut State, see: &mut See<'_>) {
             Stage::Fetching | Stage::Checking | Stage::Ready(None) => {}
         }
     }
+    for archive in &mut state.unneeded {
+        see(Number::Archive(archive));
+    }
     let performed = state.performed.as_mut();
     if let Some(archive) = performed.and_then(|last| last.backup.as_mut()) {
         see(Number::Archive(archive));

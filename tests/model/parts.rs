@@ -24,7 +24,6 @@ pub(crate) struct Parts {
 #[derive(Debug, Clone, PartialEq, Hash)]
 pub(crate) struct Rest {
     up: bool,
-    plan_was_lost: bool,
     waiting: Vec<Event>,
     durable: Option<Box<Durable>>,
 }
@@ -33,12 +32,7 @@ impl Engine {
     /// Takes it to pieces.
     pub(crate) fn into_parts(mut self) -> (State, Files, World, Oracle, Rest) {
         let files = std::mem::take(&mut self.world.files);
-        let rest = Rest {
-            up: self.up,
-            plan_was_lost: self.plan_was_lost,
-            waiting: self.waiting,
-            durable: self.durable,
-        };
+        let rest = Rest { up: self.up, waiting: self.waiting, durable: self.durable };
         (self.state, files, self.world, self.oracle, rest)
     }
 }
@@ -60,7 +54,6 @@ impl Parts {
                 .map_or_else(|| Rc::clone(&self.state), |held| Rc::new(held.state.clone())),
             waiting: rest.waiting,
             durable: rest.durable,
-            plan_was_lost: rest.plan_was_lost,
             oracle: (*self.oracle).clone(),
             sessions: 0,
             checks_twice: false,

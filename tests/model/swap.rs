@@ -1,11 +1,34 @@
 //! The simulated swap, and the second look where it has failed.
 
-use nymvisor::machine::{Announcement, Code, Event, Order, Upgrade, compare};
+use nymvisor::machine::{Announcement, Code, Effect, Event, Order, Upgrade, compare};
 
 use super::files::Plan;
 use super::host::{Luck, World};
 
 impl World {
+    /// How a step of a swap turns out.
+    pub(super) fn swap_outcome(
+        &mut self,
+        effect: &Effect,
+        luck: Luck,
+    ) -> Result<Option<Event>, Code> {
+        Ok(Some(match effect {
+            Effect::CommitSwap { attempt, upgrade, plan_current, .. } => {
+                let left = self.commit(upgrade, plan_current.as_ref(), luck)?;
+                Event::SwapCommitted { attempt: *attempt, left }
+            }
+            Effect::MoveShared { upgrade, plan_current } => {
+                let _ = self.commit(upgrade, plan_current.as_ref(), luck);
+                return Ok(None);
+            }
+            Effect::StandDown { attempt, in_doubt } => {
+                self.cancel(*attempt);
+                self.stood_down(*attempt, in_doubt.as_ref(), luck)?
+            }
+            _ => return Ok(None),
+        }))
+    }
+
     /// The version file, then history, plan and link.
     pub(crate) fn commit(
         &mut self,
@@ -52,9 +75,18 @@ impl World {
         Ok(String::new())
     }
 
+    /// What is sealed at that moment may be reported until it has stood down.
+    pub(super) fn begin_to_stand_down(&mut self, attempt: u64, effect: &Effect) {
+        let is_seal = |work: &&Effect| matches!(work, Effect::SealBackup { .. });
+        let late = self.work.iter().find(is_seal).cloned();
+        self.cancel(attempt);
+        self.work.push(effect.clone());
+        self.work.extend(late);
+    }
+
     /// A swap that failed may have moved the version file all the same. With bad luck that file
     /// turns out to be damaged.
-    pub(super) fn stood_down(
+    fn stood_down(
         &mut self,
         attempt: u64,
         in_doubt: Option<&Upgrade>,

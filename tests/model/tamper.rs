@@ -18,10 +18,6 @@ impl Engine {
                 }
             }
             Tamper::Unqueue(pick) => {
-                // Committed, and not yet moved in the plan: its entry was the only source left.
-                let name = Some(catalogue(pick).name);
-                let installed = files.version.as_ref().map(|version| version.name.clone());
-                self.plan_was_lost |= installed == name && files.link != name;
                 if let Some(queue) = &mut files.queue {
                     queue.entries.retain(|entry| entry.name != catalogue(pick).name);
                 }
@@ -43,10 +39,7 @@ impl Engine {
             }
             Tamper::Lock(busy) => self.world.lock_busy = busy && !self.world.lock,
             Tamper::LoseVersion if down => files.version = None,
-            Tamper::LosePlan if down => {
-                files.queue = None;
-                self.plan_was_lost = true;
-            }
+            Tamper::LosePlan if down => files.queue = None,
             Tamper::LoseLink if down => files.link = None,
             Tamper::MoveVersion if down && !files.half_restored => {
                 files.version = Some(values::version("hand", "1.0.5"));

@@ -45,7 +45,11 @@ impl Partial {
     pub(super) fn keep_as(self, path: &Path) -> Result<(), Error> {
         RealDisk.rename(&self.0, path).map_err(|e| Error::of("renaming", &self.0, e))?;
         let folder = folder_of(path);
-        RealDisk.sync_dir(folder).map_err(|e| Error::of("syncing", folder, e))
+        RealDisk.sync_dir(folder).map_err(|error| {
+            // Not sealed: left there, it would be a second one once the attempt is made again.
+            let _ = RealDisk.remove_file(path);
+            Error::of("syncing", folder, error)
+        })
     }
 }
 

@@ -79,7 +79,8 @@ impl Beginning {
             Self::At(phase) => Tale::at(policy, &first, phase),
             Self::Waits => {
                 let mut tale = Tale::running(policy);
-                tale.queue(&first).daemon_ends(How::Status, 1);
+                // Late enough to be no startup failure.
+                tale.queue(&first).daemon_ends(How::Status, 600_000);
                 tale
             }
             Self::Failed => {

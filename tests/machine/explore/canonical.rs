@@ -4,10 +4,11 @@
 //! in the same order, from 1, and what nothing refers to any more is left out: so the space of
 //! states is finite.
 
-use nymvisor::machine::{Archive, Binary};
+use nymvisor::machine::{Archive, Binary, Code, State};
 
 use crate::model::engine::Engine;
 use crate::model::numbers::Number;
+use crate::model::values;
 
 /// The numbers that are in use, by kind, each once and in order.
 #[derive(Default)]
@@ -21,6 +22,10 @@ struct Used {
 /// Numbers anew; equal for engines that decide alike.
 pub(super) fn renumber(engine: &mut Engine) {
     engine.drop_records();
+    forget_counts(&mut engine.state);
+    if let Some(durable) = &mut engine.durable {
+        forget_counts(&mut durable.state);
+    }
     let mut used = Used::default();
     engine.numbers(&mut |number| used.note(&number));
     used.note_backed(engine);
@@ -41,6 +46,17 @@ pub(super) fn renumber(engine: &mut Engine) {
     used.rename_oracle(&mut engine.oracle);
     engine.state.last_attempt = attempts;
     engine.world.count_from(u32::try_from(serials).unwrap());
+}
+
+/// How often something failed, and why, decides how long a pause is and what is told of it:
+/// neither is anything here.
+fn forget_counts(state: &mut State) {
+    for trouble in &mut state.troubles {
+        trouble.times = 1;
+        if trouble.failure.code != Code::Io {
+            trouble.failure = values::failure(Code::Io);
+        }
+    }
 }
 
 /// Archives that something refers to; what was in the home at their times is numbered from 1.
@@ -125,7 +141,7 @@ impl Used {
             Number::Attempt(attempt) => *attempt = place(&self.attempts, *attempt).unwrap(),
             Number::Daemon(daemon) => {
                 let serial = place(&self.serials, u64::from(daemon.pid) - 1000).unwrap();
-                *daemon = crate::model::values::daemon(1000 + u32::try_from(serial).unwrap());
+                *daemon = values::daemon(1000 + u32::try_from(serial).unwrap());
             }
             Number::Archive(archive) => self.rename_archive(archive),
             Number::Binary(binary) => {
@@ -141,7 +157,7 @@ impl Used {
         let old = of_archive(archive);
         let new = old.and_then(|serial| place(&self.serials, serial));
         if let Some(serial) = new.filter(|_| new != old) {
-            *archive = crate::model::values::archive(serial);
+            *archive = values::archive(serial);
         }
     }
 

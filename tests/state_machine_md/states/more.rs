@@ -1,6 +1,6 @@
 //! States of kinds that others stand for already, in which an event leads elsewhere.
 
-use nymvisor::machine::{Code, Event, PhaseName, Policy};
+use nymvisor::machine::{Code, Event, PhaseName, Policy, Timer};
 
 use super::u1;
 use crate::model::host::Luck;
@@ -86,6 +86,10 @@ fn while_the_restart_waits(take: &mut impl FnMut(&Tale)) {
     take(tale.due());
     let mut tale = Tale::running(Policy { prepare_ahead: false, ..policy() });
     take(tale.queue(&u1()).daemon_ends(How::Status, 1).work(1));
+    // The start that was due fails, and the upgrade takes its place.
+    let mut tale = Tale::running(Policy { prepare_ahead: false, ..policy() });
+    tale.queue(&u1()).daemon_ends(How::Status, 1).fire(&Timer::RestartDelay);
+    take(tale.work(1).due());
     for stops in [plan_lost(), fails()] {
         let mut tale = Tale::ready(policy(), &u1());
         tale.daemon_ends(How::Status, 1).due();
