@@ -143,10 +143,7 @@ pub fn event(event: &Event) -> String {
         Event::GraceElapsed => "the grace period is over, the daemon is killed".to_owned(),
         Event::DelayElapsed => "the delay before the restart is over".to_owned(),
         Event::QueueRead { queue } => self::queue(queue),
-        Event::PlanLost { failure } => format!(
-            "the plan can't be used, no upgrade begins until it can: {}",
-            self::failure(failure)
-        ),
+        Event::PlanLost { failure } => plan_lost(failure),
         Event::FileMended { file, set_aside } => mended(file, set_aside.as_deref()),
         Event::AnnouncementReceived { upgrade } => format!("announced: {}", self::upgrade(upgrade)),
         Event::CameDue { attempt, .. } => format!("upgrade {attempt} is due"),
@@ -171,9 +168,7 @@ pub fn event(event: &Event) -> String {
         Event::RoomFound { attempt, needed_bytes, free_bytes } => {
             room_found(*attempt, *needed_bytes, *free_bytes)
         }
-        Event::HomeCopied { attempt, entries, bytes } => {
-            format!("upgrade {attempt}: the home is copied, {entries} entries, {}", human(*bytes))
-        }
+        Event::HomeCopied { attempt, entries, bytes } => copied(*attempt, *entries, *bytes),
         Event::CopyRefreshed { attempt, changed, bytes, keeps_up } => {
             refreshed(*attempt, *changed, *bytes, *keeps_up)
         }
@@ -187,17 +182,12 @@ pub fn event(event: &Event) -> String {
         Event::BackupDamaged { archive, failure } => {
             format!("the backup {} is no good: {}", archive.path, self::failure(failure))
         }
-        Event::BackupSkipped { attempt } => {
-            format!("upgrade {attempt}: no backup, as it is configured (UNSAFE)")
-        }
+        Event::BackupSkipped { attempt } => format!("upgrade {attempt}: no backup, UNSAFE"),
         Event::BinaryPresent { attempt } => format!("upgrade {attempt}: the binary is still there"),
         Event::StoodDown { attempt } => {
             format!("upgrade {attempt}: what it left half-done is removed, and its lock given back")
         }
-        Event::JournalFailed { failure } => format!(
-            "no record can be written, no upgrade begins, the daemon runs on: {}",
-            self::failure(failure)
-        ),
+        Event::JournalFailed { failure } => journal_failed(failure),
         Event::JournalRestored => "the journal can be written again".to_owned(),
         Event::WorkFailed { attempt, failure } => {
             format!("upgrade {attempt} failed: {}", self::failure(failure))
@@ -213,6 +203,19 @@ fn fetched(attempt: u64, bytes: u64, source: &str, sha256: &str) -> String {
 fn room_found(attempt: u64, needed_bytes: u64, free_bytes: u64) -> String {
     let (needed, free) = (human(needed_bytes), human(free_bytes));
     format!("upgrade {attempt}: there is room for the backup, which needs {needed} of {free}")
+}
+
+fn plan_lost(failure: &Failure) -> String {
+    format!("the plan can't be used, no upgrade begins until it can: {}", self::failure(failure))
+}
+
+fn journal_failed(failure: &Failure) -> String {
+    let why = self::failure(failure);
+    format!("no record can be written, no upgrade begins, the daemon runs on: {why}")
+}
+
+fn copied(attempt: u64, entries: u64, bytes: u64) -> String {
+    format!("upgrade {attempt}: the home is copied, {entries} entries, {}", human(bytes))
 }
 
 fn refreshed(attempt: u64, changed: u64, bytes: u64, keeps_up: bool) -> String {

@@ -5,6 +5,7 @@
 //! by the [`oracle::Oracle`], which knows the promises but nothing of how `step` keeps them.
 
 pub(crate) mod back;
+mod copy;
 pub(crate) mod engine;
 pub(crate) mod files;
 pub(crate) mod host;

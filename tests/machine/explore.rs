@@ -169,6 +169,8 @@ fn every_legal_pair_of_phase_and_event_is_taken() {
     });
     for phase in phases {
         search("usual", Beginning::At(phase), &usual(), anything(1500), &mut taken);
+        let faults = within([0, 0, 2, 0, 0], 300);
+        search("usual", Beginning::Unread(phase), &usual(), faults, &mut taken);
     }
     for from in [Beginning::First, Beginning::Ready, Beginning::Waits, Beginning::Failed] {
         search("usual", from, &usual(), anything(1500), &mut taken);

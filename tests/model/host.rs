@@ -232,17 +232,9 @@ impl World {
                 luck.or(&[Code::NoRoom])?;
                 Event::RoomFound { attempt: *attempt, needed_bytes: 10, free_bytes: 100 }
             }
-            Effect::CopyHome { attempt, .. } => {
-                luck.or(&[Code::NoRoom, Code::Io])?;
-                self.copied = Some(*attempt);
-                Event::HomeCopied { attempt: *attempt, entries: 3, bytes: 100 }
+            Effect::CopyHome { .. } | Effect::RefreshCopy { .. } | Effect::ExamineBackup { .. } => {
+                return self.copy_outcome(effect, luck);
             }
-            Effect::RefreshCopy { attempt } => {
-                luck.or(&[Code::NoRoom, Code::Io])?;
-                let keeps_up = luck == Luck::Good;
-                Event::CopyRefreshed { attempt: *attempt, changed: 1, bytes: 1, keeps_up }
-            }
-            Effect::ExamineBackup { archive, .. } => self.examine(archive, luck),
             Effect::TakeLock { attempt, .. } => {
                 luck.or(&[Code::LockBusy, Code::Io])?;
                 if self.lock_busy {
@@ -292,32 +284,6 @@ impl World {
         let (asked, killed) = (false, false);
         self.process = Some(Process { daemon, leader_lives: true, is_ours: true, asked, killed });
         daemon
-    }
-
-    pub(crate) fn seal(&mut self, sealed: Option<&Archive>, luck: Luck) -> Result<Archive, Code> {
-        luck.or(&[Code::NoRoom, Code::Io])?;
-        let home = self.files.home;
-        let holds = |archive: &&Archive| self.files.backups.contains(&((*archive).clone(), home));
-        if let Some(archive) = sealed.filter(holds) {
-            return Ok(archive.clone());
-        }
-        let archive = values::archive(u64::from(self.serial()));
-        // What was copied ahead is read whole only once the daemon is up again.
-        let archive = match self.copied.take() {
-            Some(_) => Archive { sha256: None, ..archive },
-            None => archive,
-        };
-        self.files.backups.push((archive.clone(), home));
-        Ok(archive)
-    }
-
-    fn examine(&self, archive: &Archive, luck: Luck) -> Event {
-        if luck != Luck::Good || !self.files.has(archive) {
-            let failure = values::failure(Code::Io);
-            return Event::BackupDamaged { archive: archive.clone(), failure };
-        }
-        let sha256 = Some("examined".to_owned());
-        Event::BackupExamined { archive: Archive { sha256, ..archive.clone() } }
     }
 
     fn confirm(&self, upgrade: &Upgrade, binary: &Binary) -> Result<(), Code> {

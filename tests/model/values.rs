@@ -57,7 +57,7 @@ pub(crate) fn binary(name: &str) -> Binary {
 
 pub(crate) fn archive(serial: u64) -> Archive {
     let path = format!("backup-{serial}.tar.zst");
-    Archive { path, bytes: 16, sha256: Some(format!("sha-{serial}")), entries: 3, skipped: 0 }
+    Archive { path, bytes: 16, sha256: Some("sha".to_owned()), entries: 3, skipped: 0 }
 }
 
 pub(crate) fn daemon(pid: u32) -> Daemon {

@@ -29,6 +29,8 @@ pub(super) enum Beginning {
     Failed,
     /// The first upgrade is performed, and its daemon is up.
     Upgraded,
+    /// The same, and a phase of the next upgrade is reached before the backup was read whole.
+    Unread(PhaseName),
     /// What was upgraded has failed its start, and is to be rolled back.
     FailsStart,
     /// The data of the version before is being restored.
@@ -89,6 +91,13 @@ impl Beginning {
                 tale
             }
             Self::Upgraded => upgraded(),
+            Self::Unread(phase) => {
+                let mut tale = upgraded();
+                let unread = std::mem::take(&mut tale.engine.world.work);
+                tale.queue(&catalogue(1)).work(4).due().until(phase);
+                tale.engine.world.work.extend(unread);
+                tale
+            }
             Self::FailsStart => fails(),
             Self::GoesBack => {
                 let mut tale = fails();
@@ -112,6 +121,7 @@ impl fmt::Display for Beginning {
             Self::Waits => f.write_str("with a restart delayed"),
             Self::Failed => f.write_str("after a swap that failed"),
             Self::Upgraded => f.write_str("after an upgrade"),
+            Self::Unread(phase) => write!(f, "from {phase} with a backup unread"),
             Self::FailsStart => f.write_str("after a failed start"),
             Self::GoesBack => f.write_str("in a roll-back"),
         }

@@ -157,7 +157,8 @@ impl Used {
         let old = of_archive(archive);
         let new = old.and_then(|serial| place(&self.serials, serial));
         if let Some(serial) = new.filter(|_| new != old) {
-            *archive = values::archive(serial);
+            let sha256 = archive.sha256.take();
+            *archive = Archive { sha256, ..values::archive(serial) };
         }
     }
 

@@ -176,6 +176,9 @@ fn faults(engine: &Engine) -> Vec<Move> {
             | Effect::SkipRestore { .. }
             | Effect::LockRollBack { .. }
             | Effect::CheckRoom { .. }
+            | Effect::CopyHome { .. }
+            | Effect::RefreshCopy { .. }
+            | Effect::ExamineBackup { .. }
             | Effect::TakeLock { .. }
             | Effect::SealBackup { .. } => &[Luck::Bad(0)],
             _ => &[],
