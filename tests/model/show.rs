@@ -26,24 +26,19 @@ pub(crate) fn effect(effect: &Effect) -> String {
             let queued = queued.iter().map(|upgrade| upgrade.name.clone());
             words(name, [current.name.clone(), current.version.clone()].into_iter().chain(queued))
         }
-        Effect::InterruptDaemon(daemon) | Effect::KillGroup(daemon) => {
-            format!("{name} {}", daemon.pid)
-        }
+        Effect::InterruptDaemon(of) | Effect::KillGroup(of) => format!("{name} {}", of.pid),
         Effect::ForwardSignal { daemon, signal } => format!("{name} {signal} to {}", daemon.pid),
-        Effect::SweepGroup(daemon) => {
-            words(name, daemon.iter().map(|daemon| daemon.pid.to_string()))
-        }
+        Effect::SweepGroup(of) => words(name, of.iter().map(|daemon| daemon.pid.to_string())),
         Effect::StartTimer { timer: of, after_ms } => format!("{name} {} {after_ms}ms", timer(of)),
         Effect::StopTimer(of) => format!("{name} {}", timer(of)),
         Effect::WatchDue { attempt, at } => format!("{name} #{attempt} {}", at.format("%H:%M")),
         Effect::FetchBinary { attempt, upgrade }
         | Effect::CheckBinary { attempt, upgrade }
         | Effect::TakeLock { attempt, upgrade }
+        | Effect::CopyHome { attempt, upgrade }
         | Effect::LockRollBack { attempt, upgrade } => {
             format!("{name} #{attempt} {}", upgrade.name)
         }
-        Effect::CopyHome { attempt, upgrade } => format!("{name} #{attempt} {}", upgrade.name),
-        Effect::ExamineBackup { archive, .. } => format!("{name} {}", archive.path),
         Effect::RefreshCopy { attempt }
         | Effect::CheckRoom { attempt }
         | Effect::CancelPreparation { attempt }
@@ -56,7 +51,9 @@ pub(crate) fn effect(effect: &Effect) -> String {
             let sealed = sealed.iter().map(|archive| archive.path.clone());
             words(&format!("{name} #{attempt} {}", upgrade.name), sealed)
         }
-        Effect::DiscardBackup(archive) => format!("{name} {}", archive.path),
+        Effect::DiscardBackup(archive) | Effect::ExamineBackup { archive, .. } => {
+            format!("{name} {}", archive.path)
+        }
         Effect::ConfirmBinary { attempt, upgrade, binary }
         | Effect::ConfirmCheck { attempt, upgrade, binary } => {
             format!("{name} #{attempt} {} {}", upgrade.name, binary.identity)
