@@ -75,9 +75,15 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::DropFromQueue(names) => format!("{name} {}", names.join(" ")),
         Effect::MendLink(to) => format!("{name} {to}"),
         Effect::Answer { request, granted, text } => format!("{name} {request} {granted}: {text}"),
-        Effect::Exit(Outcome::Done) => format!("{name} done"),
-        Effect::Exit(Outcome::RollBackFailed) => format!("{name} roll-back failed"),
-        Effect::Exit(Outcome::DaemonFailed(ending)) => format!("{name} {ending:?}"),
+        Effect::Exit(of) => format!("{name} {}", outcome(*of)),
+    }
+}
+
+fn outcome(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Done => "done".to_owned(),
+        Outcome::RollBackFailed => "roll-back failed".to_owned(),
+        Outcome::DaemonFailed(ending) => format!("{ending:?}"),
     }
 }
 
