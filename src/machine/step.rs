@@ -82,8 +82,9 @@ fn dispatch(next: &mut Next, event: &Event) -> Step {
         Event::DelayElapsed => daemon::delay_elapsed(next),
         Event::QueueRead { queue } => queue::read(next, queue),
         Event::PlanLost { .. } => queue::plan_lost(next),
-        // For the record: what is in it now comes as any other content of it.
-        Event::FileMended { .. } => Ok(()),
+        // For the record: what is in a file now comes as any other content of it, and a restore
+        // finds out for itself what of a backup it can use.
+        Event::FileMended { .. } | Event::BackupDamaged { .. } => Ok(()),
         Event::AnnouncementReceived { upgrade } => queue::announced(next, upgrade),
         Event::PauseElapsed { name, digest } => queue::pause_elapsed(next, name, digest),
         Event::RetryRequested { name, request, .. } => queue::retry(next, name, request),
@@ -98,8 +99,6 @@ fn dispatch(next: &mut Next, event: &Event) -> Step {
         Event::HomeCopied { attempt, .. } => prepare::home_copied(next, *attempt),
         Event::CopyRefreshed { attempt, .. } => prepare::copy_refreshed(next, *attempt),
         Event::BackupExamined { archive } => attempt::backup_examined(next, archive),
-        // For the record: a restore finds out for itself what it can use.
-        Event::BackupDamaged { .. } => Ok(()),
         Event::BinaryFetched { attempt, .. } => attempt::binary_fetched(next, *attempt),
         Event::BinaryChecked { attempt, binary } => attempt::binary_checked(next, *attempt, binary),
         Event::LockTaken { attempt } => attempt::lock_taken(next, *attempt),

@@ -45,13 +45,10 @@ pub(super) fn kind(state: &State) -> &'static str {
             Some((Stage::Copying(_), false)) => "copying",
             Some((Stage::Ready(Some(_)), false)) => "ready",
             Some((Stage::Ready(None), false)) => "ready unprepared",
-            Some((
-                Stage::Fetching | Stage::Checking | Stage::Sizing(_) | Stage::Copying(_),
-                true,
-            )) => "due, not ready",
             Some((Stage::Refreshing(_), _)) => "due, refreshing",
             Some((Stage::Locking(_), _)) => "due, locking",
             Some((Stage::Ready(_), true) | (Stage::Locked(_), _)) => "due and locked",
+            Some((_, true)) => "due, not ready",
         },
         Phase::Draining(draining) => match (draining.step, &draining.then) {
             (DrainStep::Asked, AfterDrain::Upgrade(_)) => "asked, then upgrade",
