@@ -154,7 +154,7 @@ fn of_effect(effect: &mut Effect, see: &mut See<'_>) {
             see(Number::Binary(binary));
         }
         Effect::DiscardBackup(archive) | Effect::ExamineBackup { archive, .. } => {
-            see(Number::Archive(archive))
+            see(Number::Archive(archive));
         }
         Effect::SpawnDaemon(_)
         | Effect::SweepGroup(None)
