@@ -48,8 +48,8 @@ fn ask(paths: &Paths, name: &str, requester: Requester) -> Result<(bool, String)
     let folder = paths.requests();
     let failed = || Error::io("leave a request in", &folder);
     let request = Request { wish: Wish::Retry { name: name.to_owned() }, requester };
-    let id = requests::leave(&folder, &request).map_err(failed())?;
-    let answer = requests::await_answer(&folder, &id, PATIENCE).map_err(failed())?;
+    let id = requests::leave(&RealDisk, &folder, &request).map_err(failed())?;
+    let answer = requests::await_answer(&RealDisk, &folder, &id, PATIENCE).map_err(failed())?;
     answer.map(|answer| (answer.granted, answer.text)).ok_or_else(|| {
         Error::Refused(format!(
             "the nymvisor that runs has not answered within {} s; see its log",
