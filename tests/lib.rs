@@ -42,6 +42,7 @@ mod readme;
 mod release;
 mod restore;
 mod room;
+mod sim;
 mod state_machine_md;
 mod supervision;
 mod support;

@@ -1,0 +1,184 @@
+//! What happens next: the story first, then whatever brings the machine to rest.
+
+use nymvisor::host::Stimulus as Reported;
+use nymvisor::machine::{Ending, Event, Timer};
+use nymvisor::requests::{self, Request, Wish};
+
+use super::super::install::announcement;
+use super::super::story::Step;
+use super::Machine;
+use crate::model::host::Luck;
+use crate::model::settle::Next;
+use crate::model::stimulus::{How, Stimulus, catalogue};
+use crate::model::values;
+
+impl Machine {
+    /// The story's next step, once its time has come.
+    pub(super) fn next_step(&mut self) -> Option<Step> {
+        match self.steps.front()? {
+            Step::Until(name) => {
+                if !self.world.work.iter().any(|effect| effect.name() == *name) {
+                    return None;
+                }
+            }
+            Step::Rest => return None,
+            Step::Do(_) | Step::Jump(_) => {}
+        }
+        self.steps.pop_front()
+    }
+
+    /// One step of the story. `None` where nothing is reported of it.
+    pub(super) fn play(&mut self, step: &Step) -> Option<Reported> {
+        match step {
+            Step::Do(stimulus) => self.stimulate(stimulus),
+            Step::Jump(minutes) => {
+                self.world.minutes += minutes;
+                None
+            }
+            Step::Until(_) | Step::Rest => None,
+        }
+    }
+
+    fn stimulate(&mut self, stimulus: &Stimulus) -> Option<Reported> {
+        let fact = |event| Some(Reported::Fact(event));
+        match stimulus {
+            Stimulus::Finish(pick, luck) => self.finish(usize::from(*pick), *luck),
+            Stimulus::Fire(pick) => {
+                let timers = &self.world.timers;
+                let timer = timers.iter().nth(usize::from(*pick) % timers.len().max(1)).cloned()?;
+                Some(self.fire(timer))
+            }
+            Stimulus::ComeDue => self.come_due(),
+            Stimulus::ReadPlan => self.listens().then(|| self.read_plan()),
+            Stimulus::DaemonEnds(how, uptime_ms) => self.daemon_ends(*how, *uptime_ms),
+            Stimulus::Stop => fact(Event::StopRequested { signal: 15 }),
+            Stimulus::Signal => fact(Event::SignalReceived { signal: 1 }),
+            Stimulus::Announce(pick) => {
+                self.upstream = Some(announcement(&catalogue(*pick)));
+                self.session.announce = self.listens();
+                self.announce()
+            }
+            Stimulus::Retry(pick) => {
+                let requester = values::by_command(catalogue(*pick)).requester;
+                let wish = Wish::Retry { name: catalogue(*pick).name };
+                let request = Request { wish, requester };
+                let leave = || requests::leave(&self.medium, &self.paths.requests(), &request);
+                self.medium.quietly(leave).unwrap();
+                None
+            }
+            Stimulus::Tamper(tamper) => {
+                self.tamper(*tamper);
+                None
+            }
+            Stimulus::Crash { daemon_survives, .. } => {
+                self.session.is_killed = true;
+                self.session.daemon_survives = *daemon_survives;
+                None
+            }
+            // Settings are those of the next session.
+            Stimulus::Start(settings) => {
+                self.settings = *settings;
+                None
+            }
+            Stimulus::Stale(_) => None,
+        }
+    }
+
+    fn listens(&self) -> bool {
+        self.session.listening
+    }
+
+    /// Goes on without further mishap. `None`: nothing is left to do; `Some(None)`: something was
+    /// done that is not told.
+    pub(super) fn go_on(&mut self) -> Option<Option<Reported>> {
+        let plan_is_news = || {
+            let look = || self.files.queue().ok();
+            self.listens() && self.session.told != Some(self.medium.quietly(look))
+        };
+        Some(match self.world.next(!self.session.failing, plan_is_news) {
+            Some(Next::Restore) => {
+                self.session.failing = false;
+                Some(Reported::Reminder)
+            }
+            Some(Next::DaemonEnds) => self.daemon_ends(How::Well, 1_000_000),
+            Some(Next::Work) => self.finish(0, Luck::Good),
+            Some(Next::ReadPlan) => Some(self.read_plan()),
+            feeds_first => {
+                if self.session.announce && self.listens() {
+                    self.announce()
+                } else if let Some(request) = self.next_request() {
+                    Some(Reported::Fact(request))
+                } else {
+                    match feeds_first {
+                        Some(Next::Fire(timer)) => Some(self.fire(timer)),
+                        Some(_) => self.come_due(),
+                        None if self.steps.pop_front().is_some() => None,
+                        None => return None,
+                    }
+                }
+            }
+        })
+    }
+
+    fn announce(&mut self) -> Option<Reported> {
+        if !std::mem::take(&mut self.session.announce) {
+            return None;
+        }
+        let upgrade = self.upstream.as_ref()?.to_upgrade();
+        Some(Reported::Fact(Event::AnnouncementReceived { upgrade }))
+    }
+
+    fn next_request(&mut self) -> Option<Event> {
+        if !self.listens() {
+            return None;
+        }
+        let folder = self.paths.requests();
+        let waiting = self.medium.quietly(|| requests::waiting(&*self.disk, &folder));
+        let waiting = waiting.unwrap_or_default();
+        let (id, request) = waiting.into_iter().find(|(id, _)| !self.session.taken.contains(id))?;
+        self.session.taken.insert(id.clone());
+        let Request { wish: Wish::Retry { name }, requester } = request.ok()?;
+        Some(Event::RetryRequested { name, requester, request: id })
+    }
+
+    fn read_plan(&mut self) -> Reported {
+        let read = self.files.queue();
+        self.session.told = Some(read.as_ref().ok().cloned());
+        Reported::Fact(match read {
+            Ok(queue) => {
+                // Upstream says nothing twice: what could not be queued is told again by ourselves.
+                self.session.announce |= std::mem::take(&mut self.session.is_unqueued);
+                Event::QueueRead { queue }
+            }
+            Err(error) => Event::PlanLost { failure: error.into() },
+        })
+    }
+
+    fn fire(&mut self, timer: Timer) -> Reported {
+        self.world.timers.remove(&timer);
+        Reported::Fact(match timer {
+            Timer::Grace => Event::GraceElapsed,
+            Timer::RestartDelay => Event::DelayElapsed,
+            Timer::Startup => Event::StartupPassed,
+            Timer::Pause { name, digest } => Event::PauseElapsed { name, digest },
+        })
+    }
+
+    fn come_due(&mut self) -> Option<Reported> {
+        let (attempt, minutes) = self.world.due.take()?;
+        self.world.minutes = self.world.minutes.max(minutes);
+        let at = values::at(self.world.minutes);
+        Some(Reported::Fact(Event::CameDue { attempt, at }))
+    }
+
+    fn daemon_ends(&mut self, how: How, uptime_ms: u64) -> Option<Reported> {
+        let killed = self.world.process.as_ref().is_some_and(|process| process.killed);
+        let ending = match how {
+            _ if killed => Ending::Killed(9),
+            How::Well => Ending::Exited(0),
+            How::Status => Ending::Exited(3),
+            How::Signal => Ending::Killed(11),
+        };
+        self.world.leader_ends(ending, uptime_ms).map(Reported::Fact)
+    }
+}
