@@ -62,6 +62,7 @@ pub(crate) struct Play {
     mishaps: VecDeque<Mishap>,
     death: Death,
     sessions: u32,
+    hits: u32,
 }
 
 /// How a session ended.
@@ -92,7 +93,18 @@ impl Play {
             mishaps: story.mishaps.iter().copied().collect(),
             death: Death::Kill,
             sessions: 0,
+            hits: 0,
         }
+    }
+
+    /// So many sessions it took.
+    pub(crate) fn sessions(&self) -> u32 {
+        self.sessions
+    }
+
+    /// So many of the mishaps came to pass.
+    pub(crate) fn hits(&self) -> u32 {
+        self.hits
     }
 
     pub(crate) fn machine(&self) -> RefMut<'_, Machine> {
@@ -174,6 +186,7 @@ impl Play {
         let is_over = medium.was_hit() || medium.is_stopped();
         drop(machine);
         if is_over {
+            self.hits += 1;
             self.arm();
         }
         Ok(end)

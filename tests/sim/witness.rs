@@ -8,9 +8,7 @@ use std::path::PathBuf;
 
 use nymvisor::config::Paths;
 use nymvisor::journal::{Header, Mishap};
-use nymvisor::machine::{
-    Archive, Effect, Event, Outcome, PhaseName, RESUMPTIONS_MAX, Record, State, replay,
-};
+use nymvisor::machine::{Archive, Effect, Event, RESUMPTIONS_MAX, Record, State, replay};
 
 use super::disk::SimDisk;
 use crate::model::oracle::Oracle;
@@ -166,17 +164,6 @@ impl Witness {
             }
         }
         needed
-    }
-
-    /// So often a committed swap is on the record.
-    pub(crate) fn has_failed_for_good(&self) -> bool {
-        self.records().any(|record| {
-            record.to == PhaseName::Failed
-                && record
-                    .effects
-                    .iter()
-                    .any(|effect| matches!(effect, Effect::Exit(Outcome::DaemonFailed(_))))
-        })
     }
 }
 

@@ -25,7 +25,7 @@ impl Op {
     }
 
     /// Whether it takes room.
-    fn takes_room(self) -> bool {
+    pub(crate) fn takes_room(self) -> bool {
         matches!(self, Self::Create | Self::Write | Self::Rename | Self::Sync)
     }
 }

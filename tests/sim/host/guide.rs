@@ -110,7 +110,11 @@ impl Machine {
                     Some(Reported::Fact(request))
                 } else {
                     match feeds_first {
-                        Some(Next::Fire(timer)) => Some(self.fire(timer)),
+                        Some(Next::Fire(timer)) => {
+                            // Who holds the lock by mistake is found out within a pause.
+                            self.world.lock_busy = false;
+                            Some(self.fire(timer))
+                        }
                         Some(_) => self.come_due(),
                         None if self.steps.pop_front().is_some() => None,
                         None => return None,
