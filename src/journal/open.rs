@@ -109,8 +109,9 @@ impl Opening {
     fn go_on(self, segment: u64, content: Content) -> Opened {
         let start = Start::after(segment, &content);
         let path = segment::path(&self.folder, segment);
-        let opened = self.disk.append(&path).map_err(failed("opened", &path));
-        match opened {
+        // Who began it may have been killed before its name was durable.
+        let named = self.disk.sync_dir(&self.folder).map_err(failed("synced", &self.folder));
+        match named.and_then(|()| self.disk.append(&path).map_err(failed("opened", &path))) {
             Ok(file) => {
                 let journal = self.journal(start, Some((file, content.good_bytes)), None);
                 Opened { journal, state: content.state, mishap: None }

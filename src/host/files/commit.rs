@@ -27,7 +27,10 @@ impl Files {
         let info =
             self.announcement(upgrade).or_else(|error| self.info_in_place(upgrade, error))?;
         let mut left = Vec::new();
-        if self.version().ok().as_ref() != Some(&upgrade.target()) {
+        if self.version().ok().as_ref() == Some(&upgrade.target()) {
+            // Who moved it may have been killed before its name was durable.
+            left.extend(self.sync_version());
+        } else {
             left.extend(self.pass_commit_point(upgrade, &info)?);
         }
         let moved = self.move_shared(upgrade, info, before, at);
@@ -48,13 +51,18 @@ impl Files {
         if self.version().ok().as_ref() != Some(&upgrade.target()) {
             return Err(error.into());
         }
-        let synced = self.disk.sync_dir(disk::folder_of(&path));
-        Ok(synced.err().map(|error| {
+        Ok(self.sync_version())
+    }
+
+    /// Makes the version file's name durable; what is wrong with that, in words.
+    fn sync_version(&self) -> Option<String> {
+        let path = self.paths.current_version();
+        self.disk.sync_dir(disk::folder_of(&path)).err().map(|error| {
             format!(
                 "{} may not outlive a power cut: can't sync its folder: {error}",
                 path.display()
             )
-        }))
+        })
     }
 
     /// After the commit point the plan may have been changed by hand; the upgrade's own file holds
