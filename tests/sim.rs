@@ -9,6 +9,8 @@ mod chooser;
 mod disk;
 mod host;
 mod install;
+mod known;
+mod mended;
 mod random;
 mod stories;
 mod story;

@@ -36,7 +36,10 @@ pub fn open(
 ) -> Result<Opened, Error> {
     let opening = Opening { disk, folder: folder.to_owned(), owner, session, at };
     if let Err(error) = super::create_folder(&*opening.disk, folder) {
-        return Ok(opening.in_memory(Start::first(), initial, None, &error));
+        // Where there may be a journal, none is begun beside it, or over it.
+        if opening.disk.kind(folder).map_err(failed("looked at", folder))?.is_none() {
+            return Ok(opening.in_memory(Start::first(), initial, None, &error));
+        }
     }
     if let Err(error) = super::reserve(&*opening.disk, folder) {
         tracing::warn!("{error}; no upgrade begins without it");

@@ -122,6 +122,7 @@ fn h30_no_room_at_every_operation() {
 fn h30_input_or_output_fails_at_every_operation() {
     sweep(
         "input and output",
+        16,
         |_| true,
         |at| {
             [false, true]

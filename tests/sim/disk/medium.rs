@@ -117,6 +117,7 @@ impl Bytes {
 fn torn(mut bytes: Vec<u8>, chooser: &mut Chooser) -> Vec<u8> {
     match chooser.below(3) {
         0 => {}
+        _ if bytes.is_empty() => {}
         1 => bytes.truncate(chooser.below(bytes.len())),
         _ => {
             let from = chooser.below(bytes.len());
