@@ -89,11 +89,8 @@ fn installed(disk: &Arc<dyn Disk>, paths: &Paths, owner: &Owner) -> Result<Versi
         known.ok_or_else(|| Error::NoVersion { source: Box::new(source), link })
     })?;
     let binary = paths.binary(&UpgradeName::installed(&version.name)?);
-    match disk.kind(&binary) {
-        Ok(Some(_)) => Ok(version),
-        Ok(None) | Err(_) => {
-            let file = paths.current_version();
-            Err(Error::NoBinary { file, name: version.name, binary })
-        }
+    if let Ok(Some(_)) = disk.kind(&binary) {
+        return Ok(version);
     }
+    Err(Error::NoBinary { file: paths.current_version(), name: version.name, binary })
 }
