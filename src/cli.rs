@@ -11,6 +11,7 @@ use crate::disk::RealDisk;
 use crate::exit::Exit;
 
 mod add_upgrade;
+mod ask;
 mod build_info;
 mod config;
 mod daemon_build_info;
@@ -23,6 +24,7 @@ mod output;
 mod play;
 mod probe;
 mod retry;
+mod rollback;
 mod run;
 mod split;
 mod user;
@@ -61,6 +63,8 @@ enum Command {
     AddUpgrade(add_upgrade::AddUpgradeArgs),
     /// Try an upgrade again that is held back after a failure
     Retry(retry::RetryArgs),
+    /// Go back to the version before the last upgrade
+    Rollback(rollback::RollBackArgs),
     /// Show what the engine did and why
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -116,6 +120,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Error> {
         Command::DaemonBuildInfo(args) => daemon_build_info::show(disk, &env, args.output)?,
         Command::AddUpgrade(args) => add_upgrade::add_upgrade(disk, &env, args)?,
         Command::Retry(args) => retry::retry(disk, &env, args)?,
+        Command::Rollback(args) => rollback::rollback(disk, &env, args)?,
         Command::Journal(command) => return journal::journal(disk, &env, command),
         Command::Config(args) => config::show(disk, &env, args.output)?,
         Command::Demo(args) => demo::demo(args)?,

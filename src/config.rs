@@ -87,6 +87,10 @@ pub struct Daemon {
     pub prepare_ahead: bool,
     /// Largest binary that is downloaded, in bytes. Never zero.
     pub max_binary_size: u64,
+    /// Roll back a new version that fails before it has once lived through its startup period.
+    pub rollback_on_failed_upgrade: bool,
+    /// A roll-back puts the data back as well.
+    pub rollback_restores_data: bool,
 }
 
 const DEFAULT_POLLING_RATE: Duration = Duration::from_hours(1);
@@ -124,6 +128,8 @@ impl Config {
                 unsafe_skip_backup: false,
                 prepare_ahead: true,
                 max_binary_size: DEFAULT_BINARY_SIZE,
+                rollback_on_failed_upgrade: false,
+                rollback_restores_data: true,
             },
         }
     }
@@ -194,6 +200,8 @@ impl Config {
             restart_after_upgrade: daemon.restart_after_upgrade,
             prepare_ahead: daemon.prepare_ahead,
             skip_backup: daemon.unsafe_skip_backup,
+            rollback_on_failed_upgrade: daemon.rollback_on_failed_upgrade,
+            rollback_restores_data: daemon.rollback_restores_data,
             max_startup_failures: daemon.max_startup_failures,
             failure_restart_delay_ms: whole_ms(daemon.failure_restart_delay),
             startup_period_ms: whole_ms(daemon.startup_period_duration),

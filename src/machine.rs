@@ -12,6 +12,9 @@
 //! through one phase after the other, each confirming what was prepared, until the version file
 //! has been moved. Whatever fails before that leads through [`Phase::Failed`] back to the old
 //! version; whatever interrupts it is taken up by [`recover`].
+//!
+//! A roll-back is an [`Attempt`] too, with [`Attempt::back`] set. It goes through the same phases,
+//! but has nothing to download or to verify.
 
 mod effect;
 mod event;
@@ -27,12 +30,12 @@ pub use effect::{Effect, Outcome, Timer};
 pub use event::Event;
 pub use order::{Order, compare};
 pub use phase::{
-    AfterDrain, AfterFailure, Attempt, DrainStep, Draining, Failed, Phase, PhaseName, Restarting,
-    Running, Swapping, Wait, Why,
+    AfterDrain, AfterFailure, Attempt, Back, DrainStep, Draining, Failed, Phase, PhaseName,
+    Restarting, Running, Swapping, Wait, Why,
 };
 pub use record::{Illegal, Record, replay};
 pub use recover::{Link, Observed, RESUMPTIONS_MAX, Row, recover};
-pub use state::{Candidate, Hold, Queue, Stage, State, Trouble};
+pub use state::{Candidate, Hold, Performed, Queue, Stage, State, Trouble, Undone};
 pub use step::{Rejected, Transition, step};
 pub use values::{
     Announcement, Archive, Binary, Code, Daemon, Ending, Failure, Policy, Remedy, Requester,

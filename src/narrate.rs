@@ -82,7 +82,11 @@ fn severity(record: &Record) -> Severity {
         Event::DaemonEnded { ending, .. } if ending.is_crash() => {
             if record.from == PhaseName::Running { Severity::Bad } else { Severity::Normal }
         }
-        Event::GraceElapsed | Event::PlanLost { .. } | Event::FileMended { .. } => Severity::Odd,
+        Event::GraceElapsed
+        | Event::PlanLost { .. }
+        | Event::FileMended { .. }
+        | Event::RollBackRequested { .. }
+        | Event::HomeRestored { .. } => Severity::Odd,
         Event::Recovered { row, .. } if *row != Row::AtRest => Severity::Odd,
         Event::Recovered { observed, .. } if observed.link == Link::NoLink => Severity::Odd,
         Event::SwapCommitted { left, .. } if !left.is_empty() => Severity::Odd,
@@ -100,6 +104,7 @@ fn severity(record: &Record) -> Severity {
         | Event::CameDue { .. }
         | Event::PauseElapsed { .. }
         | Event::RetryRequested { .. }
+        | Event::RestoreSkipped { .. }
         | Event::BinaryFetched { .. }
         | Event::BinaryChecked { .. }
         | Event::RoomFound { .. }
@@ -144,18 +149,23 @@ pub fn event(event: &Event) -> String {
         Event::RetryRequested { name, requester, .. } => {
             format!("{} wants {name} to be tried again", self::requester(requester))
         }
-        Event::BinaryFetched { attempt, sha256, bytes, source } => format!(
-            "upgrade {attempt}: the binary is there, {} from {source}, sha256 {sha256}",
-            human(*bytes)
-        ),
+        Event::RollBackRequested { to, keep_data, requester, .. } => {
+            roll_back_requested(&to.name, *keep_data, requester)
+        }
+        Event::HomeRestored { attempt, aside, moved_aside } => {
+            home_restored(*attempt, aside, *moved_aside)
+        }
+        Event::RestoreSkipped { attempt } => format!("roll-back {attempt}: the data is kept"),
+        Event::SwapCommitted { attempt, left } => committed(*attempt, left),
+        Event::BinaryFetched { attempt, sha256, bytes, source } => {
+            fetched(*attempt, *bytes, source, sha256)
+        }
         Event::BinaryChecked { attempt, binary } => {
             format!("upgrade {attempt}: the binary is the right build, {}", self::binary(binary))
         }
-        Event::RoomFound { attempt, needed_bytes, free_bytes } => format!(
-            "upgrade {attempt}: there is room for the backup, which needs {} of {}",
-            human(*needed_bytes),
-            human(*free_bytes)
-        ),
+        Event::RoomFound { attempt, needed_bytes, free_bytes } => {
+            room_found(*attempt, *needed_bytes, *free_bytes)
+        }
         Event::LockTaken { attempt } => format!("upgrade {attempt}: the upgrade lock is held"),
         Event::BackupSealed { attempt, archive } => {
             format!("upgrade {attempt}: the backup is sealed, {}", self::archive(archive))
@@ -164,12 +174,6 @@ pub fn event(event: &Event) -> String {
             format!("upgrade {attempt}: no backup, as it is configured (UNSAFE)")
         }
         Event::BinaryPresent { attempt } => format!("upgrade {attempt}: the binary is still there"),
-        Event::SwapCommitted { attempt, left } if left.is_empty() => {
-            format!("upgrade {attempt}: committed, the new version holds")
-        }
-        Event::SwapCommitted { attempt, left } => {
-            format!("upgrade {attempt}: committed, but some files are still to be moved: {left}")
-        }
         Event::StoodDown { attempt } => {
             format!("upgrade {attempt}: what it left half-done is removed, and its lock given back")
         }
@@ -184,6 +188,16 @@ pub fn event(event: &Event) -> String {
     }
 }
 
+fn fetched(attempt: u64, bytes: u64, source: &str, sha256: &str) -> String {
+    let size = human(bytes);
+    format!("upgrade {attempt}: the binary is there, {size} from {source}, sha256 {sha256}")
+}
+
+fn room_found(attempt: u64, needed_bytes: u64, free_bytes: u64) -> String {
+    let (needed, free) = (human(needed_bytes), human(free_bytes));
+    format!("upgrade {attempt}: there is room for the backup, which needs {needed} of {free}")
+}
+
 fn mended(file: &str, set_aside: Option<&str>) -> String {
     match set_aside {
         Some(aside) => {
@@ -195,6 +209,26 @@ fn mended(file: &str, set_aside: Option<&str>) -> String {
 
 fn archive(archive: &Archive) -> String {
     format!("{} entries, {}, {}", archive.entries, human(archive.bytes), archive.path)
+}
+
+fn roll_back_requested(to: &str, keep_data: bool, by: &Requester) -> String {
+    let data = if keep_data { " and keep the data" } else { "" };
+    format!("{} wants to go back to {to}{data}", requester(by))
+}
+
+fn home_restored(attempt: u64, aside: &str, moved_aside: u64) -> String {
+    format!(
+        "roll-back {attempt}: the data is as the backup has it; what was there ({moved_aside} \
+         files and folders) lies in {aside}"
+    )
+}
+
+fn committed(attempt: u64, left: &str) -> String {
+    if left.is_empty() {
+        format!("upgrade {attempt}: committed, the new version holds")
+    } else {
+        format!("upgrade {attempt}: committed, but some files are still to be moved: {left}")
+    }
 }
 
 /// What a row of the recovery table means.
@@ -212,6 +246,10 @@ pub fn row(row: Row) -> &'static str {
         Row::AttemptWithdrawn => "an upgrade was interrupted, and is no longer in the plan",
         Row::AttemptUnprepared => "an upgrade was interrupted, and its binary has changed",
         Row::SwapInterrupted => "an upgrade was interrupted after its commit; it is finished",
+        Row::RollBackResumed => "a roll-back was interrupted; it goes on",
+        Row::RollBackSwapInterrupted => {
+            "a roll-back was interrupted after its commit; it is finished"
+        }
         Row::VersionMovedOutside => "the version was changed by somebody else; it is accepted",
     }
 }
@@ -240,6 +278,9 @@ pub fn outcome(outcome: Outcome) -> String {
         Outcome::DaemonFailed(ending) => {
             format!("the daemon failed for good: it {}", self::ending(ending))
         }
+        Outcome::RollBackFailed => "a roll-back could not go on, and the daemon is down; the log \
+                                    says why and what to do"
+            .to_owned(),
     }
 }
 

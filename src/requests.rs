@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{self, Disk};
-use crate::machine::Requester;
+use crate::machine::{Event, Requester, Version};
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,13 @@ pub enum Wish {
         /// Name of the upgrade.
         name: String,
     },
+    /// Roll the last upgrade back.
+    RollBack {
+        /// To what.
+        to: Version,
+        /// The data stays as it is.
+        keep_data: bool,
+    },
 }
 
 /// A request as it lies in the folder.
@@ -30,6 +37,20 @@ pub struct Request {
     pub wish: Wish,
     /// By whom.
     pub requester: Requester,
+}
+
+impl Request {
+    /// The fact that it is for the engine; `id` is the request's number.
+    #[must_use]
+    pub fn into_event(self, id: String) -> Event {
+        let (requester, request) = (self.requester, id);
+        match self.wish {
+            Wish::Retry { name } => Event::RetryRequested { name, requester, request },
+            Wish::RollBack { to, keep_data } => {
+                Event::RollBackRequested { to, keep_data, requester, request }
+            }
+        }
+    }
 }
 
 /// An answer as it lies beside the request.

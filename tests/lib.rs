@@ -41,6 +41,7 @@ mod processes;
 mod readme;
 mod release;
 mod restore;
+mod rollback;
 mod room;
 mod sim;
 mod state_machine_md;

@@ -4,6 +4,7 @@
 //! [`stimulus::Stimulus`] makes one plausible thing happen. Whatever a record orders is checked
 //! by the [`oracle::Oracle`], which knows the promises but nothing of how `step` keeps them.
 
+pub(crate) mod back;
 pub(crate) mod engine;
 pub(crate) mod files;
 pub(crate) mod host;

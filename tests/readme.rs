@@ -6,13 +6,14 @@ use std::process::Command;
 const README: &str = include_str!("../README.md");
 
 /// Sub-commands whose help is looked at.
-const COMMANDS: [&[&str]; 10] = [
+const COMMANDS: [&[&str]; 11] = [
     &[],
     &["init"],
     &["run"],
     &["config"],
     &["add-upgrade"],
     &["retry"],
+    &["rollback"],
     &["journal", "show"],
     &["build-info"],
     &["daemon-build-info"],

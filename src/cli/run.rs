@@ -59,7 +59,9 @@ pub(super) fn run(env: &Env, args: Vec<OsString>) -> Result<(), Error> {
     runtime.shutdown_background();
     match outcome? {
         Outcome::Done => Ok(()),
-        failed @ Outcome::DaemonFailed(_) => Err(Error::DaemonFailed(narrate::outcome(failed))),
+        failed @ (Outcome::DaemonFailed(_) | Outcome::RollBackFailed) => {
+            Err(Error::DaemonFailed(narrate::outcome(failed)))
+        }
     }
 }
 

@@ -277,4 +277,22 @@ pub(super) const KEYS: &[Key] = &[
         |v: &u64| Value::Size(*v),
         "Largest binary that is downloaded: bytes, or a text such as '2GiB'."
     ),
+    key!(
+        daemon.rollback_on_failed_upgrade,
+        "DAEMON_ROLLBACK_ON_FAILED_UPGRADE",
+        "roll back on failed upgrade:",
+        Switch,
+        values::switch,
+        |v: &bool| Value::Switch(*v),
+        "Go back to the version before when a new one fails its first start."
+    ),
+    key!(
+        daemon.rollback_restores_data,
+        "DAEMON_ROLLBACK_RESTORES_DATA",
+        "roll-back restores data:",
+        Switch,
+        values::switch,
+        |v: &bool| Value::Switch(*v),
+        "A roll-back puts the data back as backed up; what is there is moved aside."
+    ),
 ];

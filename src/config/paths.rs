@@ -243,6 +243,12 @@ impl Paths {
         self.home.join("nymvisor")
     }
 
+    /// `~/.nym/nym-nodes/default-nym-node/nymvisor/rollbacks`: what roll-backs moved aside
+    #[must_use]
+    pub fn rollbacks(&self) -> PathBuf {
+        self.home_nymvisor().join("rollbacks")
+    }
+
     /// `~/.nym/nym-nodes/default-nym-node/nymvisor/current-version-info.json`
     #[must_use]
     pub fn current_version(&self) -> PathBuf {

@@ -15,6 +15,7 @@ use crate::disk::{self, Disk, Kind};
 use crate::machine::{Code, Failure, Queue, Upgrade, Version};
 use crate::release::{self, BuildInfo, History, Plan, UpgradeInfo, if_there};
 
+mod back;
 mod commit;
 mod link;
 mod mend;
@@ -130,7 +131,7 @@ impl Files {
             in_place: plan.queued_up.iter().filter(is_in_place).map(name).collect(),
             current: Some(plan.current.to_upgrade()),
             entries: plan.queued_up.iter().map(UpgradeInfo::to_upgrade).collect(),
-            performed: history.history.iter().map(|entry| name(&entry.info)).collect(),
+            performed: history.standing().map(|entry| name(&entry.info)).collect(),
         }
     }
 

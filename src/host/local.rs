@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinHandle, spawn_blocking, spawn_local};
 
 use super::due::until;
@@ -24,6 +25,7 @@ use crate::disk::Disk;
 use crate::journal::{HeldOrder, Order};
 use crate::machine::{Code, Effect, Event, Failure, Timer};
 
+mod back;
 mod binary;
 mod feeds;
 mod locks;
@@ -83,6 +85,8 @@ pub struct LocalHost {
     feeds: Vec<AbortHandle>,
     /// Small file operations under way; they are finished before the run ends.
     chores: Vec<JoinHandle<()>>,
+    /// One for each change of the plan's files that is under way; it ends with the change.
+    changes: Vec<oneshot::Receiver<()>>,
     leftovers: Vec<crate::machine::Daemon>,
 }
 
@@ -122,6 +126,7 @@ impl LocalHost {
             announced: Announced::default(),
             feeds: vec![heed],
             chores: Vec::new(),
+            changes: Vec::new(),
             leftovers: Vec::new(),
         }
     }
@@ -176,7 +181,7 @@ impl LocalHost {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Observe { upgrade, binary, backup } => self.observe(upgrade, binary, backup),
-            Effect::SpawnDaemon(version) => self.spawn_daemon(&version),
+            Effect::SpawnDaemon(version) => self.spawn_daemon(version),
             Effect::InterruptDaemon(daemon) => self.interrupt_daemon(daemon),
             Effect::ForwardSignal { daemon, signal } => process::forward(daemon, signal),
             Effect::KillGroup(daemon) => process::kill(daemon),
@@ -205,11 +210,20 @@ impl LocalHost {
             Effect::CommitSwap { attempt, upgrade, from: _, plan_current } => {
                 self.commit_swap(attempt, upgrade, plan_current);
             }
+            Effect::RestoreHome { attempt, upgrade, to, archive } => {
+                self.restore_home(attempt, &upgrade, to, archive);
+            }
+            Effect::SkipRestore { attempt, to } => self.skip_restore(attempt, &to),
+            Effect::LockRollBack { attempt, upgrade } => self.lock_roll_back(attempt, upgrade),
+            Effect::CommitRollBack { attempt, upgrade, to } => {
+                self.commit_roll_back(attempt, upgrade, to);
+            }
             Effect::ReleaseLock => self.release_lock(),
             Effect::StandDown { attempt, in_doubt } => self.stand_down(attempt, in_doubt.as_ref()),
             Effect::QueueAnnouncement(upgrade) => self.queue_announcement(&upgrade),
             Effect::DropFromQueue(names) => self.drop_from_queue(names),
             Effect::MoveShared { upgrade, plan_current } => self.move_shared(upgrade, plan_current),
+            Effect::MoveSharedBack { upgrade, to } => self.move_shared_back(upgrade, to),
             Effect::RestoreVersionFile(version) => self.restore_version_file(version),
             Effect::RebuildPlan { current, queued } => self.rebuild_plan(current, queued),
             Effect::MendLink(name) => self.mend_link(name),

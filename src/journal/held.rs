@@ -23,6 +23,11 @@ impl Held {
     pub(super) fn since(state: State, mishap: Option<Mishap>) -> Self {
         Self { since: state, mishap, records: Vec::new() }
     }
+
+    /// Records that were read, and may not be durable.
+    pub(super) fn again(since: State, records: Vec<Record>) -> Self {
+        Self { since, mishap: None, records }
+    }
 }
 
 /// A transition that is recorded in memory alone.

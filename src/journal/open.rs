@@ -110,27 +110,44 @@ impl Opening {
 
     /// The last segment is whole: it is written on.
     fn go_on(self, segment: u64, content: Content) -> Opened {
-        let start = Start::after(segment, &content);
-        let path = segment::path(&self.folder, segment);
-        // Who began it may have been killed before its name was durable.
-        let named = self.disk.sync_dir(&self.folder).map_err(failed("synced", &self.folder));
-        match named.and_then(|()| self.disk.append(&path).map_err(failed("opened", &path))) {
+        match self.make_sure_of(segment) {
             Ok(file) => {
+                let start = Start::after(segment, &content);
                 let journal = self.journal(start, Some((file, content.good_bytes)), None);
                 Opened { journal, state: content.state, mishap: None }
             }
-            Err(error) => self.in_memory(start, content.state, None, &error),
+            Err(error) => self.in_doubt(segment, content, &error),
         }
+    }
+
+    /// Opens a segment whose writer may have been killed before its name, or its last record, was
+    /// durable. What follows rests on both.
+    fn make_sure_of(&self, segment: u64) -> Result<Box<dyn DiskFile>, Error> {
+        let path = segment::path(&self.folder, segment);
+        self.disk.sync_dir(&self.folder).map_err(failed("synced", &self.folder))?;
+        let mut file = self.disk.append(&path).map_err(failed("opened", &path))?;
+        file.sync().map_err(failed("synced", &path))?;
+        Ok(file)
     }
 
     /// The last line is torn: it ordered nothing. Its bytes are kept beside, it is cut off, and the
     /// cut is told by the header of the next segment.
     fn cut(self, segment: u64, content: Content, bytes: &[u8]) -> Opened {
-        let start = Start::after(segment, &content);
         match self.cut_off(segment, content.good_bytes, bytes) {
-            Ok(mishap) => self.begin(start, content.state, Some(mishap)),
-            Err(error) => self.in_memory(start, content.state, None, &error),
+            Ok(mishap) => self.begin(Start::after(segment, &content), content.state, Some(mishap)),
+            Err(error) => self.in_doubt(segment, content, &error),
         }
+    }
+
+    /// What of the segment is durable can't be told, but for its header, which was before it had
+    /// its name. All its records stand in the next one again, once that can be written.
+    fn in_doubt(self, segment: u64, content: Content, error: &Error) -> Opened {
+        tracing::error!("{error}; records are held in memory until it can be written");
+        let Content { header, header_hash, records, state, .. } = content;
+        let start = Start { segment: segment + 1, seq: header.seq, prev: header_hash };
+        let records = records.into_iter().map(|line| line.record).collect();
+        let held = Held::again(header.state, records);
+        Opened { journal: self.journal(start, None, Some(held)), state, mishap: None }
     }
 
     fn cut_off(&self, segment: u64, good_bytes: u64, bytes: &[u8]) -> Result<Mishap, Error> {

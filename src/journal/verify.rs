@@ -10,7 +10,7 @@ use std::path::Path;
 use super::segment::{self, Content, Rest, read_segment};
 use super::{BadLine, Error, Hash, Header, Mishap, Owner};
 use crate::disk::{Disk, Kind};
-use crate::machine::{Effect, Event, Phase, Upgrade};
+use crate::machine::{Attempt, Effect, Event, Phase, Upgrade};
 
 mod header;
 mod result;
@@ -95,7 +95,7 @@ struct Walk<'a> {
     /// Its end, if it could be read to its end.
     before: Option<Last>,
     /// The swap that was ordered last.
-    committing: Option<(u64, Upgrade)>,
+    committing: Option<(u64, Upgrade, bool)>,
     result: Verified,
 }
 
@@ -187,7 +187,8 @@ impl Walk<'_> {
     fn take_records(&mut self, file: &str, content: &Content) {
         let header = &content.header;
         if let Phase::Swapping(swapping) = &header.state.phase {
-            self.committing = Some((swapping.attempt.id, swapping.attempt.upgrade.clone()));
+            let Attempt { id, upgrade, back, .. } = &swapping.attempt;
+            self.committing = Some((*id, upgrade.clone(), back.is_some()));
         }
         let records = content.records.len() as u64;
         self.result.records += records;
@@ -201,15 +202,24 @@ impl Walk<'_> {
         for line in &content.records {
             for effect in &line.record.effects {
                 if let Effect::CommitSwap { attempt, upgrade, .. } = effect {
-                    self.committing = Some((*attempt, upgrade.clone()));
+                    self.committing = Some((*attempt, upgrade.clone(), false));
+                }
+                if let Effect::CommitRollBack { attempt, upgrade, .. } = effect {
+                    self.committing = Some((*attempt, upgrade.clone(), true));
                 }
             }
             if let Event::BackupSealed { archive, .. } = &line.record.event {
                 self.result.archives.insert(archive.path.clone(), archive.clone());
             }
             if let Event::SwapCommitted { attempt, .. } = &line.record.event {
-                let committed = self.committing.take().filter(|(id, _)| id == attempt);
-                self.result.committed.extend(committed.map(|(_, upgrade)| upgrade));
+                match self.committing.take().filter(|(id, ..)| id == attempt) {
+                    Some((_, upgrade, true)) => {
+                        self.result.committed.retain(|former| former.name != upgrade.name);
+                    }
+                    committed => {
+                        self.result.committed.extend(committed.map(|(_, upgrade, _)| upgrade));
+                    }
+                }
             }
         }
     }

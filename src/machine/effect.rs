@@ -125,6 +125,41 @@ pub enum Effect {
         /// What the plan called current when the attempt began; see [`super::Attempt`].
         plan_current: Option<Announcement>,
     },
+    /// Put the home back as the backup has it, or go on doing so; what is in it is moved aside.
+    /// Answer: `HomeRestored`.
+    RestoreHome {
+        /// For whom.
+        attempt: u64,
+        /// What is rolled back.
+        upgrade: Upgrade,
+        /// The version to go back to, whose binary must be there.
+        to: Version,
+        /// The backup.
+        archive: Archive,
+    },
+    /// Leave the data as it is. Answer: `RestoreSkipped`.
+    SkipRestore {
+        /// For whom.
+        attempt: u64,
+        /// The version to go back to, whose binary must be there.
+        to: Version,
+    },
+    /// Take the upgrade lock for a roll-back, and wait for it. Answer: `LockTaken`.
+    LockRollBack {
+        /// For whom.
+        attempt: u64,
+        /// What is rolled back.
+        upgrade: Upgrade,
+    },
+    /// Move the version file back, then history, plan and link. Answer: `SwapCommitted`.
+    CommitRollBack {
+        /// For whom.
+        attempt: u64,
+        /// What is rolled back.
+        upgrade: Upgrade,
+        /// To what.
+        to: Version,
+    },
     /// Give back the upgrade lock.
     ReleaseLock,
     /// Remove what a failed attempt left half-done, and give back the lock. Answer: `StoodDown`.
@@ -145,6 +180,13 @@ pub enum Effect {
         upgrade: Upgrade,
         /// What the plan calls current.
         plan_current: Option<Announcement>,
+    },
+    /// Move history, plan and link back behind this upgrade, which is rolled back already.
+    MoveSharedBack {
+        /// What was rolled back.
+        upgrade: Upgrade,
+        /// To what.
+        to: Version,
     },
     /// Write the version file anew, from what the journal knows. Answer: `FileMended`.
     RestoreVersionFile(Version),
@@ -180,6 +222,8 @@ pub enum Outcome {
     Done,
     /// The daemon failed for good.
     DaemonFailed(Ending),
+    /// A roll-back could not go on; the daemon is down.
+    RollBackFailed,
 }
 
 /// The timers, each with its one reason.
@@ -234,7 +278,12 @@ impl Effect {
             | Self::CommitSwap { .. }
             | Self::QueueAnnouncement(_)
             | Self::DropFromQueue(_)
+            | Self::RestoreHome { .. }
+            | Self::SkipRestore { .. }
+            | Self::LockRollBack { .. }
+            | Self::CommitRollBack { .. }
             | Self::MoveShared { .. }
+            | Self::MoveSharedBack { .. }
             | Self::RestoreVersionFile(_)
             | Self::RebuildPlan { .. }
             | Self::MendLink(_) => false,
@@ -269,7 +318,12 @@ impl Effect {
             Self::StandDown { .. } => "stand-down",
             Self::QueueAnnouncement(_) => "queue-announcement",
             Self::DropFromQueue(_) => "drop-from-queue",
+            Self::RestoreHome { .. } => "restore-home",
+            Self::SkipRestore { .. } => "skip-restore",
+            Self::LockRollBack { .. } => "lock-roll-back",
+            Self::CommitRollBack { .. } => "commit-roll-back",
             Self::MoveShared { .. } => "move-shared",
+            Self::MoveSharedBack { .. } => "move-shared-back",
             Self::RestoreVersionFile(_) => "restore-version-file",
             Self::RebuildPlan { .. } => "rebuild-plan",
             Self::MendLink(_) => "mend-link",

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::recover::{Observed, Row};
 use super::state::Queue;
-use super::values::{Archive, Binary, Daemon, Ending, Failure, Policy, Requester, Upgrade};
+use super::values::{
+    Archive, Binary, Daemon, Ending, Failure, Policy, Requester, Upgrade, Version,
+};
 
 /// Something that happened. Times, codes and digests arrive in here and nowhere else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +109,31 @@ pub enum Event {
         /// Which request to answer.
         request: String,
     },
+    /// The operator wants the last upgrade to be rolled back.
+    RollBackRequested {
+        /// To what.
+        to: Version,
+        /// The data stays as it is.
+        keep_data: bool,
+        /// Who asked.
+        requester: Requester,
+        /// Which request to answer.
+        request: String,
+    },
+    /// The home is as the backup has it.
+    HomeRestored {
+        /// For whom.
+        attempt: u64,
+        /// Where everything lies that was in the home before.
+        aside: String,
+        /// How many files and folders were moved there.
+        moved_aside: u64,
+    },
+    /// The data stays as it is; the version to go back to is in its place.
+    RestoreSkipped {
+        /// For whom.
+        attempt: u64,
+    },
     /// The binary's bytes are there, and their digest is right.
     BinaryFetched {
         /// For whom.
@@ -207,6 +234,9 @@ impl Event {
             Self::CameDue { .. } => "came-due",
             Self::PauseElapsed { .. } => "pause-elapsed",
             Self::RetryRequested { .. } => "retry-requested",
+            Self::RollBackRequested { .. } => "roll-back-requested",
+            Self::HomeRestored { .. } => "home-restored",
+            Self::RestoreSkipped { .. } => "restore-skipped",
             Self::BinaryFetched { .. } => "binary-fetched",
             Self::BinaryChecked { .. } => "binary-checked",
             Self::RoomFound { .. } => "room-found",

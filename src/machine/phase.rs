@@ -79,7 +79,7 @@ pub enum AfterDrain {
     },
 }
 
-/// One try to perform an upgrade, from its drain on.
+/// One try to perform an upgrade, or to roll one back, from its drain on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Number of the try in this instance; answers that carry another one are stale.
@@ -97,6 +97,28 @@ pub struct Attempt {
     pub backup: Option<Archive>,
     /// How often a crash interrupted it and it was taken up again.
     pub resumed: u32,
+    /// Set where `upgrade`, which runs, is not performed but rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<Back>,
+}
+
+/// Where a roll-back leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Back {
+    /// The version that runs afterwards.
+    pub to: Version,
+    /// The backup that the home is put back from; `None` where the data stays as it is.
+    pub restore: Option<Archive>,
+    /// Why.
+    pub why: Failure,
+}
+
+impl Attempt {
+    /// The version that is installed once it is committed.
+    #[must_use]
+    pub fn target(&self) -> Version {
+        self.back.as_ref().map_or_else(|| self.upgrade.target(), |back| back.to.clone())
+    }
 }
 
 /// The files move to the new version.
@@ -131,6 +153,8 @@ pub enum Why {
     Upgraded,
     /// An attempt failed; the old version comes back.
     AttemptFailed,
+    /// A roll-back is committed.
+    RolledBack,
     /// A person asked the run to end, or it ended in order.
     OrderlyEnd,
 }
@@ -171,7 +195,6 @@ pub struct Failed {
 }
 
 /// How a failure is left.
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AfterFailure {
@@ -187,6 +210,11 @@ pub enum AfterFailure {
         /// How it ended the last time.
         ending: Ending,
     },
+    /// The new version failed its start: it is rolled back once its process group is gone.
+    RollBack(Attempt),
+    /// A roll-back could not go on: the run ends, and the next session takes it up. What may be
+    /// half restored is not started.
+    RollBackFailed(Attempt),
 }
 
 /// A phase without its data, as records name it.
@@ -279,7 +307,9 @@ impl Phase {
                 Wait::Delay { .. } | Wait::Spawning { .. } => None,
             },
             Self::Failed(Failed { then, .. }) => match then {
-                AfterFailure::OldVersion { attempt, .. } => Some(attempt),
+                AfterFailure::OldVersion { attempt, .. }
+                | AfterFailure::RollBack(attempt)
+                | AfterFailure::RollBackFailed(attempt) => Some(attempt),
                 AfterFailure::GivenUp { .. } => None,
             },
             Self::Running(_) => None,

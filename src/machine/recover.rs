@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
-use super::phase::{AfterDrain, AfterFailure, Attempt, Phase, Wait};
+use super::phase::{AfterDrain, AfterFailure, Attempt, Phase, PhaseName, Swapping, Wait};
 use super::state::{Queue, State};
 use super::values::{Binary, Daemon, Version};
 
@@ -96,13 +96,17 @@ pub enum Row {
     AttemptUnprepared,
     /// The last session was killed after the commit point.
     SwapInterrupted,
+    /// A roll-back was interrupted before its commit point, however often.
+    RollBackResumed,
+    /// The last session was killed after the commit point of a roll-back.
+    RollBackSwapInterrupted,
     /// The version file names what neither the journal nor an attempt of ours explains.
     VersionMovedOutside,
 }
 
 impl Row {
     /// All rows.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::AtRest,
         Self::DaemonLost,
         Self::DaemonLeftBehind,
@@ -114,6 +118,8 @@ impl Row {
         Self::AttemptWithdrawn,
         Self::AttemptUnprepared,
         Self::SwapInterrupted,
+        Self::RollBackResumed,
+        Self::RollBackSwapInterrupted,
         Self::VersionMovedOutside,
     ];
 }
@@ -130,10 +136,23 @@ pub(super) fn row(state: &State, observed: &Observed) -> Row {
         return Row::DaemonLeftBehind;
     }
     match standing(&state.phase) {
-        Standing::Attempt { attempt, counts } => attempt_row(state, attempt, counts, observed),
-        Standing::Failing(attempt) => {
+        Standing::Attempt { attempt, swaps, .. } if swaps && is_committed(attempt, observed) => {
+            if attempt.back.is_some() {
+                Row::RollBackSwapInterrupted
+            } else {
+                Row::SwapInterrupted
+            }
+        }
+        // Nobody but a person has moved the version file before a swap was ordered.
+        Standing::Attempt { attempt, .. } if is_moved(&attempt.from, observed) => {
+            Row::VersionMovedOutside
+        }
+        // It is finished whatever the plan says: the home may be half restored.
+        Standing::Attempt { attempt, .. } if attempt.back.is_some() => Row::RollBackResumed,
+        Standing::Attempt { attempt, counts, .. } => attempt_row(state, attempt, counts, observed),
+        Standing::Failing { attempt, swapped } => {
             // The swap itself may have failed only after the version file was moved.
-            if is_committed(attempt, observed) {
+            if swapped && is_committed(attempt, observed) {
                 Row::SwapInterrupted
             } else if is_moved(&state.installed, observed) {
                 Row::VersionMovedOutside
@@ -147,12 +166,6 @@ pub(super) fn row(state: &State, observed: &Observed) -> Row {
 }
 
 fn attempt_row(state: &State, attempt: &Attempt, counts: bool, observed: &Observed) -> Row {
-    if is_committed(attempt, observed) {
-        return Row::SwapInterrupted;
-    }
-    if is_moved(&attempt.from, observed) {
-        return Row::VersionMovedOutside;
-    }
     if !is_asked_for(state, attempt, observed) {
         return Row::AttemptWithdrawn;
     }
@@ -166,7 +179,7 @@ fn attempt_row(state: &State, attempt: &Attempt, counts: bool, observed: &Observ
 }
 
 fn is_committed(attempt: &Attempt, observed: &Observed) -> bool {
-    observed.version.as_ref() == Some(&attempt.upgrade.target())
+    observed.version.as_ref() == Some(&attempt.target())
 }
 
 /// A version file that is lost is written anew; one that names another version is believed.
@@ -184,36 +197,45 @@ fn is_asked_for(state: &State, attempt: &Attempt, observed: &Observed) -> bool {
 enum Standing<'a> {
     /// Nothing was under way.
     Idle(Row),
-    /// An attempt was; `counts` where its interruption was no orderly stop.
-    Attempt { attempt: &'a Attempt, counts: bool },
-    /// An attempt had failed, and the old version was coming back.
-    Failing(&'a Attempt),
+    /// An attempt was; `counts` where its interruption was no orderly stop, `swaps` where its swap
+    /// was ordered.
+    Attempt { attempt: &'a Attempt, counts: bool, swaps: bool },
+    /// An attempt had failed, in its swap or before, and the old version was coming back.
+    Failing { attempt: &'a Attempt, swapped: bool },
 }
 
 fn standing(phase: &Phase) -> Standing<'_> {
+    let under_way = |attempt, counts| Standing::Attempt { attempt, counts, swaps: false };
     match phase {
         Phase::Running(_) => Standing::Idle(Row::DaemonLost),
         Phase::Draining(draining) => match &draining.then {
-            AfterDrain::Upgrade(attempt) => Standing::Attempt { attempt, counts: true },
-            AfterDrain::End(Some(attempt)) => Standing::Attempt { attempt, counts: false },
+            AfterDrain::Upgrade(attempt) => under_way(attempt, true),
+            AfterDrain::End(Some(attempt)) => under_way(attempt, false),
             AfterDrain::End(None) => Standing::Idle(Row::DaemonLost),
             AfterDrain::Recover { before, .. } => standing(before),
         },
         Phase::BackingUp(attempt)
         | Phase::Locking(attempt)
         | Phase::Downloading(attempt)
-        | Phase::Verifying(attempt) => Standing::Attempt { attempt, counts: true },
-        Phase::Swapping(swapping) => {
-            Standing::Attempt { attempt: &swapping.attempt, counts: !swapping.stop }
+        | Phase::Verifying(attempt) => under_way(attempt, true),
+        Phase::Swapping(Swapping { attempt, stop, .. }) => {
+            Standing::Attempt { attempt, counts: !stop, swaps: true }
         }
         Phase::Restarting(restarting) => match &restarting.wait {
-            Wait::Session { resume: Some(attempt) } => Standing::Attempt { attempt, counts: false },
+            Wait::Session { resume: Some(attempt) } => under_way(attempt, false),
             Wait::Session { resume: None } => Standing::Idle(Row::AtRest),
             Wait::Delay { .. } | Wait::Spawning { .. } => Standing::Idle(Row::DaemonLost),
         },
-        Phase::Failed(failed) => match &failed.then {
-            AfterFailure::OldVersion { attempt, .. } => Standing::Failing(attempt),
-            AfterFailure::GivenUp { .. } => Standing::Idle(Row::GaveUp),
-        },
+        Phase::Failed(failed) => {
+            let swapped = failed.phase == PhaseName::Swapping;
+            match &failed.then {
+                AfterFailure::OldVersion { attempt, .. } => Standing::Failing { attempt, swapped },
+                AfterFailure::GivenUp { .. } => Standing::Idle(Row::GaveUp),
+                AfterFailure::RollBack(attempt) => under_way(attempt, true),
+                AfterFailure::RollBackFailed(attempt) => {
+                    Standing::Attempt { attempt, counts: false, swaps: swapped }
+                }
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::order::{Order, compare};
 use super::phase::{Phase, Restarting, Wait, Why};
-use super::values::{Announcement, Binary, Failure, Policy, Upgrade, Version};
+use super::values::{Announcement, Archive, Binary, Failure, Policy, Upgrade, Version};
 
 /// Everything that decisions rest on. Two engines with equal states decide alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,37 @@ pub struct State {
     pub startup_failures: u32,
     /// Number of the last preparation or attempt.
     pub last_attempt: u64,
+    /// Backups that nobody needs, found out while no record could order their removal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unneeded: Vec<Archive>,
+    /// The upgrade that was performed last and not rolled back, where it was this instance's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub performed: Option<Performed>,
+    /// The last roll-back, until the plan is seen to have followed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<Undone>,
+}
+
+/// An upgrade that was performed, with what a roll-back of it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Performed {
+    /// What was performed.
+    pub upgrade: Upgrade,
+    /// What ran before.
+    pub from: Version,
+    /// The backup of the home as that version left it; `None` where backups were switched off.
+    pub backup: Option<Archive>,
+    /// It has once lived through a startup period: it is never rolled back by itself any more.
+    pub lived: bool,
+}
+
+/// An upgrade that was rolled back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undone {
+    /// What was rolled back.
+    pub upgrade: Upgrade,
+    /// To what.
+    pub to: Version,
 }
 
 /// The plan of the data folder.
@@ -144,6 +175,9 @@ impl State {
             troubles: Vec::new(),
             startup_failures: 0,
             last_attempt: 0,
+            unneeded: Vec::new(),
+            performed: None,
+            undone: None,
         }
     }
 
@@ -158,22 +192,34 @@ impl State {
             .find(|upgrade| self.wants(upgrade) && !self.is_held(upgrade))
     }
 
-    /// Whether the plan still queues what this instance has committed: history, plan and link could
-    /// not be moved then, and what the plan calls current is of the past.
+    /// Whether history, plan and link have not followed what this instance has committed: they
+    /// could not be moved then, and what the plan calls current may be of the past.
     #[must_use]
     pub fn is_ahead_of_plan(&self) -> bool {
         self.unmoved().is_some()
     }
 
-    /// What this instance has committed and the plan still queues. What another instance has
-    /// superseded since is of the past, queued or not.
+    /// What this instance has committed and the plan still queues, or the history doesn't name.
+    /// What another instance has superseded since is of the past, queued or not.
     #[must_use]
     pub fn unmoved(&self) -> Option<&Upgrade> {
         let current = self.queue.current.as_ref();
         let superseded =
             |entry: &Upgrade| current.is_some_and(|current| entry.is_superseded_by(current));
         let mut entries = self.queue.entries.iter();
-        entries.find(|entry| entry.name == self.installed.name && !superseded(entry))
+        let queued = entries.find(|entry| entry.name == self.installed.name && !superseded(entry));
+        queued.or_else(|| self.unnamed())
+    }
+
+    /// What this instance has performed and the history does not name: a plan that was lost
+    /// meanwhile, and written anew, no longer queues it.
+    fn unnamed(&self) -> Option<&Upgrade> {
+        let upgrade = &self.last_performed()?.upgrade;
+        let leads_on = self.queue.current.as_ref().is_some_and(|current| {
+            current.name == upgrade.name
+                || compare(&upgrade.version, &current.version) == Order::Newer
+        });
+        (leads_on && !self.queue.performed.contains(&upgrade.name)).then_some(upgrade)
     }
 
     /// Whether `upgrade` would move this instance on.
@@ -199,6 +245,22 @@ impl State {
         self.troubles
             .iter()
             .find(|trouble| trouble.name == upgrade.name && trouble.digest == upgrade.digest)
+    }
+
+    /// The upgrade that brought what is installed, if this instance performed it.
+    #[must_use]
+    pub fn last_performed(&self) -> Option<&Performed> {
+        self.performed.as_ref().filter(|last| last.upgrade.target() == self.installed)
+    }
+
+    /// The roll-back that history, plan and link have not followed yet, if there is one.
+    #[must_use]
+    pub fn left_to_move_back(&self) -> Option<&Undone> {
+        let current = self.queue.current.as_ref();
+        self.undone.as_ref().filter(|undone| {
+            undone.to == self.installed
+                && current.is_some_and(|current| current.name == undone.upgrade.name)
+        })
     }
 
     /// Names of queued upgrades at or below what the data folder's plan calls current.

@@ -11,6 +11,7 @@ mod daemon;
 mod journal;
 mod prepare;
 mod queue;
+mod rollback;
 mod session;
 mod stop;
 
@@ -86,6 +87,12 @@ fn dispatch(next: &mut Next, event: &Event) -> Step {
         Event::AnnouncementReceived { upgrade } => queue::announced(next, upgrade),
         Event::PauseElapsed { name, digest } => queue::pause_elapsed(next, name, digest),
         Event::RetryRequested { name, request, .. } => queue::retry(next, name, request),
+        Event::RollBackRequested { to, keep_data, requester, request } => {
+            rollback::requested(next, to, *keep_data, requester, request)
+        }
+        Event::HomeRestored { attempt, .. } | Event::RestoreSkipped { attempt } => {
+            rollback::data_settled(next, *attempt)
+        }
         Event::CameDue { attempt, .. } => prepare::came_due(next, *attempt),
         Event::RoomFound { attempt, .. } => prepare::room_found(next, *attempt),
         Event::BinaryFetched { attempt, .. } => attempt::binary_fetched(next, *attempt),

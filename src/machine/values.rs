@@ -149,6 +149,12 @@ pub struct Policy {
     pub prepare_ahead: bool,
     /// Upgrade without a backup.
     pub skip_backup: bool,
+    /// Roll back a new version that fails before it has once lived through its startup period.
+    #[serde(default)]
+    pub rollback_on_failed_upgrade: bool,
+    /// A roll-back puts the data back as well, as the upgrade's backup has it.
+    #[serde(default = "switched_on")]
+    pub rollback_restores_data: bool,
     /// So many startup failures in a row end the run; 0 acts as 1.
     pub max_startup_failures: u32,
     /// Milliseconds from a crash to the next start.
@@ -157,6 +163,10 @@ pub struct Policy {
     pub startup_period_ms: u64,
     /// Milliseconds from the polite signal to SIGKILL.
     pub shutdown_grace_ms: u64,
+}
+
+fn switched_on() -> bool {
+    true
 }
 
 /// Why something could not be done. The code is stable: scripts and documents refer to it.
@@ -206,6 +216,10 @@ pub enum Code {
     ResumedTooOften,
     /// The daemon crashed, or could not be started.
     DaemonCrashed,
+    /// The new version failed before it had once lived through its startup period.
+    FailedStart,
+    /// A person had it rolled back.
+    RolledBack,
 }
 
 /// What happens after a failure.
@@ -239,7 +253,9 @@ impl Code {
             | Self::TooLarge
             | Self::BuildInfo
             | Self::Downgrade
-            | Self::ResumedTooOften => Remedy::Quarantine,
+            | Self::ResumedTooOften
+            | Self::FailedStart
+            | Self::RolledBack => Remedy::Quarantine,
             Self::NoBinary => Remedy::AwaitBinary,
         }
     }

@@ -25,6 +25,9 @@ pub struct HistoryEntry {
     pub performed_at: DateTime<Utc>,
     /// What was announced.
     pub info: UpgradeInfo,
+    /// When it was rolled back, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back_at: Option<DateTime<Utc>>,
     /// Whatever else stands there.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -40,8 +43,29 @@ impl History {
     /// Adds an upgrade at the end.
     #[must_use]
     pub fn with(mut self, performed_at: DateTime<Utc>, info: UpgradeInfo) -> Self {
-        self.history.push(HistoryEntry { performed_at, info, extra: Map::new() });
+        self.history.push(HistoryEntry {
+            performed_at,
+            info,
+            rolled_back_at: None,
+            extra: Map::new(),
+        });
         self
+    }
+
+    /// Marks the latest entry with this name as rolled back. `false`: nothing was to be marked.
+    #[must_use]
+    pub fn mark_rolled_back(&mut self, name: &UpgradeName, at: DateTime<Utc>) -> bool {
+        let latest = self.history.iter_mut().rev().find(|entry| entry.info.name == *name);
+        let Some(entry) = latest.filter(|entry| entry.rolled_back_at.is_none()) else {
+            return false;
+        };
+        entry.rolled_back_at = Some(at);
+        true
+    }
+
+    /// The entries that were not rolled back, oldest first.
+    pub fn standing(&self) -> impl Iterator<Item = &HistoryEntry> {
+        self.history.iter().filter(|entry| entry.rolled_back_at.is_none())
     }
 }
 

@@ -112,6 +112,8 @@ fn policy() -> Policy {
         restart_after_upgrade: true,
         prepare_ahead: true,
         skip_backup: false,
+        rollback_on_failed_upgrade: false,
+        rollback_restores_data: true,
         max_startup_failures: 10,
         failure_restart_delay_ms: 10_000,
         startup_period_ms: 120_000,

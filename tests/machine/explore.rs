@@ -37,8 +37,9 @@ fn policies() -> Vec<(&'static str, Policy)> {
         ),
         (
             "no restarts",
-            Policy { restart_on_failure: false, restart_after_upgrade: false, ..usual },
+            Policy { restart_on_failure: false, restart_after_upgrade: false, ..usual.clone() },
         ),
+        ("rolls back", Policy { rollback_on_failed_upgrade: true, ..usual }),
     ]
 }
 
@@ -51,7 +52,7 @@ const DEEPER: &str = "lies deeper than the searches of the suite go";
 const BY_HAND: &str = "files are lost by somebody's hand alone, which the searches leave out";
 
 /// Pairs of the tables that the searches of the suite may miss, each with the reason.
-const UNREACHED: [(&str, PhaseName, &str); 19] = [
+const UNREACHED: [(&str, PhaseName, &str); 31] = [
     ("announcement-received", PhaseName::BackingUp, DEEPER),
     ("announcement-received", PhaseName::Locking, DEEPER),
     ("plan-lost", PhaseName::Draining, DEEPER),
@@ -63,6 +64,18 @@ const UNREACHED: [(&str, PhaseName, &str); 19] = [
     ("work-failed", PhaseName::Locking, DEEPER),
     ("work-failed", PhaseName::Swapping, DEEPER),
     ("swap-committed", PhaseName::Failed, DEEPER),
+    ("backup-sealed", PhaseName::Failed, "what is cancelled ends at once in the model"),
+    ("file-mended", PhaseName::Running, BY_HAND),
+    ("journal-failed", PhaseName::BackingUp, DEEPER),
+    ("journal-failed", PhaseName::Locking, DEEPER),
+    ("roll-back-requested", PhaseName::Draining, DEEPER),
+    ("roll-back-requested", PhaseName::BackingUp, DEEPER),
+    ("roll-back-requested", PhaseName::Locking, DEEPER),
+    ("roll-back-requested", PhaseName::Downloading, DEEPER),
+    ("roll-back-requested", PhaseName::Verifying, DEEPER),
+    ("roll-back-requested", PhaseName::Swapping, DEEPER),
+    ("roll-back-requested", PhaseName::Failed, DEEPER),
+    ("stop-requested", PhaseName::Failed, DEEPER),
     ("file-mended", PhaseName::Draining, BY_HAND),
     ("file-mended", PhaseName::BackingUp, BY_HAND),
     ("file-mended", PhaseName::Locking, BY_HAND),
@@ -107,6 +120,7 @@ fn bounds() -> Vec<(usize, Option<PhaseName>, Bounds)> {
         (1, None, within(1, [1, 0, 0, 0, 0], 2000)),
         (1, None, within(1, [0, 0, 0, 1, 0], 2000)),
         (2, None, within(1, [0, 1, 0, 0, 0], 2000)),
+        (3, None, within(1, [0, 2, 0, 0, 0], 2000)),
     ]
 }
 

@@ -57,6 +57,10 @@ fn h12_a_preparation_that_fails_leaves_the_daemon_alone() {
       => cancel-preparation #1
     work-failed #1 DaemonCrashed: Running 1001 | u1 paused (1)
       => cancel-preparation #1, start-timer pause of u1 60000ms
+    work-failed #1 FailedStart: Running 1001 | u1 quarantined (1)
+      => cancel-preparation #1
+    work-failed #1 RolledBack: Running 1001 | u1 quarantined (1)
+      => cancel-preparation #1
     ");
 }
 

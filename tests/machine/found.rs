@@ -6,7 +6,7 @@ use crate::model::host::Luck;
 use crate::model::settle::End;
 use crate::model::stimulus::How;
 use crate::model::tale::Tale;
-use crate::model::values::{by_command, policy, upgrade, version};
+use crate::model::values::{by_command, failure, policy, upgrade, version};
 
 fn u1() -> Upgrade {
     upgrade("u1", "1.1.0", 10)
@@ -230,5 +230,60 @@ fn a_stop_during_the_second_look_is_not_lost() {
     stop-requested: Draining sweeping, then recover from Running 1001, recovering
     recovered DaemonLost: Draining sweeping, then recover from Running 1001, recovering
       => exit done
+    ");
+}
+
+/// Sealed in the moment in which the journal failed: it is removed once a record can order that.
+#[test]
+fn a_backup_that_nobody_needs_is_removed_once_that_can_be_recorded() {
+    let mut tale = Tale::at(policy(), &u1(), PhaseName::BackingUp);
+    let archive = tale.engine.world.seal(None, Luck::Good).unwrap();
+    let failure = failure(Code::Io);
+    tale.event(Event::JournalFailed { failure });
+    tale.event(Event::BackupSealed { attempt: 1, archive: archive.clone() });
+    assert!(tale.engine.world.files.has(&archive));
+    tale.event(Event::JournalRestored).work(4);
+    insta::assert_snapshot!(tale, @"
+    journal-failed Io: Failed in BackingUp by Io, old version after #1 u1, unrecorded | u1
+          paused (1)
+      => start-timer pause of u1 60000ms, stand-down #1
+    backup-sealed #1 backup-3.tar.zst: Failed in BackingUp by Io, old version after #1 u1,
+          unrecorded | u1 paused (1)
+    journal-restored: Failed in BackingUp by Io, old version after #1 u1 | u1 paused (1)
+      => discard-backup backup-3.tar.zst
+    stood-down #1: Restarting (AttemptFailed) spawning | u1 paused (1)
+      => spawn-daemon genesis 1.0.0
+    daemon-spawned 1004: Running 1004 | u1 paused (1)
+      => start-timer startup 120000ms
+    ");
+    assert!(!tale.engine.world.files.has(&archive));
+    assert_eq!(tale.engine.settle(), Ok(End::Runs));
+}
+
+/// What an attempt sealed that the journal's own failure ended goes the same way.
+#[test]
+fn a_backup_of_an_attempt_that_the_journal_ended_is_removed() {
+    let mut tale = Tale::at(policy(), &u1(), PhaseName::Verifying);
+    let archive = tale.engine.world.files.backups[0].0.clone();
+    tale.event(Event::JournalFailed { failure: failure(Code::Io) }).work(2);
+    assert!(tale.engine.world.files.has(&archive));
+    tale.event(Event::JournalRestored);
+    assert_eq!(tale.engine.settle(), Ok(End::Runs));
+    assert!(!tale.engine.world.files.has(&archive));
+}
+
+/// Before a swap is ordered, nobody but a person moves the version file: no upgrade is counted.
+#[test]
+fn a_version_file_moved_by_hand_during_the_backup_is_no_swap_of_ours() {
+    let mut tale = Tale::at(policy(), &u1(), PhaseName::BackingUp);
+    tale.crash();
+    tale.engine.world.files.version = Some(u1().target());
+    tale.forget();
+    tale.start().work(1);
+    insta::assert_snapshot!(tale, @"
+    session-started: BackingUp #1 u1, recovering
+      => observe u1 file 2
+    recovered VersionMovedOutside: Restarting (SessionStart) spawning
+      => move-shared u1, spawn-daemon u1 1.1.0
     ");
 }

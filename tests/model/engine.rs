@@ -130,6 +130,7 @@ impl Engine {
                 let name = catalogue(*pick).name;
                 self.take(Event::RetryRequested { name, requester, request: "r1".to_owned() })
             }
+            Stimulus::RollBack(pick) if self.listens() => self.roll_back(*pick),
             Stimulus::Stale(pick) => self.stale(*pick),
             _ => Ok(()),
         }
@@ -145,6 +146,9 @@ impl Engine {
         let ready: Vec<usize> =
             (0..self.world.work.len()).filter(|index| self.world.can_finish(*index)).collect();
         let Some(index) = ready.get(pick % ready.len().max(1)) else { return Ok(()) };
+        if let Effect::CommitRollBack { attempt, .. } = &self.world.work[*index] {
+            self.oracle.may_roll_back(*attempt, self.world.files.half_restored)?;
+        }
         if let Effect::CommitSwap { attempt, upgrade, .. } = &self.world.work[*index] {
             let done = self.world.files.version.as_ref() == Some(&upgrade.target());
             let files = &self.world.files;
@@ -194,17 +198,28 @@ impl Engine {
         event.map_or(Ok(()), |event| self.take(event))
     }
 
+    /// To where the last upgrade came from, mostly.
+    pub(crate) fn roll_back(&mut self, pick: u8) -> Result<(), String> {
+        let before = self.state.last_performed().map(|last| last.from.clone());
+        let to = before.filter(|_| pick != 5).unwrap_or_else(values::genesis);
+        let requester = values::by_command(catalogue(0)).requester;
+        let (keep_data, request) = (pick.is_multiple_of(2), "r2".to_owned());
+        self.take(Event::RollBackRequested { to, keep_data, requester, request })
+    }
+
     /// Answers to questions of long ago, or of nobody.
     fn stale(&mut self, pick: u8) -> Result<(), String> {
         let attempt = if pick.is_multiple_of(2) { 0 } else { self.state.last_attempt + 7 };
         let binary = values::binary("stale");
-        let event = match pick / 2 % 7 {
+        let event = match pick / 2 % 9 {
             0 => Event::BinaryChecked { attempt, binary },
             1 => Event::LockTaken { attempt },
             2 => Event::BackupSealed { attempt, archive: values::archive(99) },
             3 => Event::SwapCommitted { attempt, left: String::new() },
             4 => Event::WorkFailed { attempt, failure: values::failure(values::CODES[0]) },
             5 => Event::StoodDown { attempt },
+            6 => Event::RestoreSkipped { attempt },
+            7 => Event::HomeRestored { attempt, aside: String::new(), moved_aside: 1 },
             _ => Event::CameDue { attempt, at: values::at(0) },
         };
         let records = self.records.len();
@@ -299,6 +314,7 @@ impl Engine {
                     | Effect::QueueAnnouncement(_)
                     | Effect::DropFromQueue(_)
                     | Effect::MoveShared { .. }
+                    | Effect::MoveSharedBack { .. }
                     | Effect::RestoreVersionFile(_)
                     | Effect::RebuildPlan { .. }
                     | Effect::MendLink(_)

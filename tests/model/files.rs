@@ -20,7 +20,11 @@ pub(crate) struct Files {
     pub(crate) backups: Vec<(Archive, u64)>,
     /// The home's generation: every start of a daemon changes it.
     pub(crate) home: u64,
-    /// Names in the history, oldest first.
+    /// So many generations there have been.
+    pub(crate) homes: u64,
+    /// A restore has begun and is not done: no daemon may be started on it.
+    pub(crate) half_restored: bool,
+    /// Names in the history that were not rolled back, oldest first.
     pub(crate) history: Vec<String>,
 }
 
@@ -50,12 +54,40 @@ impl Files {
             binaries: BTreeMap::new(),
             backups: Vec::new(),
             home: 0,
+            homes: 0,
+            half_restored: false,
             history: Vec::new(),
         }
     }
 
     pub(crate) fn has(&self, archive: &Archive) -> bool {
         self.backups.iter().any(|(kept, _)| kept == archive)
+    }
+
+    /// A daemon, or a hand, changes what is in the home.
+    pub(crate) fn touch_home(&mut self) {
+        self.homes += 1;
+        self.home = self.homes;
+    }
+
+    /// The version file, then history, plan and link.
+    pub(super) fn roll_back(&mut self, upgrade: &Upgrade, to: &Version, shared: bool) -> String {
+        self.version = Some(to.clone());
+        let Some(queue) = self.queue.as_mut().filter(|_| shared) else {
+            return "the plan".to_owned();
+        };
+        if let Some(failed) = queue.current.take_if(|current| current.name == upgrade.name) {
+            self.history.retain(|name| *name != upgrade.name);
+            queue.performed.retain(|name| *name != upgrade.name);
+            let genesis = values::genesis_upgrade();
+            let other = values::upgrade(&to.name, &to.version, 0);
+            queue.current = Some(if to.name == genesis.name { genesis } else { other });
+            if !queue.entries.iter().any(|entry| entry.name == failed.name) {
+                enqueue(queue, &failed);
+            }
+        }
+        self.link = queue.current.as_ref().map(|current| current.name.clone());
+        String::new()
     }
 
     pub(super) fn do_chore(&mut self, effect: &Effect) {

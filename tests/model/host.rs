@@ -79,7 +79,12 @@ impl World {
     pub(crate) fn perform(&mut self, effect: &Effect) -> Result<(), String> {
         match effect {
             Effect::SpawnDaemon(version) => self.may_spawn(version)?,
-            Effect::SealBackup { .. } | Effect::CommitSwap { .. } if self.process.is_some() => {
+            Effect::SealBackup { .. }
+            | Effect::CommitSwap { .. }
+            | Effect::RestoreHome { .. }
+            | Effect::CommitRollBack { .. }
+                if self.process.is_some() =>
+            {
                 return Err(format!("{} while a daemon is there", effect.name()));
             }
             Effect::InterruptDaemon(daemon) => return self.interrupt(*daemon),
@@ -114,6 +119,9 @@ impl World {
         let spawning = self.work.iter().any(|work| matches!(work, Effect::SpawnDaemon(_)));
         if self.process.is_some() || spawning {
             return Err("a second daemon".to_owned());
+        }
+        if self.files.half_restored {
+            return Err("a daemon is started on half a home".to_owned());
         }
         match &self.files.version {
             Some(named) if named != version => {
@@ -164,6 +172,8 @@ impl World {
             matches!(
                 effect,
                 Effect::CommitSwap { .. }
+                    | Effect::CommitRollBack { .. }
+                    | Effect::MoveSharedBack { .. }
                     | Effect::QueueAnnouncement(_)
                     | Effect::DropFromQueue(_)
                     | Effect::MoveShared { .. }
@@ -176,7 +186,11 @@ impl World {
             Effect::SweepGroup(Some(_)) => {
                 self.process.as_ref().is_none_or(|process| !process.leader_lives)
             }
-            effect => !is_file_chore(effect) || !self.work[..index].iter().any(is_file_chore),
+            // The files agree before the daemon is started.
+            effect => {
+                let waits = is_file_chore(effect) || matches!(effect, Effect::SpawnDaemon(_));
+                !waits || !self.work[..index].iter().any(is_file_chore)
+            }
         }
     }
 
@@ -234,6 +248,11 @@ impl World {
                 let left = self.commit(upgrade, plan_current.as_ref(), luck)?;
                 Event::SwapCommitted { attempt: *attempt, left }
             }
+            Effect::RestoreHome { .. }
+            | Effect::SkipRestore { .. }
+            | Effect::LockRollBack { .. }
+            | Effect::CommitRollBack { .. }
+            | Effect::MoveSharedBack { .. } => return self.back_outcome(effect, luck),
             Effect::MoveShared { upgrade, plan_current } => {
                 let _ = self.commit(upgrade, plan_current.as_ref(), luck);
                 return Ok(None);
@@ -255,7 +274,7 @@ impl World {
     /// A daemon comes up; its work changes the home.
     pub(crate) fn spawn(&mut self) -> Daemon {
         let daemon = values::daemon(1000 + self.serial());
-        self.files.home += 1;
+        self.files.touch_home();
         let (asked, killed) = (false, false);
         self.process = Some(Process { daemon, leader_lives: true, is_ours: true, asked, killed });
         daemon
@@ -356,6 +375,10 @@ pub(crate) fn whose(effect: &Effect) -> Option<u64> {
         | Effect::SkipBackup { attempt }
         | Effect::ConfirmBinary { attempt, .. }
         | Effect::ConfirmCheck { attempt, .. }
+        | Effect::RestoreHome { attempt, .. }
+        | Effect::SkipRestore { attempt, .. }
+        | Effect::LockRollBack { attempt, .. }
+        | Effect::CommitRollBack { attempt, .. }
         | Effect::CommitSwap { attempt, .. }
         | Effect::StandDown { attempt, .. } => Some(*attempt),
         _ => None,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nymvisor::machine::{
-    Archive, Effect, Ending, Event, Outcome, PhaseName, Policy, Record, Remedy, Row, State, Timer,
-    Upgrade,
+    AfterFailure, Archive, Effect, Ending, Event, Outcome, Phase, PhaseName, Policy, Record,
+    Remedy, Row, State, Timer, Upgrade,
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,10 @@ pub(crate) struct Oracle {
     locked: BTreeSet<u64>,
     roomy: BTreeSet<u64>,
     backed: BTreeMap<u64, Option<Archive>>,
+    /// Roll-backs whose data is settled.
+    settled_data: BTreeSet<u64>,
+    /// What runs has lived through its startup period since it was committed.
+    lived: bool,
     quarantine: BTreeSet<(String, String)>,
 }
 
@@ -42,13 +46,14 @@ impl Oracle {
                 after.startup_failures, self.failures
             ));
         }
+        let failed = matches!(&after.phase, Phase::Failed(failed)
+            if matches!(failed.then, AfterFailure::RollBack(_)));
+        let switched_on = self.policy().rollback_on_failed_upgrade;
+        if failed && (self.lived || !switched_on) && before.phase != after.phase {
+            return Err(format!("what has lived is rolled back by itself: {record:?}"));
+        }
         for effect in &record.effects {
             self.judge(record, effect, after).map_err(|why| format!("{why}: {record:?}"))?;
-        }
-        // Nothing may be removed that no record orders: what an attempt sealed that the journal's
-        // own failure ended stays.
-        if record.to == PhaseName::Failed && !after.recording {
-            self.backed.clear();
         }
         self.may_stop_for(before, record)
     }
@@ -67,16 +72,7 @@ impl Oracle {
                 self.locked.clear();
             }
             Event::StopRequested { .. } => self.stopping = true,
-            Event::Recovered { row, .. } => {
-                self.recovering = *row == Row::DaemonLeftBehind || self.stopping;
-                if matches!(row, Row::AtRest | Row::GaveUp) && !self.recovering {
-                    self.failures = 0;
-                }
-                // Somebody has been at work by hand: nothing is removed behind that person's back.
-                if *row == Row::VersionMovedOutside {
-                    self.backed.clear();
-                }
-            }
+            Event::Recovered { row, .. } => self.recovered(*row),
             Event::DaemonSpawned { .. } => {
                 self.up = true;
                 self.settled = false;
@@ -84,13 +80,18 @@ impl Oracle {
             }
             Event::StartupPassed => {
                 self.settled = true;
+                self.lived = true;
                 self.failures = 0;
             }
             Event::DaemonEnded { ending, uptime_ms } => self.ended(*ending, *uptime_ms),
             Event::SpawnFailed { .. } => self.failures += 1,
             Event::SwapCommitted { attempt, .. } => {
                 self.failures = 0;
+                self.lived = false;
                 self.backed.remove(attempt);
+            }
+            Event::HomeRestored { attempt, .. } | Event::RestoreSkipped { attempt } => {
+                self.settled_data.insert(*attempt);
             }
             Event::BinaryChecked { attempt, .. } => drop(self.checked.insert(*attempt)),
             Event::RoomFound { attempt, .. } => drop(self.roomy.insert(*attempt)),
@@ -121,8 +122,21 @@ impl Oracle {
         let ended_in_order = record.effects.contains(&Effect::Exit(Outcome::Done));
         let delay_cut = matches!(record.event, Event::StopRequested { .. })
             && record.effects.contains(&Effect::StopTimer(Timer::RestartDelay));
-        if (ended_in_order || delay_cut) && !self.recovering {
+        let sweep_cut = matches!(record.event, Event::StopRequested { .. })
+            && (record.from, record.to) == (PhaseName::Failed, PhaseName::Restarting);
+        if (ended_in_order || delay_cut || sweep_cut) && !self.recovering {
             self.failures = 0;
+        }
+    }
+
+    fn recovered(&mut self, row: Row) {
+        self.recovering = row == Row::DaemonLeftBehind || self.stopping;
+        if matches!(row, Row::AtRest | Row::GaveUp) && !self.recovering {
+            self.failures = 0;
+        }
+        // Somebody has been at work by hand: nothing is removed behind that person's back.
+        if row == Row::VersionMovedOutside {
+            self.backed.clear();
         }
     }
 
@@ -175,7 +189,10 @@ impl Oracle {
         let asks = record.effects.iter().any(|effect| matches!(effect, Effect::InterruptDaemon(_)));
         let by_other = matches!(
             record.event,
-            Event::StopRequested { .. } | Event::Recovered { .. } | Event::DaemonSpawned { .. }
+            Event::StopRequested { .. }
+                | Event::Recovered { .. }
+                | Event::DaemonSpawned { .. }
+                | Event::RollBackRequested { .. }
         );
         if !asks || by_other || !self.policy().prepare_ahead {
             return Ok(());
@@ -188,6 +205,15 @@ impl Oracle {
         } else {
             Err(format!("the daemon is stopped for an upgrade that is not ready: {record:?}"))
         }
+    }
+
+    /// Whether a roll-back may pass its commit point now.
+    pub(crate) fn may_roll_back(&self, attempt: u64, half_restored: bool) -> Result<(), String> {
+        if half_restored {
+            return Err("the version moves back on half a home".to_owned());
+        }
+        let settled = self.settled_data.contains(&attempt);
+        settled.then_some(()).ok_or_else(|| format!("#{attempt} is rolled back, data unsettled"))
     }
 
     /// Archives of attempts that changed nothing.

@@ -147,6 +147,9 @@ impl World {
         if let Some(archive) = oracle.unneeded().find(|archive| files.has(archive)) {
             return wrong(&format!("{} is of no use", archive.path));
         }
+        if files.half_restored {
+            return wrong("the home is half restored");
+        }
         if self.lock {
             return wrong("the upgrade lock is kept");
         }

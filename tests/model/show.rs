@@ -14,12 +14,10 @@ pub(crate) fn effect(effect: &Effect) -> String {
     let name = effect.name();
     match effect {
         Effect::Observe { upgrade, binary, backup } => {
-            let parts = [
-                upgrade.as_ref().map(|upgrade| upgrade.name.clone()),
-                binary.as_ref().map(|binary| binary.identity.clone()),
-                backup.as_ref().map(|archive| archive.path.clone()),
-            ];
-            words(name, parts.into_iter().flatten())
+            let upgrade = upgrade.iter().map(|upgrade| upgrade.name.clone());
+            let binary = binary.iter().map(|binary| binary.identity.clone());
+            let backup = backup.iter().map(|archive| archive.path.clone());
+            words(name, upgrade.chain(binary).chain(backup))
         }
         Effect::SpawnDaemon(version) | Effect::RestoreVersionFile(version) => {
             format!("{name} {} {}", version.name, version.version)
@@ -35,14 +33,15 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::SweepGroup(daemon) => {
             words(name, daemon.iter().map(|daemon| daemon.pid.to_string()))
         }
-        Effect::StartTimer { timer, after_ms } => {
-            format!("{name} {} {after_ms}ms", self::timer(timer))
-        }
-        Effect::StopTimer(timer) => format!("{name} {}", self::timer(timer)),
+        Effect::StartTimer { timer: of, after_ms } => format!("{name} {} {after_ms}ms", timer(of)),
+        Effect::StopTimer(of) => format!("{name} {}", timer(of)),
         Effect::WatchDue { attempt, at } => format!("{name} #{attempt} {}", at.format("%H:%M")),
         Effect::FetchBinary { attempt, upgrade }
         | Effect::CheckBinary { attempt, upgrade }
-        | Effect::TakeLock { attempt, upgrade } => format!("{name} #{attempt} {}", upgrade.name),
+        | Effect::TakeLock { attempt, upgrade }
+        | Effect::LockRollBack { attempt, upgrade } => {
+            format!("{name} #{attempt} {}", upgrade.name)
+        }
         Effect::CheckRoom { attempt }
         | Effect::CancelPreparation { attempt }
         | Effect::SkipBackup { attempt } => format!("{name} #{attempt}"),
@@ -62,6 +61,13 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::CommitSwap { attempt, upgrade, from, .. } => {
             format!("{name} #{attempt} {} -> {}", from.name, upgrade.name)
         }
+        Effect::RestoreHome { attempt, to, archive, .. } => {
+            format!("{name} #{attempt} {} {}", to.name, archive.path)
+        }
+        Effect::SkipRestore { attempt, to } | Effect::CommitRollBack { attempt, to, .. } => {
+            format!("{name} #{attempt} {}", to.name)
+        }
+        Effect::MoveSharedBack { upgrade, to } => format!("{name} {} -> {}", upgrade.name, to.name),
         Effect::ReleaseLock => name.to_owned(),
         Effect::QueueAnnouncement(upgrade) | Effect::MoveShared { upgrade, .. } => {
             format!("{name} {}", upgrade.name)
@@ -70,6 +76,7 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::MendLink(to) => format!("{name} {to}"),
         Effect::Answer { request, granted, text } => format!("{name} {request} {granted}: {text}"),
         Effect::Exit(Outcome::Done) => format!("{name} done"),
+        Effect::Exit(Outcome::RollBackFailed) => format!("{name} roll-back failed"),
         Effect::Exit(Outcome::DaemonFailed(ending)) => format!("{name} {ending:?}"),
     }
 }
@@ -111,6 +118,11 @@ pub(crate) fn event(event: &Event) -> String {
         Event::PauseElapsed { name: of, .. } | Event::RetryRequested { name: of, .. } => {
             format!("{name} {of}")
         }
+        Event::RollBackRequested { to, keep_data, .. } => {
+            let data = if *keep_data { ", data kept" } else { "" };
+            format!("{name} {}{data}", to.name)
+        }
+        Event::HomeRestored { attempt, aside, .. } => format!("{name} #{attempt} {aside}"),
         Event::WorkFailed { attempt, failure } => format!("{name} #{attempt} {:?}", failure.code),
         Event::CameDue { attempt, .. }
         | Event::BinaryFetched { attempt, .. }
@@ -118,6 +130,7 @@ pub(crate) fn event(event: &Event) -> String {
         | Event::RoomFound { attempt, .. }
         | Event::LockTaken { attempt }
         | Event::BackupSkipped { attempt }
+        | Event::RestoreSkipped { attempt }
         | Event::BinaryPresent { attempt }
         | Event::StoodDown { attempt } => format!("{name} #{attempt}"),
         Event::BackupSealed { attempt, archive } => format!("{name} #{attempt} {}", archive.path),
@@ -233,6 +246,12 @@ pub(crate) fn phase(phase: &Phase) -> String {
                 AfterFailure::OldVersion { attempt, stop: true } => {
                     format!("stop after {}", self::attempt(attempt))
                 }
+                AfterFailure::RollBack(attempt) => {
+                    format!("roll back {}", self::attempt(attempt))
+                }
+                AfterFailure::RollBackFailed(attempt) => {
+                    format!("stuck in {}", self::attempt(attempt))
+                }
                 AfterFailure::GivenUp { ending } => format!("given up, {ending:?}"),
             };
             format!("{name} in {} by {:?}, {then}", failed.phase, failed.failure.code)
@@ -242,7 +261,10 @@ pub(crate) fn phase(phase: &Phase) -> String {
 
 fn attempt(attempt: &Attempt) -> String {
     let mut text = format!("#{} {}", attempt.id, attempt.upgrade.name);
-    if attempt.binary.is_none() {
+    if let Some(back) = &attempt.back {
+        let data = if back.restore.is_some() { " with its data" } else { "" };
+        text.push_str(&format!(" back to {}{data}", back.to.name));
+    } else if attempt.binary.is_none() {
         text.push_str(" unchecked");
     }
     if attempt.backup.is_some() {

@@ -31,6 +31,8 @@ pub(crate) enum Stimulus {
     Tamper(Tamper),
     /// An operator says retry.
     Retry(u8),
+    /// An operator says rollback.
+    RollBack(u8),
     /// An answer that nobody waits for any more.
     Stale(u8),
     /// Nymvisor is killed, or the power fails.
@@ -82,6 +84,8 @@ pub(crate) struct Settings {
     pub(crate) prepare_ahead: bool,
     pub(crate) skip_backup: bool,
     pub(crate) max_failures: u32,
+    pub(crate) rolls_back: bool,
+    pub(crate) restores_data: bool,
 }
 
 impl Settings {
@@ -92,6 +96,8 @@ impl Settings {
             prepare_ahead: self.prepare_ahead,
             skip_backup: self.skip_backup,
             max_startup_failures: self.max_failures,
+            rollback_on_failed_upgrade: self.rolls_back,
+            rollback_restores_data: self.restores_data,
             ..values::policy()
         }
     }
@@ -133,6 +139,7 @@ pub(crate) fn any() -> impl Strategy<Value = Stimulus> {
         6 => (0..6_u8).prop_map(Stimulus::Announce),
         8 => tamper().prop_map(Stimulus::Tamper),
         1 => (0..6_u8).prop_map(Stimulus::Retry),
+        1 => (0..6_u8).prop_map(Stimulus::RollBack),
         2 => proptest::num::u8::ANY.prop_map(Stimulus::Stale),
         3 => (proptest::num::u8::ANY, proptest::bool::weighted(0.3))
             .prop_map(|(done, daemon_survives)| Stimulus::Crash { done, daemon_survives }),
@@ -159,13 +166,16 @@ fn tamper() -> impl Strategy<Value = Tamper> {
 /// Mostly the usual settings, each switch at times the other way.
 pub(crate) fn settings() -> impl Strategy<Value = Settings> {
     let odd = || proptest::bool::weighted(0.15);
-    (odd(), odd(), odd(), odd(), 0..4_u32).prop_map(|(restarts, after, ahead, skip, max)| {
-        Settings {
+    let backs = (proptest::bool::ANY, odd());
+    (odd(), odd(), odd(), odd(), 0..4_u32, backs).prop_map(
+        |(restarts, after, ahead, skip, max, (rolls_back, keeps))| Settings {
             restarts: !restarts,
             restart_after_upgrade: !after,
             prepare_ahead: !ahead,
             skip_backup: skip,
             max_failures: max,
-        }
-    })
+            rolls_back,
+            restores_data: !keeps,
+        },
+    )
 }

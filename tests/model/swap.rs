@@ -28,12 +28,13 @@ impl World {
             return Ok("the plan".to_owned());
         };
         let current = queue.current.clone().unwrap();
+        // Every name of the catalogue is performed once.
+        let is_written = files.history.contains(&upgrade.name);
         if current.name == upgrade.name {
+            files.history.extend((!is_written).then(|| upgrade.name.clone()));
             files.link = Some(current.name);
             return Ok(String::new());
         }
-        // Every name of the catalogue is performed once.
-        let is_written = files.history.contains(&upgrade.name);
         let is_queued = queue.entries.iter().any(|entry| entry.is(upgrade));
         let is_newer = compare(&upgrade.version, &current.version) == Order::Newer;
         let as_before = before.is_none_or(|before| *before == current.announcement());

@@ -120,6 +120,12 @@ impl Tale {
         self.event(Event::StopRequested { signal: 15 })
     }
 
+    /// The operator wants the last upgrade to be rolled back, with its data.
+    pub(crate) fn roll_back(&mut self) -> &mut Self {
+        self.engine.roll_back(1).unwrap();
+        self.tell()
+    }
+
     pub(crate) fn due(&mut self) -> &mut Self {
         self.engine.come_due().unwrap();
         self.tell()

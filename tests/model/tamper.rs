@@ -44,7 +44,9 @@ impl Engine {
                 self.plan_was_lost = true;
             }
             Tamper::LoseLink if down => files.link = None,
-            Tamper::MoveVersion if down => files.version = Some(values::version("hand", "1.0.5")),
+            Tamper::MoveVersion if down && !files.half_restored => {
+                files.version = Some(values::version("hand", "1.0.5"));
+            }
             Tamper::LoseVersion | Tamper::LosePlan | Tamper::LoseLink | Tamper::MoveVersion => {}
         }
     }

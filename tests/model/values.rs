@@ -75,6 +75,8 @@ pub(crate) fn policy() -> Policy {
         restart_after_upgrade: true,
         prepare_ahead: true,
         skip_backup: false,
+        rollback_on_failed_upgrade: false,
+        rollback_restores_data: true,
         max_startup_failures: 10,
         failure_restart_delay_ms: 10_000,
         startup_period_ms: 120_000,
@@ -83,7 +85,7 @@ pub(crate) fn policy() -> Policy {
 }
 
 /// Every code, each once.
-pub(crate) const CODES: [Code; 17] = [
+pub(crate) const CODES: [Code; 19] = [
     Code::Network,
     Code::HttpStatus,
     Code::NoRoom,
@@ -101,4 +103,6 @@ pub(crate) const CODES: [Code; 17] = [
     Code::NoBinary,
     Code::ResumedTooOften,
     Code::DaemonCrashed,
+    Code::FailedStart,
+    Code::RolledBack,
 ];

@@ -24,6 +24,7 @@ use super::disk::SimDisk;
 use super::story::Step;
 use super::witness::{Performed, Witness};
 
+mod back;
 mod deeds;
 mod guide;
 mod hands;

@@ -4,7 +4,7 @@ use super::story::{Mishap, Step, Story, usual};
 use crate::model::host::Luck;
 use crate::model::stimulus::{How, Settings, Stimulus, Tamper};
 use Step::{Do, Jump, Rest, Until};
-use Stimulus::{Announce, DaemonEnds, Finish, Retry, Stop};
+use Stimulus::{Announce, DaemonEnds, Finish, Retry, RollBack, Stop};
 
 /// A story with the name of the version that runs in the end.
 pub(super) type Named = (&'static str, &'static str, Story);
@@ -14,6 +14,9 @@ const U1: u8 = 0;
 const U2: u8 = 1;
 const MANUAL: u8 = 3;
 const BACK: u8 = 4;
+
+const WITH_DATA: u8 = 1;
+const DATA_KEPT: u8 = 0;
 
 const KILLED: Step = Do(Stimulus::Crash { done: 0, daemon_survives: false });
 const LEFT: Step = Do(Stimulus::Crash { done: 0, daemon_survives: true });
@@ -26,13 +29,14 @@ fn queue(pick: u8) -> Step {
     Do(Stimulus::Tamper(Tamper::Queue(pick)))
 }
 
-/// All of them. The story of a roll-back belongs here, once there is one.
+/// All of them.
 pub(super) fn all() -> Vec<Named> {
     let mut all = ways();
     all.extend(settings());
     all.extend(failures());
     all.extend(interruptions());
     all.extend(hands());
+    all.extend(roll_backs());
     all
 }
 
@@ -139,5 +143,46 @@ fn hands() -> Vec<Named> {
         ("the plan is lost", "u1", loses(Tamper::LosePlan)),
         ("the link is lost", "u1", loses(Tamper::LoseLink)),
         ("another instance is faster", "u1", of(usual(), &[queue(U1), Rest, other, Rest])),
+    ]
+}
+
+/// Back to the version before, by itself and by hand.
+fn roll_backs() -> Vec<Named> {
+    let crash = Do(DaemonEnds(How::Status, 50));
+    let fails_its_start = [
+        Do(Announce(U1)),
+        Until("commit-swap"),
+        Until("spawn-daemon"),
+        Do(Finish(0, Luck::Good)),
+        crash,
+        Rest,
+    ];
+    let by_itself = Settings { rolls_back: true, max_failures: 1, ..usual() };
+    let keeps = Settings { restores_data: false, ..by_itself };
+    let no_restarts = Settings { restarts: false, ..by_itself };
+    let by_hand = |more: &[Step]| of(usual(), &[&[Do(Announce(U1)), Rest][..], more].concat());
+    let at = |order, what: Step| by_hand(&[Do(RollBack(WITH_DATA)), Until(order), what, Rest]);
+    let fails = || Do(Finish(0, Luck::Bad(3)));
+    vec![
+        ("rolled back by itself", "genesis", of(by_itself, &fails_its_start)),
+        ("rolled back by itself, data kept", "genesis", of(keeps, &fails_its_start)),
+        ("rolled back by itself, no restarts", "genesis", of(no_restarts, &fails_its_start)),
+        ("rolled back by hand", "genesis", by_hand(&[Do(RollBack(WITH_DATA)), Rest])),
+        ("rolled back by hand, data kept", "genesis", by_hand(&[Do(RollBack(DATA_KEPT)), Rest])),
+        ("the restore is interrupted", "genesis", at("restore-home", KILLED)),
+        ("the restore fails", "genesis", at("restore-home", fails())),
+        ("stopped in the restore", "genesis", at("restore-home", Do(Stop))),
+        ("interrupted before the files move back", "genesis", at("commit-roll-back", KILLED)),
+        ("the files can't be moved back", "genesis", at("commit-roll-back", fails())),
+        (
+            "rolled back, and tried again",
+            "u1",
+            by_hand(&[Do(RollBack(WITH_DATA)), Rest, Do(Retry(U1)), Rest]),
+        ),
+        (
+            "rolled back, and upgraded further",
+            "u2",
+            by_hand(&[Do(RollBack(WITH_DATA)), Rest, Do(Announce(U2)), Rest]),
+        ),
     ]
 }

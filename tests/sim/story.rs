@@ -301,5 +301,7 @@ pub(crate) fn usual() -> Settings {
         prepare_ahead: true,
         skip_backup: false,
         max_failures: 10,
+        rolls_back: false,
+        restores_data: true,
     }
 }

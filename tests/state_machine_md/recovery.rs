@@ -18,6 +18,7 @@ struct Facts {
 
 fn facts(state: &State) -> Vec<Facts> {
     let from = state.phase.attempt().map_or(&state.installed, |attempt| &attempt.from);
+    let target = state.phase.attempt().map_or(u1().target(), nymvisor::machine::Attempt::target);
     let (alive, old) = (Some(daemon(3)), Some(from.clone()));
     let checked = state.phase.attempt().and_then(|attempt| attempt.binary.clone());
     let checked = checked.or(state.candidate.as_ref().and_then(|c| c.checked_binary().cloned()));
@@ -26,7 +27,7 @@ fn facts(state: &State) -> Vec<Facts> {
     for (daemon_word, daemon) in [("gone", None), ("alive", alive)] {
         for (version_word, version) in [
             ("old", old.clone()),
-            ("new", Some(u1().target())),
+            ("new", Some(target.clone())),
             ("other", other.clone()),
             ("absent", None),
         ] {
@@ -194,6 +195,13 @@ fn history(row: Row) -> &'static str {
         Row::AttemptUnprepared => "a kill or a stop, and then the binary was replaced or removed",
         Row::SwapInterrupted => {
             "a kill or power cut after the rename of the version file, before link or record"
+        }
+        Row::RollBackResumed => {
+            "a kill, a power cut or a stop between the decision to roll back and the commit \
+             point, or a step that failed; or `rollback` while nothing ran"
+        }
+        Row::RollBackSwapInterrupted => {
+            "a kill or power cut after the version file was moved back, before link or record"
         }
         Row::VersionMovedOutside => "somebody wrote the version file, or put an old one back",
     }

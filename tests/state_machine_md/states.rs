@@ -10,7 +10,9 @@ use nymvisor::machine::{
 use crate::model::host::Luck;
 use crate::model::stimulus::How;
 use crate::model::tale::Tale;
-use crate::model::values::{archive, binary, by_command, daemon, failure, policy, queue, upgrade};
+use crate::model::values::{
+    archive, binary, by_command, daemon, failure, genesis, policy, queue, upgrade,
+};
 
 /// What kind of state it is, in the words of the tables. No wildcard: a new variant has to be
 /// given its word, and its representative below.
@@ -26,6 +28,9 @@ pub(super) fn kind(state: &State) -> &'static str {
             }
             _ => "recovering, first look",
         };
+    }
+    if is_back(state) {
+        return kind_of_roll_back(state);
     }
     match &state.phase {
         Phase::Running(_) => match state.candidate.as_ref().map(|c| (&c.stage, c.due)) {
@@ -52,13 +57,8 @@ pub(super) fn kind(state: &State) -> &'static str {
             (_, AfterDrain::Recover { .. }) => "recovering only",
         },
         Phase::BackingUp(_) | Phase::Locking(_) => "under way",
-        Phase::Downloading(attempt) | Phase::Verifying(attempt) => {
-            if attempt.binary.is_some() {
-                "prepared"
-            } else {
-                "unprepared"
-            }
-        }
+        Phase::Downloading(of) | Phase::Verifying(of) if of.binary.is_some() => "prepared",
+        Phase::Downloading(_) | Phase::Verifying(_) => "unprepared",
         Phase::Swapping(swapping) => match (swapping.committed, swapping.stop) {
             (false, false) => "under way",
             (false, true) => "under way, then stop",
@@ -78,12 +78,35 @@ pub(super) fn kind(state: &State) -> &'static str {
             AfterFailure::OldVersion { stop: false, .. } => "old version next",
             AfterFailure::OldVersion { stop: true, .. } => "stop next",
             AfterFailure::GivenUp { .. } => "given up",
+            AfterFailure::RollBack(_) | AfterFailure::RollBackFailed(_) => "of a roll-back",
         },
     }
 }
 
+fn kind_of_roll_back(state: &State) -> &'static str {
+    match &state.phase {
+        Phase::Draining(draining) => match (draining.step, &draining.then) {
+            (DrainStep::Asked, AfterDrain::Upgrade(_)) => "asked, then roll back",
+            (DrainStep::Killing, AfterDrain::Upgrade(_)) => "killed, then roll back",
+            (DrainStep::Sweeping, AfterDrain::Upgrade(_)) => "swept, then roll back",
+            _ => "then end and resume the roll-back",
+        },
+        Phase::Swapping(swapping) if swapping.stop => "rolling back, then stop",
+        Phase::Restarting(_) => "at rest, roll-back to resume",
+        Phase::Failed(failed) => match &failed.then {
+            AfterFailure::RollBack(_) => "roll-back next",
+            _ => "roll-back stuck",
+        },
+        _ => "rolling back",
+    }
+}
+
+fn is_back(state: &State) -> bool {
+    state.phase.attempt().is_some_and(|attempt| attempt.back.is_some())
+}
+
 /// Every kind that a state can be of.
-pub(super) const KINDS: [&str; 41] = [
+pub(super) const KINDS: [&str; 50] = [
     "nothing to prepare",
     "fetching",
     "checking",
@@ -125,6 +148,15 @@ pub(super) const KINDS: [&str; 41] = [
     "old version next",
     "stop next",
     "given up",
+    "asked, then roll back",
+    "killed, then roll back",
+    "swept, then roll back",
+    "then end and resume the roll-back",
+    "rolling back",
+    "rolling back, then stop",
+    "at rest, roll-back to resume",
+    "roll-back next",
+    "roll-back stuck",
 ];
 
 pub(super) fn u1() -> Upgrade {
@@ -185,6 +217,7 @@ pub(super) fn representatives() -> Vec<State> {
     let mut tale = Tale::ready(policy(), &u1());
     take(tale.due().daemon_ends(How::Status, 1));
     after_crashes(&mut take);
+    of_roll_backs(&mut take);
     all
 }
 
@@ -206,6 +239,36 @@ fn after_crashes(take: &mut impl FnMut(&Tale)) {
     take(tale.daemon_ends(How::Status, 1));
     let mut tale = Tale::ready(policy(), &u1());
     take(tale.daemon_ends(How::Status, 1).due().work(1));
+}
+
+fn of_roll_backs(take: &mut impl FnMut(&Tale)) {
+    let automatic =
+        Policy { rollback_on_failed_upgrade: true, max_startup_failures: 1, ..policy() };
+    let upgraded = || {
+        let mut tale = Tale::ready(automatic.clone(), &u1());
+        tale.due().until(PhaseName::Restarting).work(1);
+        tale
+    };
+    take(&upgraded());
+    let mut tale = upgraded();
+    take(tale.daemon_ends(How::Status, 1));
+    for (count, fails) in (1..5).flat_map(|count| [(count, false), (count, true)]) {
+        let mut tale = upgraded();
+        tale.daemon_ends(How::Status, 1).work(count);
+        take(&tale);
+        take(if fails { tale.fail(Code::Io) } else { tale.stop() });
+    }
+    let mut tale = upgraded();
+    take(tale.roll_back());
+    take(tale.fire(&Timer::Grace));
+    take(tale.stop());
+    take(tale.daemon_ends(How::Well, 1));
+    let mut tale = upgraded();
+    take(tale.roll_back().daemon_ends(How::Well, 1));
+    let mut tale = upgraded();
+    take(tale.stop().daemon_ends(How::Well, 1).work(1));
+    take(tale.roll_back());
+    take(tale.start().work(1));
 }
 
 /// Every kind of event, about the upgrade that `state` is about.
@@ -234,6 +297,14 @@ pub(super) fn events(state: &State) -> Vec<Event> {
         Event::CameDue { attempt, at: u1().due_at },
         Event::PauseElapsed { name: name(), digest: u1().digest },
         Event::RetryRequested { name: name(), requester, request: "r".to_owned() },
+        Event::RollBackRequested {
+            to: state.last_performed().map_or_else(genesis, |last| last.from.clone()),
+            keep_data: false,
+            requester: by_command(u1()).requester,
+            request: "r".to_owned(),
+        },
+        Event::HomeRestored { attempt, aside: "aside".to_owned(), moved_aside: 1 },
+        Event::RestoreSkipped { attempt },
         Event::BinaryFetched {
             attempt,
             sha256: binary("u1").sha256,

@@ -170,6 +170,35 @@ fn h09_a_step_of_a_preparation_that_panics_is_a_failure_and_the_daemon_runs_on()
     assert_eq!(stage.assert_consistent(), "genesis");
 }
 
+/// Not one more file can be opened: what needs none goes on, and the rest once there are some.
+#[test]
+fn h30_without_file_descriptors_the_daemon_runs_on() {
+    let stage = Stage::new();
+    let mut run = stage.start(&NOTHING);
+    stage.until_started(1);
+    stage.until("the first poll", || run.stderr().contains("can't be asked").then_some(()));
+    // What is open stays open.
+    limit_files(run.pid(), 3);
+    stage.announce("1.1.0");
+    stage.until("a word about it", || run.stderr().contains("Too many open files").then_some(()));
+    assert_eq!(stage.daemons().len(), 1, "{}", stage.story());
+    assert_eq!(stage.logged("signal"), 0, "{}", stage.story());
+    limit_files(run.pid(), 1024);
+    stage.until("the upgrade", || {
+        // What failed meanwhile pauses for a minute.
+        stage.site.command(&["retry", "v1.1.0"]).output().unwrap();
+        (stage.logged("started 1.1.0") == 1).then_some(())
+    });
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    assert_eq!(stage.assert_consistent(), "v1.1.0");
+}
+
+fn limit_files(pid: u32, most: u32) {
+    let limit = format!("--nofile={most}:1024");
+    let done = Command::new("prlimit").args(["--pid", &pid.to_string(), &limit]).status().unwrap();
+    assert!(done.success());
+}
+
 #[test]
 fn a_stop_request_at_any_instant_of_the_start_leaves_no_daemon() {
     let stage = Stage::new();

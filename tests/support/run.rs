@@ -303,7 +303,7 @@ impl Stage {
         name
     }
 
-    /// Names of the upgrades that were performed, oldest first.
+    /// Names of the upgrades that were performed and not rolled back, oldest first.
     pub(crate) fn history(&self) -> Vec<String> {
         let path = self.site.data("upgrade-history.json");
         if !path.exists() {
@@ -311,6 +311,7 @@ impl Stage {
         }
         let history = read_json(&path);
         let entries = history["history"].as_array().unwrap().iter();
+        let entries = entries.filter(|entry| entry.get("rolledBackAt").is_none());
         entries.map(|entry| entry["info"]["name"].as_str().unwrap().to_owned()).collect()
     }
 

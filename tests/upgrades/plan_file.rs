@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use nymvisor::release::PlanLock;
@@ -276,4 +277,31 @@ fn a_lost_plan_is_written_anew_with_what_was_queued() {
             assert_eq!(std::fs::read_to_string(aside).unwrap(), text);
         }
     }
+}
+
+/// The version file alone was moved: history, plan and link agree with it before a start, however
+/// long another one holds the plan's lock.
+#[test]
+fn the_files_agree_before_the_daemon_is_started() {
+    let stage = Stage::new();
+    let (run, _) = started(&stage);
+    let mut plan = read_json(&plan_path(&stage));
+    stage.announce("1.1.0");
+    until_runs(&stage, "1.1.0");
+    end(run);
+    plan["queuedUp"] = json!([read_json(&plan_path(&stage))["current"]]);
+    edit(&stage, |now| *now = plan);
+    fs::remove_file(stage.site.data("upgrade-history.json")).unwrap();
+
+    let lock = PlanLock::acquire(&stage.site.data(".locks/plan")).unwrap();
+    let sessions = stage.rows().len();
+    let run = stage.start::<&str>(&[]);
+    stage.until("the recovery", || (stage.rows().len() > sessions).then_some(()));
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(stage.logged("started 1.1.0"), 1, "{}", stage.story());
+    drop(lock);
+    stage.until_log("started 1.1.0", 2);
+    assert_eq!(read_json(&plan_path(&stage))["current"]["name"], "v1.1.0");
+    end(run);
+    assert_eq!(stage.assert_consistent(), "v1.1.0");
 }

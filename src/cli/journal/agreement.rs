@@ -59,8 +59,10 @@ fn moving(phase: &Phase) -> Option<&Attempt> {
             AfterDrain::Upgrade(_) | AfterDrain::End(_) => None,
         },
         Phase::Failed(failed) => match &failed.then {
-            AfterFailure::OldVersion { attempt, .. } => Some(attempt),
-            AfterFailure::GivenUp { .. } => None,
+            AfterFailure::OldVersion { attempt, .. } | AfterFailure::RollBackFailed(attempt) => {
+                Some(attempt)
+            }
+            AfterFailure::RollBack(_) | AfterFailure::GivenUp { .. } => None,
         },
         Phase::Running(_)
         | Phase::BackingUp(_)
@@ -89,9 +91,14 @@ impl Sides<'_> {
         match files.version() {
             Err(error) => to.faults.push(differs(error.to_string())),
             Ok(version) if version == *installed => {}
-            Ok(version) if self.moving.is_some_and(|of| of.upgrade.target() == version) => {
+            Ok(version) if self.moving.is_some_and(|of| of.target() == version) => {
                 to.notes.push(format!(
-                    "the upgrade to {} is past its commit point, and its record is still to come",
+                    "the {} to {} is past its commit point, and its record is still to come",
+                    if self.moving.is_some_and(|of| of.back.is_some()) {
+                        "roll-back"
+                    } else {
+                        "upgrade"
+                    },
                     version.name
                 ));
             }
@@ -108,7 +115,7 @@ impl Sides<'_> {
         let Some(current) = &queue.current else { return };
         let installed = &self.state.installed;
         let target = current.target();
-        if target == *installed || self.moving.is_some_and(|of| of.upgrade.target() == target) {
+        if target == *installed || self.moving.is_some_and(|of| of.target() == target) {
             return;
         }
         let is_last = queue.performed.last() == Some(&current.name);
@@ -144,7 +151,7 @@ impl Sides<'_> {
         };
         let text = format!("{} {says}", self.paths.current().display());
         let on_its_way = self.moving.is_some_and(|of| {
-            link.version().is_none_or(|name| *name == of.from.name || *name == of.upgrade.name)
+            link.version().is_none_or(|name| *name == of.from.name || *name == of.target().name)
         });
         if on_its_way {
             to.notes.push(format!("{text}: the files are being moved"));
@@ -157,7 +164,10 @@ impl Sides<'_> {
         let committed = self.committed.iter().map(|upgrade| upgrade.name.as_str());
         let names: BTreeSet<&str> =
             committed.chain(queue.performed.iter().map(String::as_str)).collect();
-        for name in names {
+        // Which way one of them stands can't be told while it is being rolled back.
+        let undone = self.moving.filter(|of| of.back.is_some());
+        let undone = undone.map(|of| of.upgrade.name.as_str());
+        for name in names.into_iter().filter(|name| Some(*name) != undone) {
             let count = queue.performed.iter().filter(|performed| *performed == name).count();
             if count != 1 {
                 to.faults.push(differs(format!(

@@ -6,7 +6,8 @@ use super::{Error, Files};
 use crate::disk;
 use crate::machine::{Announcement, Upgrade};
 use crate::release::{
-    self, BuildInfo, CurrentVersion, History, Plan, UpgradeInfo, UpgradeName, if_there,
+    self, BuildInfo, CurrentVersion, History, HistoryEntry, Plan, UpgradeInfo, UpgradeName,
+    if_there,
 };
 
 impl Files {
@@ -90,14 +91,17 @@ impl Files {
     ) -> Result<(), Error> {
         let plan: Plan = release::load(&*self.disk, &self.paths.plan())?;
         let history = self.history()?;
-        if plan.current.name == info.name {
-            return self.mend_link(&plan.current.name);
-        }
-        let moves = self.queue_of(&plan, &history).is_moved_by(upgrade, before);
+        // A plan that was written anew may call current what the history doesn't name yet.
+        let is_current = plan.current.name == info.name;
+        let before = before.filter(|_| !is_current);
+        let moves = is_current || self.queue_of(&plan, &history).is_moved_by(upgrade, before);
         if let Some(history) = with_entry(history, &info, before, moves, at) {
             release::save(&*self.disk, &self.paths.history(), &history)?;
         }
         let mut moved = plan.clone();
+        if is_current {
+            return self.mend_link(&plan.current.name);
+        }
         if moves {
             moved = moved.committed(info);
         } else {
@@ -110,7 +114,8 @@ impl Files {
     }
 }
 
-/// The history with this performance in it; `None` where it has it already.
+/// The history with this performance in it; `None` where it has it already. What was rolled back
+/// counts as not performed.
 ///
 /// All that was performed since the attempt began stands behind what the plan called current then.
 /// Where others have moved the plan on since, the entry goes before theirs: the last one is that of
@@ -122,10 +127,13 @@ fn with_entry(
     moves: bool,
     at: DateTime<Utc>,
 ) -> Option<History> {
-    let is_before = |name: &UpgradeName| before.is_some_and(|before| before.name == name.as_str());
+    let stands = |entry: &HistoryEntry, name: &str| {
+        entry.info.name.as_str() == name && entry.rolled_back_at.is_none()
+    };
     let entries = &history.history;
-    let since = entries.iter().rposition(|entry| is_before(&entry.info.name)).map_or(0, |i| i + 1);
-    if entries.iter().skip(since).any(|entry| entry.info.name == info.name) {
+    let is_before = |entry: &_| before.is_some_and(|before| stands(entry, &before.name));
+    let since = entries.iter().rposition(is_before).map_or(0, |i| i + 1);
+    if entries.iter().skip(since).any(|entry| stands(entry, info.name.as_str())) {
         return None;
     }
     let mut later = history.history.split_off(if moves { entries.len() } else { since });

@@ -13,7 +13,7 @@ use super::super::watch::{Names, Watch};
 use super::{LocalHost, Setup, Teller};
 use crate::machine::{Event, Requester, Upgrade};
 use crate::release::{PlanLock, UpgradeInfo};
-use crate::requests::{self, Answer, Wish};
+use crate::requests::{self, Answer};
 
 /// From one look for binaries that are put in place by hand to the next.
 const LOOK_PAUSE: Duration = Duration::from_mins(1);
@@ -205,9 +205,7 @@ async fn heed_requests(setup: Rc<Setup>, teller: Teller) {
             }
             match request {
                 Ok(request) => {
-                    let Wish::Retry { name } = request.wish;
-                    let requester = request.requester;
-                    teller.tell(Event::RetryRequested { name, requester, request: id });
+                    teller.tell(request.into_event(id));
                 }
                 Err(error) => tracing::warn!("request {id} can't be read: {error}"),
             }

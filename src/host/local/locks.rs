@@ -16,8 +16,8 @@ use super::{LocalHost, Setup, our_failure};
 use crate::machine::{Code, Event, Failure, Upgrade};
 use crate::release::{self, PlanLock};
 
-/// From one look at a name that another instance holds to the next.
-const NAME_PAUSE: Duration = Duration::from_millis(500);
+/// From one look at what another instance may hold for long to the next.
+const LONG_PAUSE: Duration = Duration::from_millis(500);
 /// `add-upgrade` holds plan and upgrade lock for moments, which the daemon lives through.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -40,6 +40,28 @@ impl LocalHost {
                 teller.tell_outcome(attempt, outcome.map(|()| Event::LockTaken { attempt }));
             }
         }));
+    }
+
+    /// Another instance that is at work on the data folder is waited for: the daemon is down, and
+    /// there is nothing else to go on with.
+    pub(super) fn lock_roll_back(&mut self, attempt: u64, upgrade: Upgrade) {
+        let (setup, held) = (self.setup.clone(), self.lock.clone());
+        let mut stop = self.work(attempt).stop.subscribe();
+        self.step(attempt, async move {
+            let mut told = false;
+            loop {
+                match hold(&setup, &upgrade, &held) {
+                    Err(failure) if failure.code == Code::LockBusy && !*stop.borrow() => {
+                        if !told {
+                            tracing::warn!("the roll-back waits: {}", failure.text);
+                        }
+                        told = true;
+                        let _ = tokio::time::timeout(LONG_PAUSE, stop.changed()).await;
+                    }
+                    outcome => return outcome.map(|()| Event::LockTaken { attempt }),
+                }
+            }
+        });
     }
 
     pub(super) fn release_lock(&mut self) {
@@ -86,6 +108,14 @@ fn try_once(
     let path = setup.paths.plan_lock();
     let _plan = PlanLock::acquire_within(&path, Duration::ZERO).map_err(|e| plan_failure(&e))?;
     files.announcement(upgrade)?;
+    hold(setup, upgrade, held)
+}
+
+/// Takes the upgrade lock, unless it is held already.
+fn hold(setup: &Setup, upgrade: &Upgrade, held: &UpgradeLock) -> Result<(), Failure> {
+    if held.borrow().as_ref().is_some_and(HeldLock::still_ours) {
+        return Ok(());
+    }
     let content = serde_json::json!({
         "pid": std::process::id(),
         "instance": setup.config.nymvisor.id,
@@ -133,7 +163,7 @@ pub(super) async fn lock_name(
         let content = std::process::id().to_string();
         match HeldLock::acquire(&path, 0o644, &content).map_err(|error| lock_failure(&error)) {
             Err(failure) if failure.code == Code::LockBusy && !*stop.borrow() => {
-                let _ = tokio::time::timeout(NAME_PAUSE, stop.changed()).await;
+                let _ = tokio::time::timeout(LONG_PAUSE, stop.changed()).await;
             }
             outcome => return outcome,
         }

@@ -29,7 +29,7 @@ const BACKUP_FOLDER_MODE: u32 = 0o700;
 #[derive(Debug)]
 pub(super) struct Work {
     attempt: u64,
-    cancel: backup::Cancel,
+    pub(super) cancel: backup::Cancel,
     pub(super) stop: watch::Sender<bool>,
     pub(super) tasks: Vec<JoinHandle<()>>,
     /// The bytes that wait for their check.
@@ -73,7 +73,11 @@ impl LocalHost {
     }
 
     /// Does a step of `attempt` and tells its outcome.
-    fn step(&mut self, attempt: u64, step: impl Future<Output = Result<Event, Failure>> + 'static) {
+    pub(super) fn step(
+        &mut self,
+        attempt: u64,
+        step: impl Future<Output = Result<Event, Failure>> + 'static,
+    ) {
         let teller = self.teller.clone();
         let task = spawn_local(async move {
             // A panic in the step is its failure, not the engine's silence.

@@ -1,45 +1,42 @@
 //! The daemon's process: started, signalled, swept away.
 
 use nix::sys::signal::Signal;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::task::spawn_local;
 
 use super::super::{daemon, processes};
-use super::{LocalHost, our_failure};
+use super::{LocalHost, Setup, Teller, our_failure};
 use crate::machine::{Daemon, Ending, Event, Version};
 use crate::release::UpgradeName;
 
 /// How often a process that is no child of ours is looked at.
 const LOOK_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 
-impl LocalHost {
-    pub(super) fn spawn_daemon(&mut self, version: &Version) {
-        match self.spawn(version) {
-            Ok(mut running) => {
-                self.teller.tell(Event::DaemonSpawned { daemon: running.daemon });
-                let teller = self.teller.clone();
-                spawn_local(async move {
-                    let ending = running.ended().await;
-                    let uptime_ms = u64::try_from(running.uptime().as_millis()).unwrap_or(u64::MAX);
-                    teller.tell(Event::DaemonEnded { ending, uptime_ms });
-                });
-            }
-            Err(text) => {
-                let failure = our_failure(text);
-                self.teller.tell(Event::SpawnFailed { failure });
-            }
-        }
-    }
+/// How long a start waits for files that are being mended: another process may hold their lock.
+const AGREEMENT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
-    fn spawn(&self, version: &Version) -> Result<daemon::Running, String> {
-        let name = UpgradeName::installed(&version.name).map_err(|error| error.to_string())?;
-        let command = daemon::Command {
-            binary: self.setup.paths.binary(&name),
-            args: self.setup.args.clone(),
-            token: format!("{}:{}", self.setup.token_prefix, self.setup.session),
-            remove_env: Vec::new(),
-            envs: self.setup.env.clone(),
-        };
-        daemon::spawn(&command).map_err(|error| error.to_string())
+impl LocalHost {
+    /// Starts the daemon once the files that are being mended agree; or can't be, for the daemon
+    /// comes first.
+    pub(super) fn spawn_daemon(&mut self, version: Version) {
+        let (setup, teller) = (self.setup.clone(), self.teller.clone());
+        let mut changes = std::mem::take(&mut self.changes);
+        // One that has ended is closed.
+        changes.retain_mut(|change| change.try_recv() == Err(TryRecvError::Empty));
+        if changes.is_empty() {
+            return start(&setup, teller, &version);
+        }
+        spawn_local(async move {
+            let agreed = async {
+                for change in changes {
+                    let _ = change.await;
+                }
+            };
+            if tokio::time::timeout(AGREEMENT_PATIENCE, agreed).await.is_err() {
+                tracing::warn!("the daemon is started before history, plan and link agree");
+            }
+            start(&setup, teller, &version);
+        });
     }
 
     pub(super) fn interrupt_daemon(&mut self, daemon: Daemon) {
@@ -69,6 +66,32 @@ impl LocalHost {
             teller.tell(Event::GroupGone);
         });
     }
+}
+
+fn start(setup: &Setup, teller: Teller, version: &Version) {
+    match spawn(setup, version) {
+        Ok(mut running) => {
+            teller.tell(Event::DaemonSpawned { daemon: running.daemon });
+            spawn_local(async move {
+                let ending = running.ended().await;
+                let uptime_ms = u64::try_from(running.uptime().as_millis()).unwrap_or(u64::MAX);
+                teller.tell(Event::DaemonEnded { ending, uptime_ms });
+            });
+        }
+        Err(text) => teller.tell(Event::SpawnFailed { failure: our_failure(text) }),
+    }
+}
+
+fn spawn(setup: &Setup, version: &Version) -> Result<daemon::Running, String> {
+    let name = UpgradeName::installed(&version.name).map_err(|error| error.to_string())?;
+    let command = daemon::Command {
+        binary: setup.paths.binary(&name),
+        args: setup.args.clone(),
+        token: format!("{}:{}", setup.token_prefix, setup.session),
+        remove_env: Vec::new(),
+        envs: setup.env.clone(),
+    };
+    daemon::spawn(&command).map_err(|error| error.to_string())
 }
 
 pub(super) fn forward(daemon: Daemon, signal: i32) {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::Utc;
+use tokio::sync::oneshot;
 use tokio::task::{spawn_blocking, spawn_local};
 
 use super::super::files::{Files, Mended};
@@ -23,6 +24,17 @@ impl LocalHost {
         before: Option<Announcement>,
     ) {
         tracing::debug!("moving the files to {}", upgrade.name);
+        self.commit_files(attempt, move |files| {
+            files.commit(&upgrade, before.as_ref(), Utc::now()).map_err(Failure::from)
+        });
+    }
+
+    /// Passes a commit point under the plan's lock, and tells what could not be moved with it.
+    pub(super) fn commit_files(
+        &mut self,
+        attempt: u64,
+        commit: impl FnOnce(&Files) -> Result<String, Failure> + Send + 'static,
+    ) {
         let (files, teller) = (self.files.clone(), self.teller.clone());
         let lock = self.setup.paths.plan_lock();
         // In a task of its own: a panic has an outcome as well, or the swap would wait for ever.
@@ -30,7 +42,7 @@ impl LocalHost {
             let committed = spawn_blocking(move || {
                 let lock = PlanLock::acquire_within(&lock, PLAN_PATIENCE);
                 let _lock = lock.map_err(|error| plan_failure(&error))?;
-                files.commit(&upgrade, before.as_ref(), Utc::now()).map_err(Failure::from)
+                commit(&files)
             });
             committed.await.map_err(our_failure).flatten()
         });
@@ -100,14 +112,17 @@ impl LocalHost {
         });
     }
 
-    /// A chore under the plan's lock.
+    /// A chore under the plan's lock; a daemon that is to be started waits for its end.
     pub(super) fn change_plan(
         &mut self,
         what: &'static str,
         job: impl FnOnce(&Files) -> Result<(), String> + Send + 'static,
     ) {
         let (files, lock) = (self.files.clone(), self.setup.paths.plan_lock());
+        let (ends, end) = oneshot::channel::<()>();
+        self.changes.push(end);
         self.chore(what, move || {
+            let _ends = ends;
             let _lock = PlanLock::acquire(&lock).map_err(|error| error.to_string())?;
             job(&files)
         });

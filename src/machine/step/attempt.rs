@@ -4,12 +4,16 @@
 
 use super::super::effect::Effect;
 use super::super::phase::{AfterFailure, Attempt, Failed, Phase, PhaseName, Swapping, Why};
-use super::super::state::Stage;
+use super::super::state::{Performed, Stage};
 use super::super::values::{Announcement, Archive, Binary, Code, Failure, Upgrade};
-use super::{Next, Rejected, Step, prepare, queue, session};
+use super::{Next, Rejected, Step, prepare, queue, rollback, session};
 
 /// The daemon is down, and nothing is left of its group.
 pub(super) fn back_up(next: &mut Next, attempt: Attempt) {
+    if let Some(back) = attempt.back.clone() {
+        rollback::settle_data(next, attempt, back);
+        return;
+    }
     if !next.state.recording {
         let text = "the journal can't be written, and an upgrade must be on the record".to_owned();
         fail(next, attempt, &Failure { code: Code::Io, text }, false);
@@ -26,11 +30,24 @@ pub(super) fn back_up(next: &mut Next, attempt: Attempt) {
 }
 
 pub(super) fn backed_up(next: &mut Next, id: u64, archive: Option<&Archive>) -> Step {
-    let Phase::BackingUp(attempt) = &next.state.phase else { return Err(Rejected::Stale) };
+    let Phase::BackingUp(attempt) = &next.state.phase else {
+        return sealed_late(next, id, archive);
+    };
     let mut attempt = answered(attempt, id)?;
+    if attempt.back.is_some() {
+        return Err(Rejected::Stale);
+    }
     attempt.backup = archive.cloned();
     next.order(Effect::TakeLock { attempt: id, upgrade: attempt.upgrade.clone() });
     next.enter(Phase::Locking(attempt));
+    Ok(())
+}
+
+/// It was sealed in the moment in which its attempt failed.
+fn sealed_late(next: &mut Next, id: u64, archive: Option<&Archive>) -> Step {
+    let (_, attempt, _) = failed(&next.state.phase, id)?;
+    let late = archive.filter(|archive| attempt.backup.as_ref() != Some(archive));
+    discard(next, Some(late.ok_or(Rejected::Stale)?.clone()));
     Ok(())
 }
 
@@ -43,6 +60,10 @@ pub(super) fn lock_taken(next: &mut Next, id: u64) -> Step {
     }
     let Phase::Locking(attempt) = &next.state.phase else { return Err(Rejected::Stale) };
     let attempt = answered(attempt, id)?;
+    if let Some(back) = attempt.back.clone() {
+        rollback::commit(next, attempt, back, false);
+        return Ok(());
+    }
     let upgrade = attempt.upgrade.clone();
     next.order(match attempt.binary.clone() {
         Some(binary) => Effect::ConfirmBinary { attempt: id, upgrade, binary },
@@ -115,12 +136,16 @@ pub(super) fn swap_committed(next: &mut Next, id: u64) -> Step {
         | Phase::Restarting(_)
         | Phase::Failed(_) => return Err(Rejected::Stale),
     };
+    if let Some(back) = attempt.back.clone() {
+        rollback::committed(next, attempt, back, stop);
+        return Ok(());
+    }
+    note_performed(next, &attempt);
     let upgrade = attempt.upgrade;
     if next.state.phase.name() == PhaseName::Failed && next.state.recording {
         let (upgrade, plan_current) = (upgrade.clone(), attempt.plan_current.clone());
         next.order(Effect::MoveShared { upgrade, plan_current });
     }
-    next.state.installed = upgrade.target();
     next.state.startup_failures = 0;
     next.state.troubles.retain(|trouble| trouble.name != upgrade.name);
     take_over_move(next, &upgrade, attempt.plan_current.as_ref());
@@ -134,6 +159,18 @@ pub(super) fn swap_committed(next: &mut Next, id: u64) -> Step {
         next.order(Effect::ReleaseLock);
     }
     Ok(())
+}
+
+/// What is installed from here on, and what a roll-back of it would need.
+pub(super) fn note_performed(next: &mut Next, attempt: &Attempt) {
+    next.state.installed = attempt.upgrade.target();
+    next.state.undone = None;
+    next.state.performed = Some(Performed {
+        upgrade: attempt.upgrade.clone(),
+        from: attempt.from.clone(),
+        backup: attempt.backup.clone(),
+        lived: false,
+    });
 }
 
 /// What the plan says now, so that it need not be read again before the next decision.
@@ -180,12 +217,16 @@ pub(super) fn work_failed(next: &mut Next, id: u64, failure: &Failure) -> Step {
 
 /// Back to the old version, which has held all the time.
 pub(super) fn fail(next: &mut Next, attempt: Attempt, failure: &Failure, stop: bool) {
+    if attempt.back.is_some() {
+        rollback::fail(next, attempt, failure, stop);
+        return;
+    }
     let phase = next.state.phase.name();
     queue::hold(next, &attempt.upgrade, failure);
     // Where the commit point may have been passed, the backup stays until it is known.
     let in_doubt = (phase == PhaseName::Swapping).then(|| attempt.upgrade.clone());
     if in_doubt.is_none() {
-        discard_backup(next, &attempt);
+        discard(next, attempt.backup.clone());
     }
     next.order(Effect::StandDown { attempt: attempt.id, in_doubt });
     let then = AfterFailure::OldVersion { attempt, stop };
@@ -193,9 +234,16 @@ pub(super) fn fail(next: &mut Next, attempt: Attempt, failure: &Failure, stop: b
 }
 
 /// The home is as it was: a loop of failures must not fill the disk with copies of it.
-fn discard_backup(next: &mut Next, attempt: &Attempt) {
+pub(super) fn discard(next: &mut Next, archive: Option<Archive>) {
+    next.state.unneeded.extend(archive);
+    discard_unneeded(next);
+}
+
+/// Nothing is removed that no durable record orders.
+pub(super) fn discard_unneeded(next: &mut Next) {
     if next.state.recording {
-        next.effects.extend(attempt.backup.clone().map(Effect::DiscardBackup));
+        let unneeded = std::mem::take(&mut next.state.unneeded);
+        next.effects.extend(unneeded.into_iter().map(Effect::DiscardBackup));
     }
 }
 
@@ -203,7 +251,7 @@ fn discard_backup(next: &mut Next, attempt: &Attempt) {
 pub(super) fn stood_down(next: &mut Next, id: u64) -> Step {
     let (phase, attempt, stop) = failed(&next.state.phase, id)?;
     if phase == PhaseName::Swapping {
-        discard_backup(next, &attempt);
+        discard(next, attempt.backup.clone());
     }
     old_version(next, attempt, stop);
     Ok(())
@@ -228,6 +276,6 @@ fn old_version(next: &mut Next, attempt: Attempt, stop: bool) {
 }
 
 /// The attempt, if `id` is its number.
-fn answered(attempt: &Attempt, id: u64) -> Result<Attempt, Rejected> {
+pub(super) fn answered(attempt: &Attempt, id: u64) -> Result<Attempt, Rejected> {
     if attempt.id == id { Ok(attempt.clone()) } else { Err(Rejected::Stale) }
 }

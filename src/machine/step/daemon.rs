@@ -6,7 +6,7 @@ use super::super::phase::{
     Wait, Why,
 };
 use super::super::values::{Code, Daemon, Ending, Failure};
-use super::{Next, Rejected, Step, attempt, prepare, session};
+use super::{Next, Rejected, Step, attempt, prepare, rollback, session};
 
 pub(super) fn signal_received(next: &mut Next, signal: i32) -> Step {
     let daemon = match &next.state.phase {
@@ -57,6 +57,8 @@ pub(super) fn spawn_failed(next: &mut Next, failure: &Failure) -> Step {
         // What is queued may be the very thing that helps.
         prepare::choose(next);
         prepare::advance(next);
+    } else if rollback::begin_by_itself(next, PhaseName::Restarting, &failure.text) {
+        next.order(Effect::SweepGroup(None));
     } else {
         give_up(next, PhaseName::Restarting, Ending::NeverStarted, failure.clone());
         next.order(Effect::Exit(Outcome::DaemonFailed(Ending::NeverStarted)));
@@ -71,6 +73,7 @@ pub(super) fn startup_passed(next: &mut Next) -> Step {
     };
     *settled = true;
     next.state.startup_failures = 0;
+    rollback::note_lived(&mut next.state);
     Ok(())
 }
 
@@ -105,6 +108,9 @@ fn ended_by_itself(
 ) -> Step {
     next.order(Effect::StopTimer(Timer::Startup));
     let crashed = ending.is_crash();
+    if uptime_ms >= next.state.policy.startup_period_ms {
+        rollback::note_lived(&mut next.state);
+    }
     if crashed && !settled && uptime_ms < next.state.policy.startup_period_ms {
         count_startup_failure(next);
     } else {
@@ -120,7 +126,9 @@ fn ended_by_itself(
         next.order(Effect::SweepGroup(Some(daemon)));
     } else if crashed {
         let text = format!("{}; {}", describe(ending), why_no_restart(next));
-        give_up(next, PhaseName::Running, ending, Failure { code: Code::DaemonCrashed, text });
+        if !rollback::begin_by_itself(next, PhaseName::Running, &text) {
+            give_up(next, PhaseName::Running, ending, Failure { code: Code::DaemonCrashed, text });
+        }
         next.order(Effect::SweepGroup(Some(daemon)));
     } else {
         session::rest(next, None);
@@ -241,6 +249,10 @@ pub(super) fn group_gone(next: &mut Next) -> Step {
         }
         Phase::Failed(Failed { then: AfterFailure::GivenUp { ending }, .. }) => {
             next.order(Effect::Exit(Outcome::DaemonFailed(ending)));
+            Ok(())
+        }
+        Phase::Failed(Failed { then: AfterFailure::RollBack(attempt), .. }) => {
+            attempt::back_up(next, attempt);
             Ok(())
         }
         Phase::Running(_)

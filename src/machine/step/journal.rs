@@ -16,12 +16,19 @@ pub(super) fn failed(next: &mut Next, failure: &Failure) -> Step {
         Phase::BackingUp(attempt)
         | Phase::Locking(attempt)
         | Phase::Downloading(attempt)
-        | Phase::Verifying(attempt) => {
+        | Phase::Verifying(attempt)
+            if attempt.back.is_none() =>
+        {
             attempt::fail(next, attempt, failure, false);
         }
-        // A drain ends first; a swap that is ordered is on the record.
+        // A drain ends first; a swap that is ordered is on the record. A roll-back waits where it
+        // is: neither version may be started on what may be half restored.
         Phase::Running(_)
         | Phase::Draining(_)
+        | Phase::BackingUp(_)
+        | Phase::Locking(_)
+        | Phase::Downloading(_)
+        | Phase::Verifying(_)
         | Phase::Swapping(_)
         | Phase::Restarting(_)
         | Phase::Failed(_) => {}
@@ -34,6 +41,7 @@ pub(super) fn restored(next: &mut Next) -> Step {
         return Err(Rejected::Unchanged);
     }
     next.state.recording = true;
+    attempt::discard_unneeded(next);
     session::move_what_was_left(next);
     prepare::choose(next);
     prepare::advance(next);

@@ -68,7 +68,7 @@ fn is_up_or_coming(phase: &Phase) -> bool {
     }
 }
 
-fn drop_candidate(next: &mut Next) {
+pub(super) fn drop_candidate(next: &mut Next) {
     if let Some(candidate) = next.state.candidate.take() {
         next.order(Effect::CancelPreparation { attempt: candidate.id });
     }
@@ -196,6 +196,7 @@ pub(super) fn begin_attempt(state: &mut State) -> Option<Attempt> {
         binary,
         backup: None,
         resumed: 0,
+        back: None,
     })
 }
 

@@ -4,7 +4,7 @@ use super::super::effect::{Effect, Timer};
 use super::super::order::{Order, compare};
 use super::super::state::{Hold, Queue, State, Trouble};
 use super::super::values::{Failure, Remedy, Requester, Upgrade};
-use super::{Next, Rejected, Step, prepare};
+use super::{Next, Rejected, Step, prepare, rollback};
 
 /// The first pause after a transient failure; it doubles with each further one.
 const PAUSE_FIRST_MS: u64 = 60_000;
@@ -18,6 +18,7 @@ pub(super) fn read(next: &mut Next, queue: &Queue) -> Step {
     }
     next.state.queue = queue.clone();
     next.state.plan_reads = true;
+    rollback::note_plan(&mut next.state);
     drop_superseded(next);
     release_where_binary_is_in_place(&mut next.state);
     prepare::choose(next);

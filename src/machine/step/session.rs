@@ -8,7 +8,7 @@ use super::super::phase::{
 use super::super::recover::{Observed, Row, row};
 use super::super::state::{Candidate, Hold, Stage, State};
 use super::super::values::{Code, Failure, Policy, Upgrade, Version};
-use super::{Next, Rejected, Step, daemon, journal, prepare, queue};
+use super::{Next, Rejected, Step, attempt, daemon, journal, prepare, queue, rollback};
 
 /// A `run` began: nothing is decided before it is known what there is.
 pub(super) fn started(next: &mut Next, policy: &Policy) -> Step {
@@ -143,38 +143,36 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
     }
     next.state.recovering = false;
     take_over(next, row, observed);
+    attempt::discard_unneeded(next);
     if next.state.recording {
-        mend_files(next, row, observed);
+        mend_files(next, row, observed, before.attempt());
     }
     keep_candidate(&mut next.state, observed);
-    let attempt = attempt_of(&before, observed);
+    go_on(next, row, attempt_of(&before, observed), observed)
+}
+
+/// What follows from a row, once what was found is taken over.
+fn go_on(next: &mut Next, row: Row, attempt: Option<Attempt>, observed: &Observed) -> Step {
     match row {
-        Row::SwapInterrupted => finish_swap(next, attempt),
-        Row::AttemptTakenUp => take_up(next, attempt, observed, 0),
-        Row::AttemptResumed => take_up(next, attempt, observed, 1),
+        Row::SwapInterrupted | Row::RollBackSwapInterrupted => return finish_swap(next, attempt),
+        Row::AttemptTakenUp | Row::RollBackResumed => return take_up(next, attempt, observed, 0),
+        Row::AttemptResumed => return take_up(next, attempt, observed, 1),
         Row::AttemptGivenUp => {
-            discard_backup(next, attempt.as_ref());
+            attempt::discard(next, attempt.as_ref().and_then(|attempt| attempt.backup.clone()));
             give_up(next, attempt);
-            begin(next, observed);
-            Ok(())
         }
+        // With the version file lost, the failed swap may have moved it before: its backup stays.
+        Row::WasFailing if observed.version.is_none() => {}
         Row::WasFailing | Row::AttemptWithdrawn | Row::AttemptUnprepared => {
-            discard_backup(next, attempt.as_ref());
-            begin(next, observed);
-            Ok(())
+            attempt::discard(next, attempt.and_then(|attempt| attempt.backup));
         }
-        Row::AtRest | Row::GaveUp => {
-            next.state.startup_failures = 0;
-            begin(next, observed);
-            Ok(())
-        }
-        Row::DaemonLost | Row::VersionMovedOutside => {
-            begin(next, observed);
-            Ok(())
-        }
+        Row::AtRest | Row::GaveUp => next.state.startup_failures = 0,
+        Row::DaemonLost | Row::VersionMovedOutside => {}
         // A row of a living daemon with no daemon observed: not what `recover` makes.
-        Row::DaemonLeftBehind => Err(Rejected::Unexpected),
+        Row::DaemonLeftBehind => return Err(Rejected::Unexpected),
     }
+    begin(next, observed);
+    Ok(())
 }
 
 /// What was under way. Nothing that is known of a plan holds for one that is written anew.
@@ -184,25 +182,29 @@ fn attempt_of(before: &Phase, observed: &Observed) -> Option<Attempt> {
     Some(attempt)
 }
 
-/// Nothing was changed after it: many failures must not fill the disk with copies of the home.
-fn discard_backup(next: &mut Next, attempt: Option<&Attempt>) {
-    let discarded = attempt.and_then(|attempt| attempt.backup.clone()).map(Effect::DiscardBackup);
-    next.effects.extend(discarded.filter(|_| next.state.recording));
-}
-
 /// Takes over what was found.
 fn take_over(next: &mut Next, row: Row, observed: &Observed) {
     if let (Some(version), Row::VersionMovedOutside) = (&observed.version, row) {
         next.state.installed = version.clone();
+        next.state.performed = None;
+        next.state.undone = None;
     }
     next.state.plan_reads = observed.queue.is_some();
     if let Some(queue) = &observed.queue {
         next.state.queue = queue.clone();
+        rollback::note_plan(&mut next.state);
     }
 }
 
 /// Orders anew what can be derived.
-fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
+fn mend_files(next: &mut Next, row: Row, observed: &Observed, attempt: Option<&Attempt>) {
+    if let (Row::RollBackResumed | Row::RollBackSwapInterrupted, Some(attempt)) = (row, attempt) {
+        // Its commit writes the rest, and what is mended meanwhile must not come after it.
+        let (current, queued) = (attempt.target(), next.state.queue.entries.clone());
+        let lost = observed.queue.is_none();
+        next.effects.extend(lost.then_some(Effect::RebuildPlan { current, queued }));
+        return;
+    }
     let installed = next.state.installed.clone();
     if observed.version.is_none() {
         next.order(Effect::RestoreVersionFile(installed.clone()));
@@ -227,6 +229,10 @@ fn mend_files(next: &mut Next, row: Row, observed: &Observed) {
 
 /// History, plan and link are moved to what is committed, where they could not be moved then.
 pub(super) fn move_what_was_left(next: &mut Next) -> bool {
+    if let Some(undone) = next.state.left_to_move_back().cloned() {
+        next.order(Effect::MoveSharedBack { upgrade: undone.upgrade, to: undone.to });
+        return true;
+    }
     let Some(upgrade) = next.state.unmoved().cloned() else { return false };
     let plan_current = next.state.queue.current.as_ref().map(Upgrade::announcement);
     next.order(Effect::MoveShared { upgrade, plan_current });
@@ -283,8 +289,7 @@ fn take_up(next: &mut Next, attempt: Option<Attempt>, observed: &Observed, more:
     let Some(mut attempt) = attempt else { return Err(Rejected::Unexpected) };
     attempt.resumed = attempt.resumed.saturating_add(more);
     if !observed.backup_holds {
-        let discarded = attempt.backup.take().map(Effect::DiscardBackup);
-        next.effects.extend(discarded.filter(|_| next.state.recording));
+        attempt::discard(next, attempt.backup.take());
     }
     next.state.candidate = None;
     drain_nobody(next, Some(attempt));
@@ -294,10 +299,18 @@ fn take_up(next: &mut Next, attempt: Option<Attempt>, observed: &Observed, more:
 fn finish_swap(next: &mut Next, attempt: Option<Attempt>) -> Step {
     let Some(attempt) = attempt else { return Err(Rejected::Unexpected) };
     next.state.candidate = None;
+    let back = attempt.back.clone();
     if !next.state.recording {
-        // The new version holds; what is left to be moved is moved once that can be recorded.
-        next.state.installed = attempt.upgrade.target();
-        start(next, Why::SessionStart, attempt.upgrade.target());
+        // That version holds; what is left to be moved is moved once that can be recorded.
+        match back {
+            Some(back) => rollback::note_undone(next, &attempt, &back),
+            None => attempt::note_performed(next, &attempt),
+        }
+        start(next, Why::SessionStart, attempt.target());
+        return Ok(());
+    }
+    if let Some(back) = back {
+        rollback::commit(next, attempt, back, true);
         return Ok(());
     }
     next.order(Effect::CommitSwap {

@@ -37,9 +37,14 @@ pub(super) fn requested(next: &mut Next) -> Step {
                 next.enter(Phase::Failed(Failed { phase, failure, then }));
                 Ok(())
             }
-            AfterFailure::OldVersion { stop: true, .. } | AfterFailure::GivenUp { .. } => {
-                Err(Rejected::Unchanged)
+            AfterFailure::RollBack(attempt) => {
+                // The end of the group's last processes ends the run.
+                session::rest(next, Some(attempt));
+                Ok(())
             }
+            AfterFailure::OldVersion { stop: true, .. }
+            | AfterFailure::GivenUp { .. }
+            | AfterFailure::RollBackFailed(_) => Err(Rejected::Unchanged),
         },
         Phase::Swapping(_) => Err(Rejected::Unchanged),
     }

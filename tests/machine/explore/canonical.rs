@@ -35,9 +35,7 @@ pub(super) fn text(mut engine: Engine) -> String {
     for oracle in &oracles {
         numbers.collect_backed(oracle, &backups);
     }
-    let backups = kept_backups(backups, &value["world"]["files"]["home"], &numbers);
-    value["world"]["files"]["home"] = json!(1);
-    value["world"]["files"]["backups"] = backups;
+    keep_backups(&mut value["world"]["files"], backups, &numbers);
     numbers.count();
     numbers.rename(&mut value);
     for oracle in &mut oracles {
@@ -61,18 +59,20 @@ pub(super) fn engine(text: &str) -> Engine {
     engine
 }
 
-/// Archives that something refers to, and whether each is of the home as it is.
-fn kept_backups(backups: Value, home: &Value, numbers: &Numbers) -> Value {
-    let Value::Array(backups) = backups else { panic!("no list of backups") };
-    let kept = backups.into_iter().filter_map(|mut backup| {
-        let path = backup[0]["path"].as_str()?;
-        numbers.archives.contains(path).then(|| {
-            let is_of_home = backup[1] == *home;
-            backup[1] = json!(u64::from(is_of_home));
-            backup
-        })
-    });
-    Value::Array(kept.collect())
+/// Archives that something refers to; what was in the home at their times is numbered from 1.
+fn keep_backups(files: &mut Value, backups: Value, numbers: &Numbers) {
+    let Value::Array(mut kept) = backups else { panic!("no list of backups") };
+    kept.retain(|backup| numbers.archives.contains(backup[0]["path"].as_str().unwrap()));
+    let generation = |value: &Value| value.as_u64().unwrap();
+    let mut homes = BTreeSet::from([generation(&files["home"])]);
+    homes.extend(kept.iter().map(|backup| generation(&backup[1])));
+    let rank = |value: &Value| json!(homes.range(..=generation(value)).count());
+    for backup in &mut kept {
+        backup[1] = rank(&backup[1]);
+    }
+    files["home"] = rank(&files["home"]);
+    files["homes"] = json!(homes.len());
+    files["backups"] = Value::Array(kept);
 }
 
 /// The number at the end of a name such as `file 7` or `backup-7.tar.zst`.
@@ -170,7 +170,7 @@ impl Numbers {
 
     /// Leaves in an oracle what can still be asked about.
     fn prune(&self, oracle: &mut Value) {
-        for set in ["checked", "locked", "roomy"] {
+        for set in ["checked", "locked", "roomy", "settled_data"] {
             let Value::Array(known) = &mut oracle[set] else { panic!("{set} is no list") };
             known.retain(|id| self.attempts.contains_key(&id.as_u64().unwrap()));
             for id in known {

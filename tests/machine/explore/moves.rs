@@ -17,7 +17,7 @@ pub(super) enum Cost {
     DaemonCrash,
     /// An order fails, or a file is lost or changed behind the engine's back.
     Fault,
-    /// A stop request, or the daemon's end in order.
+    /// A stop request, the daemon's end in order, or a person's request to go back.
     Stop,
     /// The journal can't be written.
     Journal,
@@ -75,6 +75,10 @@ pub(super) fn moves(engine: &Engine, cost: Cost, upgrades: u8) -> Vec<Move> {
         Cost::Stop if engine.up => {
             let mut all = vec![Move::Tell(Event::StopRequested { signal: 15 })];
             all.extend(is_alive(engine).then_some(Move::DaemonEnds(How::Well, 600_000)));
+            if engine.listens() && engine.state.last_performed().is_some() {
+                // With the data, and without.
+                all.extend([1, 2].map(|pick| Move::Other(Stimulus::RollBack(pick))));
+            }
             all
         }
         Cost::Stop if engine.world.exit.is_some() => {
@@ -84,6 +88,8 @@ pub(super) fn moves(engine: &Engine, cost: Cost, upgrades: u8) -> Vec<Move> {
                 prepare_ahead: engine.state.policy.prepare_ahead,
                 skip_backup: engine.state.policy.skip_backup,
                 max_failures: engine.state.policy.max_startup_failures,
+                rolls_back: engine.state.policy.rollback_on_failed_upgrade,
+                restores_data: engine.state.policy.rollback_restores_data,
             }))]
         }
         Cost::Journal if engine.up && engine.state.recording => {
@@ -150,7 +156,12 @@ fn faults(engine: &Engine) -> Vec<Move> {
             Effect::FetchBinary { .. } => &[Luck::Bad(0), Luck::Bad(2), Luck::Bad(4)],
             Effect::CheckBinary { .. } => &[Luck::Bad(0), Luck::Bad(1)],
             Effect::CommitSwap { .. } => &[Luck::Bad(0), Luck::Bad(1), Luck::Half],
+            Effect::RestoreHome { .. } | Effect::CommitRollBack { .. } => {
+                &[Luck::Bad(0), Luck::Half]
+            }
             Effect::SpawnDaemon(_)
+            | Effect::SkipRestore { .. }
+            | Effect::LockRollBack { .. }
             | Effect::CheckRoom { .. }
             | Effect::TakeLock { .. }
             | Effect::SealBackup { .. } => &[Luck::Bad(0)],
@@ -175,7 +186,11 @@ fn crashes(engine: &Engine) -> Vec<Move> {
     for (bit, effect) in engine.world.work.iter().take(4).enumerate() {
         let stages: &[u8] = match effect {
             Effect::Observe { .. } | Effect::SweepGroup(_) => &[],
-            Effect::CommitSwap { .. } | Effect::MoveShared { .. } => &[1, 2],
+            Effect::CommitSwap { .. }
+            | Effect::MoveShared { .. }
+            | Effect::RestoreHome { .. }
+            | Effect::CommitRollBack { .. }
+            | Effect::MoveSharedBack { .. } => &[1, 2],
             _ => &[2],
         };
         let before = dones.clone();

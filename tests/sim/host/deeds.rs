@@ -22,10 +22,12 @@ pub(super) fn is_chore(effect: &Effect) -> bool {
             | Effect::QueueAnnouncement(_)
             | Effect::DropFromQueue(_)
             | Effect::MoveShared { .. }
+            | Effect::MoveSharedBack { .. }
             | Effect::RestoreVersionFile(_)
             | Effect::RebuildPlan { .. }
             | Effect::MendLink(_)
             | Effect::CommitSwap { .. }
+            | Effect::CommitRollBack { .. }
     )
 }
 
@@ -60,11 +62,12 @@ impl Machine {
                 return self.world.finish(index, luck);
             }
             Effect::CommitSwap { attempt, upgrade, .. } => self.judge_commit(*attempt, upgrade),
+            Effect::CommitRollBack { attempt, .. } => self.judge_roll_back(*attempt),
             _ => {}
         }
         self.world.work.remove(index);
         if let Luck::Bad(pick) = luck
-            && is_chore(&effect)
+            && (is_chore(&effect) || matches!(effect, Effect::RestoreHome { .. }))
         {
             let reach = Reach::Io { lasts: 1, cache_lies: false };
             self.medium.plan_if_none(Fault { at: u64::from(pick % 24) + 1, reach });
@@ -133,6 +136,15 @@ impl Machine {
                 let left = self.files.commit(&upgrade, plan_current.as_ref(), at)?;
                 Ok(Some(Event::SwapCommitted { attempt, left }))
             }
+            Effect::RestoreHome { attempt, upgrade, to, archive } => {
+                self.restore_home(attempt, &upgrade, &to, &archive).map(Some)
+            }
+            Effect::SkipRestore { attempt, to } => self.skip_restore(attempt, &to).map(Some),
+            Effect::LockRollBack { attempt, .. } => self.lock_roll_back(attempt).map(Some),
+            Effect::CommitRollBack { attempt, upgrade, to } => {
+                let left = self.files.roll_back(&upgrade, &to, at)?;
+                Ok(Some(Event::SwapCommitted { attempt, left }))
+            }
             Effect::StandDown { attempt, in_doubt } => {
                 self.stand_down(attempt, in_doubt.as_ref()).map(Some)
             }
@@ -166,6 +178,9 @@ impl Machine {
             Effect::DropFromQueue(names) => drop(self.files.drop_queued(&names)),
             Effect::MoveShared { upgrade, plan_current } => {
                 drop(self.files.commit(&upgrade, plan_current.as_ref(), at));
+            }
+            Effect::MoveSharedBack { upgrade, to } => {
+                drop(self.files.roll_back(&upgrade, &to, at));
             }
             Effect::RestoreVersionFile(version) => {
                 let mended = self.files.restore_version(&version, at);

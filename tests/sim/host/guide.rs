@@ -59,11 +59,11 @@ impl Machine {
                 self.announce()
             }
             Stimulus::Retry(pick) => {
-                let requester = values::by_command(catalogue(*pick)).requester;
-                let wish = Wish::Retry { name: catalogue(*pick).name };
-                let request = Request { wish, requester };
-                let leave = || requests::leave(&self.medium, &self.paths.requests(), &request);
-                self.medium.quietly(leave).unwrap();
+                self.leave(Wish::Retry { name: catalogue(*pick).name });
+                None
+            }
+            Stimulus::RollBack(pick) => {
+                self.roll_back(*pick);
                 None
             }
             Stimulus::Tamper(tamper) => {
@@ -82,6 +82,25 @@ impl Machine {
             }
             Stimulus::Stale(_) => None,
         }
+    }
+
+    /// A command leaves a request.
+    fn leave(&self, wish: Wish) {
+        let requester = values::by_command(catalogue(0)).requester;
+        let request = Request { wish, requester };
+        let leave = || requests::leave(&self.medium, &self.paths.requests(), &request);
+        self.medium.quietly(leave).unwrap();
+    }
+
+    /// To where the last upgrade came from, mostly; every other time the data is kept.
+    fn roll_back(&mut self, pick: u8) {
+        if let Err(why) = self.witness.read(&self.medium, &self.paths) {
+            return self.broke(why);
+        }
+        let before = self.witness.state().and_then(|state| state.last_performed());
+        let to = before.filter(|_| pick != 5).map(|last| last.from.clone());
+        let to = to.unwrap_or_else(values::genesis);
+        self.leave(Wish::RollBack { to, keep_data: pick.is_multiple_of(2) });
     }
 
     fn listens(&self) -> bool {
@@ -141,8 +160,7 @@ impl Machine {
         let waiting = waiting.unwrap_or_default();
         let (id, request) = waiting.into_iter().find(|(id, _)| !self.session.taken.contains(id))?;
         self.session.taken.insert(id.clone());
-        let Request { wish: Wish::Retry { name }, requester } = request.ok()?;
-        Some(Event::RetryRequested { name, requester, request: id })
+        Some(request.ok()?.into_event(id))
     }
 
     fn read_plan(&mut self) -> Reported {

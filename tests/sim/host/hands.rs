@@ -44,7 +44,7 @@ impl Machine {
                     self.plan_was_lost = true;
                 }
                 Tamper::LoseLink => self.medium.take_away(&self.paths.current()),
-                Tamper::MoveVersion => {
+                Tamper::MoveVersion if !self.world.files.half_restored => {
                     let upgrade = values::upgrade("hand", "1.0.5", 0);
                     let info = announcement(&upgrade);
                     put_version(&self.medium, &self.paths, &info);
@@ -62,7 +62,7 @@ impl Machine {
         let upgrade = catalogue(pick);
         let info = announcement(&upgrade);
         let Some(plan) = self.plan() else { return };
-        let used = self.history().history.iter().any(|entry| entry.info.name == info.name);
+        let used = self.history().standing().any(|entry| entry.info.name == info.name);
         if used || plan.current.name == info.name {
             return;
         }
@@ -86,7 +86,7 @@ impl Machine {
         let Some(plan) = self.plan() else { return };
         let history = self.history();
         let is = |info: &&UpgradeInfo| info.name.as_str() == name;
-        let used = history.history.iter().any(|entry| is(&&entry.info));
+        let used = history.standing().any(|entry| is(&&entry.info));
         let queued = plan.queued_up.iter().find(is).cloned();
         // The lock keeps the two apart.
         let Some(info) = queued.filter(|_| !self.world.lock && !used) else { return };

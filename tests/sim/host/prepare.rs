@@ -20,7 +20,7 @@ pub(super) struct Fetched {
     bytes: Vec<u8>,
 }
 
-fn failed(error: io::Error) -> Failure {
+pub(super) fn failed(error: io::Error) -> Failure {
     let full = error.kind() == io::ErrorKind::StorageFull;
     Failure { code: if full { Code::NoRoom } else { Code::Io }, text: error.to_string() }
 }
@@ -119,18 +119,28 @@ impl Machine {
 
     pub(super) fn take_lock(&mut self, attempt: u64, upgrade: &Upgrade) -> Result<Event, Failure> {
         self.announced(upgrade)?;
-        if !self.world.lock {
-            if self.world.lock_busy {
-                return Err(Failure { code: Code::LockBusy, text: "locked".to_owned() });
-            }
-            // What a crash left is taken over: the lock went with its process.
-            let path = self.paths.upgrade_lock();
-            if self.disk.kind(&path).map_err(failed)?.is_none() {
-                drop(self.disk.create(&path, 0o644).map_err(failed)?);
-            }
-            self.world.lock = true;
+        if !self.world.lock && self.world.lock_busy {
+            return Err(Failure { code: Code::LockBusy, text: "locked".to_owned() });
         }
+        self.hold_lock().map_err(failed)?;
         Ok(Event::LockTaken { attempt })
+    }
+
+    /// Whoever holds it is waited for.
+    pub(super) fn lock_roll_back(&mut self, attempt: u64) -> Result<Event, Failure> {
+        self.world.lock_busy = false;
+        self.hold_lock().map_err(failed)?;
+        Ok(Event::LockTaken { attempt })
+    }
+
+    /// What a crash left is taken over: the lock went with its process.
+    fn hold_lock(&mut self) -> io::Result<()> {
+        let path = self.paths.upgrade_lock();
+        if !self.world.lock && self.disk.kind(&path)?.is_none() {
+            drop(self.disk.create(&path, 0o644)?);
+        }
+        self.world.lock = true;
+        Ok(())
     }
 
     pub(super) fn is_confirmed(&self, archive: &Archive) -> io::Result<bool> {

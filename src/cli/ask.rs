@@ -1,0 +1,86 @@
+//! How a command has something done by the engine: by the one that runs, or on the record for the
+//! next one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+
+use super::Error;
+use crate::config::{Config, Paths};
+use crate::disk::RealDisk;
+use crate::host::lock::{self, HeldLock};
+use crate::journal::{self, Owner};
+use crate::machine::{Effect, State, step};
+use crate::requests::{self, Request};
+
+/// How long a running engine may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An answer: whether it was granted, and in words.
+pub(super) type Answer = (bool, String);
+
+/// Whose journal it is.
+pub(super) fn owner(config: &Config) -> Owner {
+    Owner { instance: config.nymvisor.id.clone(), daemon: config.daemon.name.clone() }
+}
+
+/// Has `request` answered. `what` it is about stands in messages.
+pub(super) fn engine(
+    config: &Config,
+    paths: &Paths,
+    request: Request,
+    what: &str,
+) -> Result<Answer, Error> {
+    let content = format!("{}\n", std::process::id());
+    match HeldLock::acquire(&paths.instance_lock(), 0o600, &content) {
+        Ok(_lock) => alone(paths, owner(config), request, what),
+        Err(lock::Error::Busy { .. }) => running(paths, &request),
+        Err(error @ lock::Error::Io { .. }) => Err(Error::Unusable(error.to_string())),
+    }
+}
+
+fn running(paths: &Paths, request: &Request) -> Result<Answer, Error> {
+    let folder = paths.requests();
+    let failed = || Error::io("leave a request in", &folder);
+    let id = requests::leave(&RealDisk, &folder, request).map_err(failed())?;
+    let answer = requests::await_answer(&RealDisk, &folder, &id, PATIENCE).map_err(failed())?;
+    answer.map(|answer| (answer.granted, answer.text)).ok_or_else(|| {
+        Error::Refused(format!(
+            "the nymvisor that runs has not answered within {} s; see its log",
+            PATIENCE.as_secs()
+        ))
+    })
+}
+
+/// No engine runs: the fact is put on the record, and the next session finds it there.
+fn alone(paths: &Paths, owner: Owner, request: Request, what: &str) -> Result<Answer, Error> {
+    let Some(state) = journal::last_state(&RealDisk, &paths.journal(), &owner)? else {
+        return Ok((false, format!("{what}: nothing was run here yet")));
+    };
+    let session = format!("{}-{}", Utc::now().format("%Y%m%dT%H%M%S%.3fZ"), std::process::id());
+    let event = request.into_event(session.clone());
+    let opened =
+        journal::open(Arc::new(RealDisk), &paths.journal(), owner, session, state, Utc::now())?;
+    let answer = |state: &State| {
+        let transition = step(state, &event).ok()?;
+        let answer = transition.effects.iter().find_map(answer_in)?;
+        Some((transition, answer))
+    };
+    let mut journal = opened.journal;
+    let Some((transition, answer)) = answer(&opened.state) else {
+        return Err(Error::Refused(format!("{what}: not in the state that was left")));
+    };
+    if answer.0 {
+        // What it orders besides the answer is up to the next session, which looks for itself.
+        let _ = journal.append(&opened.state, &event, &transition, Utc::now())?;
+    }
+    Ok(answer)
+}
+
+fn answer_in(effect: &Effect) -> Option<Answer> {
+    if let Effect::Answer { granted, text, .. } = effect {
+        return Some((*granted, text.clone()));
+    }
+    None
+}

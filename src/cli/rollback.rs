@@ -1,0 +1,63 @@
+//! `rollback`: back to the version before the last upgrade.
+
+use clap::Args;
+
+use super::{Error, ask, output, user};
+use crate::config::{self, Config, Env, Paths};
+use crate::disk::{Disk, Kind};
+use crate::journal;
+use crate::machine::Version;
+use crate::release::{self, UpgradeInfo, UpgradeName};
+use crate::requests::{Request, Wish};
+
+/// What `rollback` needs to know.
+#[derive(Debug, Args)]
+pub(super) struct RollBackArgs {
+    /// Name of the version to go back to; without it, the one before the last upgrade
+    #[arg(long, value_name = "NAME")]
+    to: Option<String>,
+    /// Leave the data as it is instead of putting it back from the backup
+    #[arg(long)]
+    keep_data: bool,
+}
+
+/// Has the last upgrade rolled back: by the engine that runs, or by the next one before it starts
+/// the daemon.
+pub(super) fn rollback(disk: &dyn Disk, env: &Env, args: &RollBackArgs) -> Result<(), Error> {
+    let (config, paths) = config::load(disk, env)?;
+    user::check_owner([paths.instance().as_path(), paths.data(), paths.home()])?;
+    let to = match &args.to {
+        Some(name) => named(disk, &paths, name)?,
+        None => version_before(disk, &config, &paths)?,
+    };
+    let binary = paths.binary(&UpgradeName::installed(&to.name)?);
+    if !matches!(disk.kind(&binary), Ok(Some(Kind::File(_)))) {
+        return Err(Error::Refused(format!(
+            "{} is missing, the binary of {}; put it back, or go back to another version with \
+             --to and --keep-data",
+            binary.display(),
+            to.name
+        )));
+    }
+    let wish = Wish::RollBack { to, keep_data: args.keep_data };
+    let request = Request { wish, requester: user::requester(env) };
+    let (granted, text) = ask::engine(&config, &paths, request, "nothing can be rolled back")?;
+    if granted { output::print(&format!("{text}\n")) } else { Err(Error::Refused(text)) }
+}
+
+/// A version by its name, as its folder describes it.
+fn named(disk: &dyn Disk, paths: &Paths, name: &str) -> Result<Version, Error> {
+    let name = UpgradeName::installed(name)?;
+    let info: UpgradeInfo = release::load(disk, &paths.upgrade_info(&name))?;
+    Ok(Version { name: name.to_string(), version: info.version.to_string() })
+}
+
+fn version_before(disk: &dyn Disk, config: &Config, paths: &Paths) -> Result<Version, Error> {
+    let state = journal::last_state(disk, &paths.journal(), &ask::owner(config))?;
+    let before = state.as_ref().and_then(|state| state.last_performed());
+    before.map(|last| last.from.clone()).ok_or_else(|| {
+        Error::Refused(
+            "no upgrade to what is installed is on record that could be rolled back".to_owned(),
+        )
+    })
+}

@@ -1,0 +1,55 @@
+//! The files of a version that is rolled back.
+
+use chrono::{DateTime, Utc};
+
+use super::{Error, Files};
+use crate::machine::{Upgrade, Version};
+use crate::release::{self, CurrentVersion, Plan, UpgradeInfo, UpgradeName};
+
+impl Files {
+    /// Moves the version file back to `to` (the commit point), then history, plan and link.
+    ///
+    /// An error means that nothing is committed. What could not be moved after the commit point
+    /// comes back in words; the next start moves it.
+    pub fn roll_back(
+        &self,
+        upgrade: &Upgrade,
+        to: &Version,
+        at: DateTime<Utc>,
+    ) -> Result<String, Error> {
+        let name = UpgradeName::installed(&to.name)?;
+        let info: UpgradeInfo = release::load(&*self.disk, &self.paths.upgrade_info(&name))?;
+        if self.version().ok().as_ref() != Some(to) {
+            let mut version = CurrentVersion::of(&info, self.details_of(&info)?);
+            // What it was called when it ran counts, not what its folder may say by now.
+            version.version = to.version.parse()?;
+            release::save(&*self.disk, &self.paths.current_version(), &version)?;
+        }
+        let moved = self.move_shared_back(upgrade, info, at);
+        Ok(moved.err().map(|error| error.to_string()).unwrap_or_default())
+    }
+
+    /// Where another instance has moved the data folder on meanwhile, it stays as it is.
+    fn move_shared_back(
+        &self,
+        upgrade: &Upgrade,
+        to: UpgradeInfo,
+        at: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let mut plan: Plan = release::load(&*self.disk, &self.paths.plan())?;
+        if plan.current.name.as_str() == upgrade.name {
+            let mut history = self.history()?;
+            if history.mark_rolled_back(&plan.current.name, at) {
+                release::save(&*self.disk, &self.paths.history(), &history)?;
+            }
+            let failed = std::mem::replace(&mut plan.current, to);
+            // Held back by its quarantine, and there to be tried again; what was announced under
+            // its name since counts more.
+            if plan.queued(&failed.name).is_none() {
+                plan = plan.with(failed);
+            }
+            release::save(&*self.disk, &self.paths.plan(), &plan)?;
+        }
+        self.mend_link(&plan.current.name)
+    }
+}
