@@ -67,6 +67,7 @@ fn what_a_commit_left_behind_is_moved_by_the_next_session() {
     daemon-spawned 1004: Running 1004
       => start-timer startup 120000ms
     queue-read genesis [u1]: Running 1004
+      => move-shared u1
     stop-requested: Draining asked, then end
       => stop-timer startup, interrupt-daemon 1004, start-timer grace 10000ms
     daemon-ended Exited(0) after 1000000ms: Draining sweeping, then end
@@ -76,8 +77,9 @@ fn what_a_commit_left_behind_is_moved_by_the_next_session() {
     session-started: Restarting (OrderlyEnd) next session, recovering
       => observe
     recovered AtRest: Restarting (SessionStart) spawning
-      => move-shared u1, spawn-daemon u1 1.1.0
-    queue-read u1 []: Restarting (SessionStart) spawning
+      => spawn-daemon u1 1.1.0
+    daemon-spawned 1005: Running 1005
+      => start-timer startup 120000ms
     ");
     assert_eq!(tale.engine.world.files.link.as_deref(), Some("u1"));
 }
@@ -93,6 +95,7 @@ fn a_plan_that_is_behind_is_not_followed_back() {
     tale.read_plan();
     insta::assert_snapshot!(tale, @"
     queue-read back [u1]: Running 1007
+      => move-shared u1
     ");
 }
 
@@ -286,4 +289,17 @@ fn a_version_file_moved_by_hand_during_the_backup_is_no_swap_of_ours() {
     recovered VersionMovedOutside: Restarting (SessionStart) spawning
       => move-shared u1, spawn-daemon u1 1.1.0
     ");
+}
+
+/// The history has it and the plan still queues it: it is not performed again after a downgrade.
+#[test]
+fn what_a_swap_left_in_the_plan_is_moved_before_the_next_upgrade_begins() {
+    let mut tale = Tale::at(policy(), &u1(), PhaseName::Swapping);
+    tale.engine.finish(0, Luck::Half).unwrap();
+    tale.engine.world.files.history.push("u1".to_owned());
+    let down = Upgrade { allow_downgrade: true, ..by_command(upgrade("down", "0.9.0", 0)) };
+    tale.until(PhaseName::Running).queue(&down);
+    assert_eq!(tale.engine.settle(), Ok(End::Runs));
+    assert_eq!(tale.engine.state.installed, down.target());
+    assert_eq!(tale.engine.world.files.history, ["u1", "down"]);
 }

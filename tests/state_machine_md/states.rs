@@ -278,7 +278,9 @@ pub(super) fn events(state: &State) -> Vec<Event> {
     let name = || "u1".to_owned();
     let requester = by_command(u1()).requester;
     let ended = |ending, uptime_ms| Event::DaemonEnded { ending, uptime_ms };
-    let other_plan = Queue { performed: vec!["other".to_owned()], ..queue(&[u1()]) };
+    let mut performed = state.queue.performed.clone();
+    performed.push("other".to_owned());
+    let other_plan = Queue { current: state.queue.current.clone(), performed, ..queue(&[u1()]) };
     vec![
         Event::StopRequested { signal: 15 },
         Event::SignalReceived { signal: 1 },

@@ -117,8 +117,7 @@ pub(super) fn room_found(next: &mut Next, id: u64) -> Step {
 
 /// Goes on with a candidate that is due and ready: the lock first, then the drain.
 pub(super) fn advance(next: &mut Next) {
-    let may_begin = next.state.recording && next.state.plan_reads;
-    if !is_up_or_coming(&next.state.phase) || !may_begin {
+    if !is_up_or_coming(&next.state.phase) || !may_begin(&next.state) {
         return;
     }
     let Some(candidate) = next.state.candidate.as_mut().filter(|candidate| candidate.due) else {
@@ -171,10 +170,15 @@ pub(super) fn is_due(state: &State) -> bool {
     state.candidate.as_ref().is_some_and(|candidate| candidate.due)
 }
 
+/// No attempt begins unless it can be recorded, and what the plan asks for is known: one that has
+/// not followed the last upgrade would ask for it again.
+fn may_begin(state: &State) -> bool {
+    state.recording && state.plan_reads && !state.is_ahead_of_plan()
+}
+
 /// The candidate's time has come, and nothing is left to prepare.
 pub(super) fn is_due_and_ready(state: &State) -> bool {
-    state.recording
-        && state.plan_reads
+    may_begin(state)
         && state.candidate.as_ref().is_some_and(|candidate| {
             candidate.due
                 && match candidate.stage {

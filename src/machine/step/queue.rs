@@ -4,7 +4,7 @@ use super::super::effect::{Effect, Timer};
 use super::super::order::{Order, compare};
 use super::super::state::{Hold, Queue, State, Trouble};
 use super::super::values::{Failure, Remedy, Requester, Upgrade};
-use super::{Next, Rejected, Step, prepare, rollback};
+use super::{Next, Rejected, Step, prepare, rollback, session};
 
 /// The first pause after a transient failure; it doubles with each further one.
 const PAUSE_FIRST_MS: u64 = 60_000;
@@ -20,6 +20,9 @@ pub(super) fn read(next: &mut Next, queue: &Queue) -> Step {
     next.state.plan_reads = true;
     rollback::note_plan(&mut next.state);
     drop_superseded(next);
+    if next.state.recording {
+        session::move_what_was_left(next);
+    }
     release_where_binary_is_in_place(&mut next.state);
     prepare::choose(next);
     prepare::advance(next);
