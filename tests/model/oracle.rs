@@ -48,7 +48,9 @@ impl Oracle {
         }
         let failed = matches!(&after.phase, Phase::Failed(failed)
             if matches!(failed.then, AfterFailure::RollBack(_)));
-        let switched_on = self.policy().rollback_on_failed_upgrade;
+        // What is recorded before the session's start has no policy yet.
+        let switched_on =
+            self.policy.as_ref().is_some_and(|policy| policy.rollback_on_failed_upgrade);
         if failed && (self.lived || !switched_on) && before.phase != after.phase {
             return Err(format!("what has lived is rolled back by itself: {record:?}"));
         }
