@@ -9,7 +9,6 @@ mod chooser;
 mod disk;
 mod host;
 mod install;
-mod known;
 mod mended;
 mod random;
 mod stories;

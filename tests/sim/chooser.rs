@@ -1,6 +1,6 @@
 //! Choices by seed: the same seed, the same story.
 
-/// SplitMix64: small, and the same on every machine.
+/// `SplitMix64`: small, and the same on every machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Chooser(u64);
 

@@ -230,7 +230,7 @@ impl DiskFile for File {
         // What is interrupted has written some of it.
         let written = match &counted {
             Ok(()) => bytes.len(),
-            Err(error) if inner.counter.is_first(error) => bytes.len() / 2,
+            Err(error) if Counter::is_first(error) => bytes.len() / 2,
             Err(_) => 0,
         };
         inner.bytes(self.inode).append(&bytes[..written]);

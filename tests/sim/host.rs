@@ -59,6 +59,7 @@ pub(crate) struct Machine {
 }
 
 /// What ends with the process.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     pub(crate) performed: Vec<Performed>,
@@ -74,8 +75,7 @@ pub(crate) struct Session {
     pub(crate) listening: bool,
     /// What was done at once and is told next.
     inbox: VecDeque<Reported>,
-    /// What the plan said when it was told last.
-    told: Option<Option<Queue>>,
+    told: Told,
     /// What upstream announces is still to be told.
     announce: bool,
     /// The announcement ought to be in the plan, and could not be written there.
@@ -83,6 +83,24 @@ pub(crate) struct Session {
     taken: BTreeSet<String>,
     fetched: Option<prepare::Fetched>,
     count: u32,
+}
+
+/// What the plan said when it was told last.
+#[derive(Debug, Default, PartialEq)]
+enum Told {
+    #[default]
+    Nothing,
+    Unreadable,
+    Queue(Queue),
+}
+
+/// What comes of a step.
+enum Turn {
+    Told(Reported),
+    /// Something was done that nobody is told of.
+    Silent,
+    /// Nothing is left to do.
+    AtRest,
 }
 
 /// One session's view of the machine.
@@ -174,18 +192,17 @@ impl Machine {
             if let Some(reported) = self.session.inbox.pop_front() {
                 return Some(reported);
             }
-            let reported = match self.next_step() {
-                Some(step) => self.play(&step),
-                None => match self.go_on() {
-                    Some(reported) => reported,
-                    None => {
-                        self.session.is_at_rest = true;
-                        return None;
-                    }
-                },
+            let turn = match self.next_step() {
+                Some(step) => self.play(&step).map_or(Turn::Silent, Turn::Told),
+                None => self.go_on(),
             };
-            if reported.is_some() {
-                return reported;
+            match turn {
+                Turn::Told(reported) => return Some(reported),
+                Turn::Silent => {}
+                Turn::AtRest => {
+                    self.session.is_at_rest = true;
+                    return None;
+                }
             }
         }
         None
@@ -236,8 +253,7 @@ impl Host for SimHost {
         if left && machine.session.listening {
             machine.broke("the run ends and leaves a daemon".to_owned());
         }
-        while let Some(index) = machine.world.work.iter().position(|effect| deeds::is_chore(effect))
-        {
+        while let Some(index) = machine.world.work.iter().position(deeds::is_chore) {
             let _ = machine.finish_work(index, Luck::Good);
         }
         if std::mem::take(&mut machine.world.lock) {

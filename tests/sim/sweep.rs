@@ -1,6 +1,7 @@
 //! Every named story, with something going wrong at each of its operations.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use super::disk::{Keep, Op, Reach};
 use super::stories;
@@ -44,19 +45,19 @@ fn outcome(ends: Option<&str>, story: &Story) -> Result<(), String> {
     }
 }
 
-/// The operations of a story in which nothing goes wrong on the medium.
-fn operations(story: &Story) -> Vec<Op> {
+/// The operations of a story in which nothing goes wrong on the medium, and what they are on.
+pub(super) fn operations(story: &Story) -> Vec<(Op, PathBuf)> {
     let mut play = Play::new(story);
     play.machine().medium.trace();
     play.tell().unwrap();
     let traced = play.machine().medium.traced();
-    traced.into_iter().map(|(op, _)| op).collect()
+    traced
 }
 
 /// The numbers, from 1, of the operations that matter.
 pub(super) fn points(story: &Story, matters: impl Fn(Op) -> bool) -> Vec<u64> {
     let operations = operations(story);
-    (1..).zip(operations).filter(|(_, op)| matters(*op)).map(|(at, _)| at).collect()
+    (1..).zip(operations).filter(|(_, (op, _))| matters(*op)).map(|(at, _)| at).collect()
 }
 
 /// Tries one of so many points, another one in each story; all of them where that is asked for.
@@ -89,20 +90,20 @@ fn every_story_ends_as_it_should() {
 
 #[test]
 fn killed_at_every_operation() {
-    sweep("kills", 4, Op::changes, |at| vec![vec![Mishap::Dies(at, Death::Kill)]]);
+    sweep("kills", 8, Op::changes, |at| vec![vec![Mishap::Dies(at, Death::Kill)]]);
 }
 
 #[test]
 fn h14_h15_h16_without_power_at_every_operation() {
     let keeps = [Keep::Nothing, Keep::All, Keep::Names, Keep::Bytes];
-    sweep("power cuts", 16, Op::changes, |at| {
+    sweep("power cuts", 32, Op::changes, |at| {
         keeps.map(|keep| vec![Mishap::Dies(at, Death::Power(keep))]).into()
     });
 }
 
 #[test]
 fn interrupted_once_more_while_it_recovers() {
-    sweep("second crashes", 32, Op::changes, |at| {
+    sweep("second crashes", 80, Op::changes, |at| {
         let again = |after: u64, keep| {
             let death = if at % 2 == 0 { Death::Kill } else { Death::Power(Keep::Nothing) };
             vec![Mishap::Dies(at, death), Mishap::Dies(after, Death::Power(keep))]
@@ -113,7 +114,7 @@ fn interrupted_once_more_while_it_recovers() {
 
 #[test]
 fn h30_no_room_at_every_operation() {
-    sweep("no room", 8, Op::takes_room, |at| {
+    sweep("no room", 16, Op::takes_room, |at| {
         [1, 12].map(|lasts| vec![Mishap::Fails(at, Reach::NoRoom(lasts))]).into()
     });
 }
@@ -122,7 +123,7 @@ fn h30_no_room_at_every_operation() {
 fn h30_input_or_output_fails_at_every_operation() {
     sweep(
         "input and output",
-        16,
+        32,
         |_| true,
         |at| {
             [false, true]

@@ -98,7 +98,7 @@ impl Counter {
     }
 
     /// Whether the error is that of an operation that was under way, not of a later one.
-    pub(super) fn is_first(&self, error: &io::Error) -> bool {
+    pub(super) fn is_first(error: &io::Error) -> bool {
         error.to_string() != STOPPED
     }
 

@@ -1,12 +1,12 @@
 //! What happens next: the story first, then whatever brings the machine to rest.
 
 use nymvisor::host::Stimulus as Reported;
-use nymvisor::machine::{Ending, Event, Timer};
+use nymvisor::machine::{Ending, Event, Queue, Timer};
 use nymvisor::requests::{self, Request, Wish};
 
 use super::super::install::announcement;
 use super::super::story::Step;
-use super::Machine;
+use super::{Machine, Told, Turn};
 use crate::model::host::Luck;
 use crate::model::settle::Next;
 use crate::model::stimulus::{How, Stimulus, catalogue};
@@ -107,14 +107,13 @@ impl Machine {
         self.session.listening
     }
 
-    /// Goes on without further mishap. `None`: nothing is left to do; `Some(None)`: something was
-    /// done that is not told.
-    pub(super) fn go_on(&mut self) -> Option<Option<Reported>> {
+    /// Goes on without further mishap.
+    pub(super) fn go_on(&mut self) -> Turn {
         let plan_is_news = || {
-            let look = || self.files.queue().ok();
-            self.listens() && self.session.told != Some(self.medium.quietly(look))
+            let look = || told(self.files.queue().ok());
+            self.listens() && self.session.told != self.medium.quietly(look)
         };
-        Some(match self.world.next(!self.session.failing, plan_is_news) {
+        let reported = match self.world.next(!self.session.failing, plan_is_news) {
             Some(Next::Restore) => {
                 self.session.failing = false;
                 Some(Reported::Reminder)
@@ -136,11 +135,12 @@ impl Machine {
                         }
                         Some(_) => self.come_due(),
                         None if self.steps.pop_front().is_some() => None,
-                        None => return None,
+                        None => return Turn::AtRest,
                     }
                 }
             }
-        })
+        };
+        reported.map_or(Turn::Silent, Turn::Told)
     }
 
     fn announce(&mut self) -> Option<Reported> {
@@ -165,7 +165,7 @@ impl Machine {
 
     fn read_plan(&mut self) -> Reported {
         let read = self.files.queue();
-        self.session.told = Some(read.as_ref().ok().cloned());
+        self.session.told = told(read.as_ref().ok().cloned());
         Reported::Fact(match read {
             Ok(queue) => {
                 // Upstream says nothing twice: what could not be queued is told again by ourselves.
@@ -203,4 +203,8 @@ impl Machine {
         };
         self.world.leader_ends(ending, uptime_ms).map(Reported::Fact)
     }
+}
+
+fn told(queue: Option<Queue>) -> Told {
+    queue.map_or(Told::Unreadable, Told::Queue)
 }

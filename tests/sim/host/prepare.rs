@@ -20,6 +20,7 @@ pub(super) struct Fetched {
     bytes: Vec<u8>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
 pub(super) fn failed(error: io::Error) -> Failure {
     let full = error.kind() == io::ErrorKind::StorageFull;
     Failure { code: if full { Code::NoRoom } else { Code::Io }, text: error.to_string() }
@@ -51,13 +52,12 @@ impl Machine {
             _ => None,
         };
         let source = if fetched.is_some() { "in place" } else { "https://dl.example/binary" };
-        let fetched = match fetched {
-            Some(fetched) => fetched,
-            None => {
-                let (path, bytes) = (beside(&path, ".part"), binary_of(&upgrade.target()));
-                self.write_durably(&path, &bytes).map_err(failed)?;
-                Fetched { attempt, path, bytes }
-            }
+        let fetched = if let Some(fetched) = fetched {
+            fetched
+        } else {
+            let (path, bytes) = (beside(&path, ".part"), binary_of(&upgrade.target()));
+            self.write_durably(&path, &bytes).map_err(failed)?;
+            Fetched { attempt, path, bytes }
         };
         let sha256 = nymvisor::digest::sha256(&fetched.bytes);
         let bytes = fetched.bytes.len() as u64;
