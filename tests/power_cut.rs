@@ -1,23 +1,28 @@
-//! One upgrade on a real file system that loses power in it: killed, and everything lost that was
-//! not synced by then. Root only; the standard suite takes a sample, `NYMVISOR_SWEEP=all` all.
+//! An upgrade, or a roll-back, on a real file system that loses power in it: killed, and everything
+//! lost that was not synced by then. Root only; the standard suite takes a sample,
+//! `NYMVISOR_SWEEP=all` all.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use crate::support::helper::eventually;
 use crate::support::run::Stage;
 use crate::support::site::Site;
-use crate::sweep::points::{self, Point};
-use crate::sweep::trial::{Story, Trial};
-use crate::sweep::{has_strace, sweep};
+use crate::sweep::points::Point;
+use crate::sweep::stories::{Pool, Story, Template};
+use crate::sweep::trial::Trial;
+use crate::sweep::{Jobs, has_strace, sweep};
 
 /// How many points of a story are tried in the standard suite.
-const SAMPLE: usize = 5;
+const SAMPLE: usize = 3;
 /// Each takes a loop device.
 const WORKERS: usize = 2;
 /// mkfs.xfs makes none that is smaller than 300 MiB. The file is sparse.
 const DISK_BYTES: u64 = 320 << 20;
+const EXT4: &[&str] = &["mkfs.ext4", "-q", "-F"];
+const XFS: &[&str] = &["mkfs.xfs", "-q", "-f"];
 /// `FS_IOC_SHUTDOWN` without flushing the log.
 const SHUT_DOWN: &str = "import fcntl, os, struct, sys\n\
     fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))";
@@ -41,6 +46,22 @@ impl Disk {
 
     fn image(&self) -> PathBuf {
         self.folder.path().join("image")
+    }
+
+    /// The image as it was when it was saved.
+    fn saved(&self) -> PathBuf {
+        self.folder.path().join("saved")
+    }
+
+    /// All that is on it now is what [`Disk::put_back`] puts back.
+    fn save(&self) {
+        self.unmount();
+        assert!(copy(&self.image(), &self.saved()) && self.mount());
+    }
+
+    fn put_back(&self) {
+        self.unmount();
+        assert!(copy(&self.saved(), &self.image()) && self.mount());
     }
 
     fn at(&self) -> PathBuf {
@@ -74,12 +95,27 @@ fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
-/// Runs until this point, loses the power there, and starts again.
-fn cut(mkfs: &[&str], story: Story, point: &Point) -> bool {
-    let disk = Disk::new(mkfs).unwrap();
+fn copy(from: &Path, to: &Path) -> bool {
+    succeeds(Command::new("cp").arg("--sparse=always").arg(from).arg(to))
+}
+
+/// An installation on a disk of its own.
+type OnDisk = (Arc<Disk>, Template);
+
+fn on_disk(mkfs: &[&str], story: Story) -> OnDisk {
+    let disk = Arc::new(Disk::new(mkfs).unwrap());
     let site = Site::within(tempfile::tempdir_in(disk.at()).unwrap());
-    let trial = Trial::of(Stage::on(site, |_| {}), story);
-    assert!(succeeds(Command::new("sync").arg("-f").arg(disk.at())));
+    let saved = Arc::clone(&disk);
+    let template = Template::of(Stage::on(site, |_| {}), story, |_| {
+        saved.save();
+        Box::new(move || saved.put_back())
+    });
+    (disk, template)
+}
+
+/// Runs until this point, loses the power there, and starts again.
+fn cut((disk, template): &OnDisk, point: &Point) -> bool {
+    let trial = Trial::new(template);
     let hit = trial.killed_at(point);
     assert!(disk.cut_power());
     disk.unmount();
@@ -88,7 +124,7 @@ fn cut(mkfs: &[&str], story: Story, point: &Point) -> bool {
     hit
 }
 
-fn power_cuts(mkfs: &[&str]) {
+fn power_cuts(mkfs: &[&str], on_disk: fn(Story) -> OnDisk) {
     if !has_strace() {
         return;
     }
@@ -97,25 +133,21 @@ fn power_cuts(mkfs: &[&str]) {
         eprintln!("skipped: no {}, not root, or no file system that can be shut down", mkfs[0]);
         return;
     }
-    let (mut jobs, mut count) = (Vec::new(), 0);
-    for story in [Story::Polled, Story::ByHand] {
-        let mut points = Trial::new(story).points();
-        points.retain(Point::is_of_medium);
-        count += points.len();
-        let chosen = points::chosen(&points, SAMPLE, 2);
-        jobs.extend(chosen.into_iter().map(|point| (story, point)));
-    }
-    let tried = jobs.len();
-    let sum = sweep(jobs, WORKERS, |(story, point)| cut(mkfs, *story, point));
-    sum.tell(&format!("power cuts ({})", mkfs[0]), tried, count);
+    // What is traced needs no disk of its own.
+    let pool = Pool::new(Template::new);
+    let jobs = Jobs::new(&pool, SAMPLE, &["power cut"], Point::is_of_medium);
+    let pool = Pool::new(on_disk);
+    sweep(&format!("power cuts ({})", mkfs[0]), jobs, WORKERS, |job| {
+        pool.with(job.story, |on_disk| cut(on_disk, &job.point))
+    });
 }
 
 #[test]
 fn h14_h16_h30_after_a_power_cut_on_ext4_it_ends_old_or_new_and_then_new() {
-    power_cuts(&["mkfs.ext4", "-q", "-F"]);
+    power_cuts(EXT4, |story| on_disk(EXT4, story));
 }
 
 #[test]
 fn h14_h16_h30_after_a_power_cut_on_xfs_it_ends_old_or_new_and_then_new() {
-    power_cuts(&["mkfs.xfs", "-q", "-f"]);
+    power_cuts(XFS, |story| on_disk(XFS, story));
 }

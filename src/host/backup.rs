@@ -238,7 +238,11 @@ impl Partial {
     fn keep_as(self, archive: &Path) -> Result<(), Error> {
         RealDisk.rename(&self.0, archive).map_err(|e| Error::of("renaming", &self.0, e))?;
         let folder = folder_of(archive);
-        RealDisk.sync_dir(folder).map_err(|e| Error::of("syncing", folder, e))
+        RealDisk.sync_dir(folder).map_err(|error| {
+            // Not sealed: left there, it would be a second one once the attempt is made again.
+            let _ = RealDisk.remove_file(archive);
+            Error::of("syncing", folder, error)
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,8 @@ use nymvisor::machine::{Archive, Code};
 
 use super::tree::name;
 use super::{Scene, names, noise};
+use crate::support::helper;
+use crate::sweep::has_strace;
 
 /// Waits until the archive under way has so many bytes, or is no longer there.
 pub(crate) fn wait_for_partial(scene: &Scene, bytes: u64) {
@@ -60,6 +62,31 @@ fn a_cancelled_backup_leaves_nothing() {
         }
     }
     panic!("never cancelled in time");
+}
+
+/// The rename is done by then, and whether it is durable nobody knows.
+#[test]
+fn a_backup_whose_folder_cannot_be_synced_leaves_nothing() {
+    const TEST: &str = "backup::faults::a_backup_whose_folder_cannot_be_synced_leaves_nothing";
+    if let Some((_, folder)) = helper::role() {
+        let job = job_in(&folder);
+        let error = backup::seal(&job, &Cancel::default()).unwrap_err();
+        assert!(error.to_string().contains("syncing"), "{error}");
+        return;
+    }
+    if !has_strace() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("home")).unwrap();
+    let child = helper::again(TEST, "seal", folder.path());
+    let mut traced = Command::new("strace");
+    traced.args(["-f", "-o", "/dev/null", "-e", "inject=fsync:error=EIO", "-P"]);
+    traced.arg(folder.path().join("b")).arg(child.get_program()).args(child.get_args());
+    traced.envs(child.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let status = traced.stdout(Stdio::null()).status().unwrap();
+    assert!(status.success());
+    assert!(names(&folder.path().join("b")).is_empty());
 }
 
 #[test]
@@ -162,15 +189,18 @@ fn an_unreadable_file_ends_the_backup_and_is_named() {
     assert!(inner.status.success() && said.contains("1 passed"), "{said}");
 }
 
-fn unreadable(folder: &Path) {
-    let job = Job {
+fn job_in(folder: &Path) -> Job {
+    Job {
         home: folder.join("home"),
         leave_out: vec![],
         archive: folder.join("b/backup-preupgrade.tar.zst"),
         workers: 1,
         level: 1,
-    };
-    let error = backup::seal(&job, &Cancel::default()).unwrap_err();
+    }
+}
+
+fn unreadable(folder: &Path) {
+    let error = backup::seal(&job_in(folder), &Cancel::default()).unwrap_err();
     assert!(matches!(error, Error::Denied { .. }), "{error}");
     assert!(error.to_string().contains("home/data/private.pem"), "{error}");
     assert!(names(&folder.join("b")).is_empty());

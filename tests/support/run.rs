@@ -271,6 +271,21 @@ impl Stage {
         has_home && entries.any(|entry| entry.starts_with(variable.as_bytes()))
     }
 
+    /// Kills what is left of all that was started here; false where nothing was.
+    pub(crate) fn kill_all(&self) -> bool {
+        let mut left = proc::stats().unwrap_or_default();
+        left.retain(|stat| self.belongs(stat.pid, ""));
+        for stat in &left {
+            let _ = kill(id(stat.pid), Signal::SIGKILL);
+        }
+        !left.is_empty()
+    }
+
+    /// The next run is the first again.
+    pub(crate) fn forget_runs(&self) {
+        self.runs.store(0, Ordering::SeqCst);
+    }
+
     /// Version file, plan, history and link agree, the binary is there, the journal can be read,
     /// and at most one daemon is up, of that very version. Gives the version's name.
     pub(crate) fn assert_consistent(&self) -> String {
@@ -335,10 +350,6 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        for stat in proc::stats().unwrap_or_default() {
-            if self.belongs(stat.pid, "") {
-                let _ = kill(id(stat.pid), Signal::SIGKILL);
-            }
-        }
+        self.kill_all();
     }
 }

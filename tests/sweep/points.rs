@@ -80,10 +80,12 @@ pub(crate) fn trace_all() -> Vec<String> {
     vec!["-y".to_owned(), "-s".to_owned(), "0".to_owned(), "-e".to_owned(), calls]
 }
 
-/// The points of a run, from its trace, in the order in which they are met first.
+/// The points of a run, from its trace, in the order in which they are met first. Those before
+/// byte `since` of the trace are counted, and no more.
 ///
 /// Those of the daemon, and of what else is executed, do not count; nor does a call that failed.
-pub(crate) fn of(trace: &str, root: &Path) -> Vec<Point> {
+pub(crate) fn of(trace: &str, root: &Path, since: usize) -> Vec<Point> {
+    let offset = |line: &str| line.as_ptr() as usize - trace.as_ptr() as usize;
     let lines = || trace.lines().filter_map(|line| line.split_once(' '));
     let ours = lines().next().unwrap().0;
     let is_execution = |(_, call): &(&str, &str)| call.contains("execve");
@@ -95,45 +97,61 @@ pub(crate) fn of(trace: &str, root: &Path) -> Vec<Point> {
         if !CALLS.contains(&call) {
             continue;
         }
-        let path = path_in(call, arguments).filter(|path| path.starts_with(root));
-        let path = path.map(|path| path.strip_prefix(root).unwrap().to_owned());
-        let path = path.filter(|path| !path.starts_with("run-0.stderr"));
-        let of_any = counts.entry((thread, call, None)).or_default();
-        *of_any += 1;
-        let (mut number, changes) = (*of_any, call != "openat" || arguments.contains("O_CREAT"));
-        let Some(path) = path else { continue };
-        let path = Some(path).filter(|path| has_fixed_name(path));
-        if path.is_some() {
+        let paths = paths_in(arguments).into_iter();
+        let paths = paths.filter_map(|path| Some(path.strip_prefix(root).ok()?.to_owned()));
+        let paths: Vec<PathBuf> = paths.filter(|path| !is_what_was_said(path)).collect();
+        // `strace` counts a call for each file that it names.
+        let mut numbers = BTreeMap::new();
+        for path in paths.iter().cloned().map(Some).chain([None]) {
             let count = counts.entry((thread, call, path.clone())).or_default();
-            *count += 1;
-            number = *count;
+            *count += usize::from(!numbers.contains_key(&path));
+            numbers.insert(path, *count);
         }
-        let point = Point { path, call: call.to_owned(), number };
-        if changes && !arguments.contains(") = -1 ") && !points.contains(&point) {
+        let changes = call != "openat" || arguments.contains("O_CREAT");
+        let Some(path) = the_one(call, paths) else { continue };
+        let path = Some(path).filter(|path| has_fixed_name(path));
+        let point = Point { call: call.to_owned(), number: numbers[&path], path };
+        let counts = changes && offset(line) >= since && !arguments.contains(") = -1 ");
+        if counts && !points.contains(&point) {
             points.push(point);
         }
     }
     points
 }
 
-/// The file that a call is on: as `strace -y` shows a descriptor, or as the call names it.
-fn path_in(call: &str, arguments: &str) -> Option<PathBuf> {
-    let by_descriptor = call.starts_with('f') && !call.ends_with("at");
-    let by_descriptor = by_descriptor || ["write", "pwrite64", "syncfs"].contains(&call);
-    let (before, after) = if by_descriptor { ('<', '>') } else { ('"', '"') };
-    let quoted = |text: &str| {
-        let (_, rest) = text.split_once(before)?;
-        let (path, rest) = rest.split_once(after)?;
-        Some((PathBuf::from(path), rest.to_owned()))
-    };
-    let (first, rest) = quoted(arguments)?;
-    // A link's own name is the second.
-    if call.starts_with("symlink") { Some(quoted(&rest)?.0) } else { Some(first) }
+/// All files that a call is on, whole: as it names them, or as `strace -y` shows descriptors.
+///
+/// A name without its folder is that folder: by it alone `strace` can be told of it.
+fn paths_in(arguments: &str) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = Vec::new();
+    let (mut rest, _answer) = arguments.rsplit_once(") = ").unwrap_or((arguments, ""));
+    while let Some(at) = rest.find(['<', '"']) {
+        let (before, found) = rest.split_at(at);
+        let closing = if found.starts_with('<') { '>' } else { '"' };
+        let Some((path, behind)) = found[1..].split_once(closing) else { break };
+        let path = PathBuf::from(path);
+        if path.is_absolute() && !before.ends_with("AT_FDCWD") && !paths.contains(&path) {
+            paths.push(path);
+        }
+        rest = behind;
+    }
+    paths
 }
 
-/// Backups are named by the time.
+/// The file by which a call is told: the first, but of a link its own name, which comes last.
+fn the_one(call: &str, mut paths: Vec<PathBuf>) -> Option<PathBuf> {
+    if call.starts_with("symlink") { paths.pop() } else { paths.into_iter().next() }
+}
+
+/// What a run writes to stderr is no state of ours.
+fn is_what_was_said(path: &Path) -> bool {
+    path.to_string_lossy().starts_with("run-")
+}
+
+/// Backups and requests are named by the time.
 fn has_fixed_name(path: &Path) -> bool {
-    !path.file_name().unwrap_or_default().to_string_lossy().contains("backup-2")
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    !["backup-2", ".request.json", ".answer.json"].iter().any(|part| name.contains(part))
 }
 
 /// Some of them, spread evenly, from an offset; all of them where the whole sweep is asked for.

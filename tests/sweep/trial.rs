@@ -1,53 +1,61 @@
-//! One upgrade with something going wrong in it, the start after it, and what has to hold then.
+//! One upgrade or roll-back with something going wrong in it.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use nymvisor::host::lock::HeldLock;
+use serde_json::Value;
 
+use super::ends;
 use super::points::{self, Point};
+use super::stories::{Story, Template};
 use crate::support::run::{Run, Stage};
 
 /// How long a run with a fault in it is looked at where nothing more happens.
-const FAULT_SETTLES: Duration = Duration::from_secs(3);
+const FAULT_SETTLES: Duration = Duration::from_secs(1);
 
-/// How an upgrade comes up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Story {
-    /// Upstream announces it.
-    Polled,
-    /// It was queued by hand before the start.
-    ByHand,
-}
-
-/// An installation that is about to perform an upgrade to 1.1.0, and where its trace goes.
-pub(crate) struct Trial {
-    pub(crate) stage: Stage,
+/// An installation that is about to do what its story tells, and where its trace goes.
+pub(crate) struct Trial<'a> {
+    pub(super) template: &'a Template,
+    pub(super) stage: &'a Stage,
     log: tempfile::NamedTempFile,
+    /// How many runs were interrupted so far.
+    pub(super) mishaps: Cell<usize>,
 }
 
-impl Trial {
-    pub(crate) fn new(story: Story) -> Self {
-        Self::of(Stage::new(), story)
-    }
+/// How often what has to come up was started before a session.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark(usize);
 
-    pub(crate) fn of(stage: Stage, story: Story) -> Self {
-        fs::write(stage.site.home("data"), vec![7; 1024]).unwrap();
-        match story {
-            Story::Polled => stage.announce("1.1.0"),
-            Story::ByHand => {
-                let binary = stage.site.binary("nym-node", "1.1.0");
-                let binary = binary.to_str().unwrap();
-                stage.site.ok(&["add-upgrade", binary, "--upgrade-name", "v1.1.0", "--now"]);
-            }
+/// A roll-back that a person asks for, while it waits for its answer.
+#[derive(Debug, Default)]
+struct Asked {
+    child: Option<Child>,
+    /// How long the trace was then.
+    at: Option<usize>,
+}
+
+impl Drop for Asked {
+    /// Without its engine it would wait for a while.
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
         }
-        Self { stage, log: tempfile::NamedTempFile::new().unwrap() }
+    }
+}
+
+impl<'a> Trial<'a> {
+    pub(crate) fn new(template: &'a Template) -> Self {
+        template.put_back();
+        let log = tempfile::NamedTempFile::new().unwrap();
+        Self { template, stage: &template.stage, log, mishaps: Cell::new(0) }
     }
 
-    fn root(&self) -> PathBuf {
+    pub(super) fn root(&self) -> PathBuf {
         self.stage.site.path("")
     }
 
@@ -66,26 +74,84 @@ impl Trial {
         String::from_utf8_lossy(&fs::read(self.log.path()).unwrap()).into_owned()
     }
 
-    /// Whether the new daemon has been started more than so many times, and is up.
-    fn is_upgraded(&self, starts: usize) -> bool {
-        self.stage.logged("started 1.1.0") > starts
-            && self.stage.records().last().is_some_and(|record| record.to() == "Running")
+    /// The version that runs in the end.
+    fn version(&self) -> &'static str {
+        if self.template.story.is_back() { "1.0.0" } else { "1.1.0" }
     }
 
-    /// The points of a run in which nothing goes wrong.
+    /// Taken before a session.
+    pub(super) fn mark(&self) -> Mark {
+        let started = format!("started {}", self.version());
+        let sealed = self.template.sealed.get(Path::new("events.log"));
+        let sealed = sealed.map_or(0, |log| log.matches(&started).count());
+        // Until the data is restored the log is the new version's.
+        let is_back = self.template.story.is_back() && self.stage.logged("started 1.1.0") == 0;
+        let logged = self.stage.logged(&started);
+        Mark(if is_back || sealed == 0 { logged.max(sealed) } else { sealed })
+    }
+
+    /// Whether a session has done what the story tells: the right version was started, and is up.
+    pub(super) fn is_done(&self, mark: Mark) -> bool {
+        self.has_started(mark) && self.stands_in("Running")
+    }
+
+    fn has_started(&self, mark: Mark) -> bool {
+        self.stage.logged(&format!("started {}", self.version())) > mark.0
+            && !(self.template.story.is_back() && self.stage.logged("started 1.1.0") > 0)
+    }
+
+    /// Whether the last record on disk leads to this phase.
+    pub(super) fn stands_in(&self, phase: &str) -> bool {
+        let folder = self.root().join(".nym/nymvisors/instances/nym-node-default/data/journal");
+        let segments = ends::files(&folder).into_iter();
+        let last = segments.filter(|path| path.extension().is_some_and(|it| it == "jsonl")).max();
+        let content = last.map(|path| fs::read_to_string(path).unwrap_or_default());
+        let line = content.as_deref().and_then(|content| content.lines().last());
+        let record = serde_json::from_str::<Value>(line.unwrap_or_default());
+        record.is_ok_and(|record| record["to"] == phase)
+    }
+
+    /// In a story of that kind: asks for the roll-back, once the new version is up.
+    fn ask_back(&self, asked: &mut Asked) {
+        let is_time = self.template.story == Story::BackByHand
+            && asked.at.is_none()
+            && self.stage.logged("started 1.1.0") > 1
+            && self.stands_in("Running");
+        if is_time {
+            asked.at = Some(self.log().len());
+            let mut command = self.stage.site.command(&["rollback"]);
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            asked.child = Some(command.spawn().unwrap());
+        }
+    }
+
+    /// The points of a run in which nothing goes wrong; of a roll-back, those of it alone.
     pub(crate) fn points(&self) -> Vec<Point> {
+        let mark = self.mark();
         let run = self.traced(&points::trace_all());
-        self.stage.until("the upgrade", || self.is_upgraded(0).then_some(()));
+        let mut asked = Asked::default();
+        self.stage.until("what the story tells", || {
+            self.ask_back(&mut asked);
+            self.is_done(mark).then_some(())
+        });
         let log = self.log();
         end(run);
-        points::of(&log, &self.root())
+        let since = match self.template.story {
+            Story::Polled | Story::ByHand => 0,
+            Story::Back => log.find("+++ exited with 3 +++").unwrap(),
+            Story::BackByHand => asked.at.unwrap(),
+        };
+        points::of(&log, &self.root(), since)
     }
 
-    /// Runs until it is killed at this point. False if the upgrade is done without a kill.
+    /// Runs until it is killed at this point. False if all is done without a kill.
     pub(crate) fn killed_at(&self, point: &Point) -> bool {
+        let mark = self.mark();
         let mut run = self.traced(&point.inject(&self.root(), "signal=KILL"));
-        let mut killed = self.stage.until("a kill, or the upgrade", || {
-            if run.is_over() { Some(true) } else { self.is_upgraded(0).then_some(false) }
+        let mut asked = Asked::default();
+        let mut killed = self.stage.until("a kill, or the end of the story", || {
+            self.ask_back(&mut asked);
+            if run.is_over() { Some(true) } else { self.is_done(mark).then_some(false) }
         });
         if killed {
             assert_eq!(run.wait().status, None, "{}", self.stage.story());
@@ -93,6 +159,7 @@ impl Trial {
             // The order to end makes calls as well.
             killed = run.stop(Signal::SIGINT).status.is_none();
         }
+        self.mishaps.update(|count| count + usize::from(killed));
         self.until_no_daemon();
         killed
     }
@@ -106,21 +173,35 @@ impl Trial {
     /// Runs with a call that fails at this point: a daemon is up whatever fails. False if nothing
     /// failed.
     ///
-    /// A run may refuse to begin; one that has begun goes on.
+    /// A run may refuse to begin; one that has begun goes on, but for a roll-back that can't.
     pub(crate) fn failing_at(&self, point: &Point, error: &str) -> bool {
+        let (mark, starts) = (self.mark(), self.starts_of("1.1.0"));
         let mut run = self.traced(&point.inject(&self.root(), &format!("error={error}")));
-        let since = Instant::now();
-        self.stage.until("the upgrade, or its failure", || {
+        let mut asked = Asked::default();
+        let mut seen = (Instant::now(), 0);
+        self.stage.until("the end of the story, or its failure", || {
+            self.ask_back(&mut asked);
+            let size = self.traces();
+            if size != seen.1 {
+                seen = (Instant::now(), size);
+            }
+            let is_quiet = seen.0.elapsed() > FAULT_SETTLES;
             let settled = run.is_over()
-                || self.is_upgraded(0)
-                || since.elapsed() > FAULT_SETTLES && self.log().contains("(INJECTED)");
+                || self.is_done(mark)
+                || is_quiet && self.log().contains("(INJECTED)");
             settled.then_some(())
         });
         if run.is_over() {
             let end = run.wait();
-            assert!([Some(1), Some(3)].contains(&end.status), "{end:?}");
+            let (may_be_down, story) = (self.may_be_down(), self.stage.story());
             assert!(!end.stderr.contains("panicked"), "{}", end.stderr);
-            assert_eq!(self.stage.logged("started"), 0, "the daemon is lost: {end:?}");
+            if end.status == Some(4) {
+                assert!(may_be_down, "the daemon is lost: {end:?}\n{story}");
+            } else {
+                assert!([Some(1), Some(3)].contains(&end.status), "{end:?}\n{story}");
+                let is_lost = self.starts_of("1.1.0") != starts || self.has_started(mark);
+                assert!(!is_lost, "the daemon is lost: {end:?}\n{story}");
+            }
         } else {
             let daemons =
                 || Some(self.stage.daemons()).filter(|daemons| daemons.len() == 1).map(drop);
@@ -128,83 +209,21 @@ impl Trial {
             assert!(!run.stderr().contains("panicked"), "{}", run.stderr());
             end(run);
         }
+        self.mishaps.update(|count| count + 1);
         self.until_no_daemon();
         self.log().contains("(INJECTED)")
     }
 
-    /// Starts again, with nothing that goes wrong: everything comes to its end.
-    pub(crate) fn assert_ends_well(&self) {
-        let stage = &self.stage;
-        let starts = stage.logged("started 1.1.0");
-        let run = stage.start(&["run"]);
-        stage.until("the upgrade after all", || self.is_upgraded(starts).then_some(()));
-        // What could not be moved after the commit point is moved while the new version starts.
-        let link = stage.site.data("current");
-        stage.until("the link, which is moved last", || {
-            fs::read_link(&link).unwrap().ends_with("v1.1.0").then_some(())
-        });
-        assert_eq!(stage.assert_consistent(), "v1.1.0", "{}", stage.story());
-        assert_eq!(stage.daemons().len(), 1, "{}", stage.story());
-        assert_eq!(stage.history(), ["v1.1.0"], "{}", stage.story());
-        end(run);
-        self.assert_whole(1..=2);
-        if !leftovers(&self.root()).is_empty() {
-            self.assert_next_upgrade_cleans();
-        }
-    }
-
-    fn assert_whole(&self, backups: std::ops::RangeInclusive<usize>) {
-        let stage = &self.stage;
-        let verified = stage.site.run(&["journal", "verify", "--backups"]);
-        assert_eq!(verified.status, 0, "{}{}{}", verified.stdout, verified.stderr, stage.story());
-        let archives = archives(&stage.site.home("nymvisor/backups"));
-        assert!(backups.contains(&archives.len()), "{archives:?}\n{}", stage.story());
-        for archive in archives {
-            let read = Command::new("tar").args(["--zstd", "-tf"]).arg(&archive).output().unwrap();
-            assert!(read.status.success(), "{}: {read:?}", archive.display());
-        }
-        let lock = stage.site.data("upgrade.lock");
-        HeldLock::acquire(&lock, 0o644, "").unwrap().release_and_remove().unwrap();
-    }
-
-    /// What a kill may leave, the next upgrade removes.
-    fn assert_next_upgrade_cleans(&self) {
-        let stage = &self.stage;
-        let before = leftovers(&self.root());
-        stage.announce("1.2.0");
-        let run = stage.start(&["run"]);
-        stage.until_log("started 1.2.0", 1);
-        stage.until_phase("Running");
-        assert_eq!(stage.assert_consistent(), "v1.2.0", "{}", stage.story());
-        end(run);
-        self.assert_whole(2..=3);
-        let left = leftovers(&self.root());
-        assert!(left.is_empty(), "left by the kill {before:?}, and still there {left:?}");
+    /// How much there is that tells of anything happening.
+    fn traces(&self) -> u64 {
+        let root = self.root();
+        let told = [root.join(".nym/nymvisors/instances"), root.join("node/events.log")];
+        let files = told.iter().flat_map(|path| ends::files(path));
+        files.filter_map(|path| Some(fs::metadata(path).ok()?.len())).sum()
     }
 }
 
-fn end(mut run: Run) {
+pub(super) fn end(mut run: Run) {
     let end = run.stop(Signal::SIGINT);
     assert_eq!(end.status, Some(0), "{}", end.stderr);
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter();
-    let files = entries.filter_map(Result::ok).filter(|entry| !entry.file_type().is_dir());
-    files.map(walkdir::DirEntry::into_path).collect()
-}
-
-fn archives(folder: &Path) -> Vec<PathBuf> {
-    let is_archive = |path: &PathBuf| path.to_string_lossy().ends_with("-preupgrade.tar.zst");
-    files(folder).into_iter().filter(is_archive).collect()
-}
-
-/// Files of ours that are there only while something is done.
-fn leftovers(root: &Path) -> Vec<PathBuf> {
-    let is_temporary = |path: &PathBuf| {
-        let name = path.file_name().unwrap().to_string_lossy();
-        let endings = [".new", ".partial", ".part", ".part.json"];
-        endings.iter().any(|ending| name.ends_with(ending)) || name.contains("-tries-")
-    };
-    files(root).into_iter().filter(is_temporary).collect()
 }
