@@ -201,7 +201,7 @@ impl Opening {
             after: mishap.clone(),
             state: state.clone(),
         };
-        match segment::begin(&*self.disk, &self.folder, &header, &start.prev) {
+        match segment::begin(&*self.disk, &self.folder, &header, &start.prev, &[]) {
             Ok(begun) => {
                 let start = Start { segment: start.segment + 1, prev: begun.head, ..start };
                 let journal = self.journal(start, Some((begun.file, begun.bytes)), None);

@@ -40,6 +40,13 @@ impl Oracle {
         after: &State,
     ) -> Result<(), String> {
         self.hear(record);
+        // A swap that a look has found committed needs its backup.
+        if let (Event::Recovered { .. }, Some(attempt)) = (&record.event, before.phase.attempt())
+            && before.installed != after.installed
+            && after.installed == attempt.upgrade.target()
+        {
+            self.backed.remove(&attempt.id);
+        }
         if self.failures != after.startup_failures {
             return Err(format!(
                 "{} startup failures, by the oracle {}: {record:?}",

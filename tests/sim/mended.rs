@@ -1,9 +1,15 @@
 //! What the simulation has found once, each as a story of its own.
 
-use super::disk::{Keep, Op, Reach};
+use std::sync::Arc;
+
+use nymvisor::host::files::{self, Files};
+
+use super::disk::{Fault, Keep, Op, Reach, SimDisk};
+use super::install;
 use super::story::{Death, Mishap, Play, Step, Story, usual};
 use super::sweep::operations;
-use crate::model::stimulus::Stimulus;
+use crate::model::stimulus::{Settings, Stimulus, Tamper, catalogue};
+use crate::model::values;
 
 const KILL: Death = Death::Kill;
 /// Bytes are kept, and names that were not synced are not.
@@ -48,10 +54,44 @@ fn h16_a_segment_that_a_killed_process_began_is_synced_before_it_is_written_on()
     killed_and_cut(&story, first(&story, Op::Rename, "00000001.jsonl") + 1);
 }
 
+/// Killed at each operation of a commit, which is then made in whole; then the power fails.
+fn killed_in_commit(
+    disk: &SimDisk,
+    commit: impl Fn(&SimDisk) -> Result<String, files::Error>,
+    judge: impl Fn(&SimDisk),
+) {
+    for at in 1.. {
+        let disk = disk.copy();
+        disk.plan(Some(Fault { at, reach: Reach::Stop }));
+        let is_over = commit(&disk).is_ok() && !disk.is_stopped();
+        disk.plan(None);
+        assert_eq!(commit(&disk).unwrap(), "", "killed at {at}");
+        disk.cut_power(Keep::Bytes);
+        judge(&disk);
+        if is_over {
+            return;
+        }
+    }
+}
+
 #[test]
-fn h16_a_version_file_that_a_killed_process_moved_is_synced_before_that_is_recorded() {
-    let story = upgrade();
-    killed_and_cut(&story, first(&story, Op::Rename, "current-version-info.json") + 1);
+fn h16_a_version_file_that_a_killed_process_moved_is_synced_by_whoever_goes_on() {
+    let (disk, paths) = install::installed();
+    let files = |disk: &SimDisk| Files::new(Arc::new(disk.clone()), paths.clone());
+    let info = install::announcement(&catalogue(0));
+    install::put_version(&disk, &paths, &info);
+    files(&disk).enqueue(&info).unwrap();
+    files(&disk).keep_details(&info, &install::details("1.1.0")).unwrap();
+    let (upgrade, genesis) = (info.to_upgrade(), values::genesis());
+    let commit = |disk: &SimDisk| files(disk).commit(&upgrade, None, values::at(1));
+    let back = |disk: &SimDisk| files(disk).roll_back(&upgrade, &genesis, values::at(2));
+    killed_in_commit(&disk, commit, |disk| {
+        assert_eq!(files(disk).version().unwrap(), upgrade.target());
+    });
+    commit(&disk).unwrap();
+    killed_in_commit(&disk, back, |disk| {
+        assert_eq!(files(disk).version().unwrap(), genesis);
+    });
 }
 
 /// What a killed process has written and not synced is read, and gone with the next failed sync.
@@ -73,8 +113,21 @@ fn h14_a_record_that_a_killed_process_did_not_sync_is_synced_before_more_follow(
 #[test]
 fn h14_a_journal_that_can_not_be_looked_at_is_not_begun_anew_over_the_old_one() {
     let stopped = story(&[Step::Rest, Step::Do(Stimulus::Stop), Step::Rest]);
-    for at in 1..20 {
-        let io = Reach::Io { lasts: 1, cache_lies: false };
-        ends_well(&stopped, &[Mishap::Fails(37, Reach::NoRoom(1)), Mishap::Fails(at, io)]);
+    let restarted = Mishap::Dies(first(&stopped, Op::Sync, "00000001.jsonl") + 2, KILL);
+    for (at, lasts) in (1..30).flat_map(|at| [1, 2, 3].map(|lasts| (at, lasts))) {
+        let io = Reach::Io { lasts, cache_lies: false };
+        ends_well(&stopped, &[restarted, Mishap::Fails(at, io)]);
     }
+}
+
+/// Found committed while the journal fails, a swap is never recorded as such: what counts is what
+/// the look has found.
+#[test]
+fn a_swap_that_is_found_committed_keeps_its_backup() {
+    let settings = Settings { restart_after_upgrade: false, max_failures: 0, ..usual() };
+    let steps = vec![Step::Do(Stimulus::Tamper(Tamper::Queue(0))), Step::Rest];
+    let story = Story { settings, steps, mishaps: Vec::new() };
+    let [second, third] = [(56, 19), (33, 15)];
+    let fails = |(at, lasts)| Mishap::Fails(at, Reach::NoRoom(lasts));
+    ends_well(&story, &[Mishap::Dies(107, KILL), fails(second), fails(third)]);
 }

@@ -63,6 +63,8 @@ pub(crate) struct Play {
     death: Death,
     sessions: u32,
     hits: u32,
+    /// The medium has failed: what could not be synced is told, and may be lost.
+    had_errors: bool,
 }
 
 /// How a session ended.
@@ -94,6 +96,7 @@ impl Play {
             death: Death::Kill,
             sessions: 0,
             hits: 0,
+            had_errors: false,
         }
     }
 
@@ -184,7 +187,12 @@ impl Play {
         witness.read(medium, paths)?;
         witness.judge(&name, &session.performed)?;
         let is_over = medium.was_hit() || medium.is_stopped();
+        let errs = medium.was_hit() && !medium.is_stopped();
         drop(machine);
+        self.had_errors |= errs;
+        if !self.had_errors && !self.machine().by_hand {
+            self.machine().judge_version()?;
+        }
         if is_over {
             self.hits += 1;
             self.arm();

@@ -42,6 +42,8 @@ pub(crate) struct Witness {
     /// A damaged journal was set aside, and a new chain begun.
     pub(crate) was_damaged: bool,
     nothing: Oracle,
+    /// Number of the last record on whose word something was done.
+    acted_on: u64,
 }
 
 const TAIL_BYTES: usize = 68;
@@ -73,6 +75,10 @@ impl Witness {
                 at += line.len();
             }
         }
+        let last = self.seen.last().map_or(0, |seen| seen.seq);
+        if !self.was_damaged && last < self.acted_on {
+            return Err(format!("record {} is lost, {last} is the last", self.acted_on));
+        }
         Ok(())
     }
 
@@ -81,6 +87,7 @@ impl Witness {
         if let Some(Mishap::Damaged { .. }) = header.after {
             self.seen.clear();
             self.was_damaged = true;
+            self.acted_on = 0;
         }
         // What was in doubt stands here again, or never was.
         while self.seen.last().is_some_and(|seen| seen.seq > header.seq) {
@@ -129,7 +136,7 @@ impl Witness {
 
     /// Law 1: what a session did is what its durable records ordered, in that order; the last
     /// record's orders may not have been begun, and what only keeps the daemon up may be lost.
-    pub(crate) fn judge(&self, session: &str, performed: &[Performed]) -> Result<(), String> {
+    pub(crate) fn judge(&mut self, session: &str, performed: &[Performed]) -> Result<(), String> {
         let records: Vec<&Record> =
             self.records().filter(|record| record.session == session).collect();
         let ordered: Vec<&Effect> = records.iter().flat_map(|record| &record.effects).collect();
@@ -149,6 +156,18 @@ impl Witness {
         if ordered.len() > performed.len() + last && !ended {
             return Err("a record's orders were passed over".to_owned());
         }
+        let mut left = performed.iter().filter(|done| !done.is_held).count();
+        let mut acted_on = 0;
+        for record in records {
+            if left == 0 {
+                break;
+            }
+            if !record.effects.is_empty() {
+                acted_on = record.seq;
+            }
+            left = left.saturating_sub(record.effects.len());
+        }
+        self.acted_on = self.acted_on.max(acted_on);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use nymvisor::host::Stimulus as Reported;
 use nymvisor::host::backup;
 use nymvisor::host::files::Mended;
 use nymvisor::machine::{
-    Archive, Binary, Code, Effect, Event, Failure, Link, Observed, Upgrade, Version,
+    Archive, Binary, Code, Effect, Event, Failure, Link, Observed, PhaseName, Upgrade, Version,
 };
 use nymvisor::release::{UpgradeInfo, UpgradeName};
 
@@ -80,6 +80,22 @@ impl Machine {
         match self.outcome(effect) {
             Ok(event) => event.map(Reported::Fact),
             Err(failure) => Some(Reported::Fact(Event::WorkFailed { attempt, failure })),
+        }
+    }
+
+    /// Between sessions: what was recorded as installed is what the version file names, if any.
+    pub(crate) fn judge_version(&self) -> Result<(), String> {
+        let Some(state) = self.witness.state() else { return Ok(()) };
+        // In a swap, or after a failed one, the file may be ahead of the journal.
+        if matches!(state.phase.name(), PhaseName::Swapping | PhaseName::Failed) {
+            return Ok(());
+        }
+        match self.medium.quietly(|| self.files.version()) {
+            Ok(version) if version != state.installed => Err(format!(
+                "{} is committed, and {} is installed",
+                state.installed.name, version.name
+            )),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
