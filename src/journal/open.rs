@@ -35,17 +35,21 @@ pub fn open(
     at: DateTime<Utc>,
 ) -> Result<Opened, Error> {
     let opening = Opening { disk, folder: folder.to_owned(), owner, session, at };
-    if let Err(error) = super::create_folder(&*opening.disk, folder) {
-        // Where there may be a journal, none is begun beside it, or over it.
-        if opening.disk.kind(folder).map_err(failed("looked at", folder))?.is_none() {
-            return Ok(opening.in_memory(Start::first(), initial, None, &error));
-        }
+    let created = super::create_folder(&*opening.disk, folder);
+    // Where there may be a journal, none is begun beside it, or over it.
+    if let Err(error) = &created
+        && opening.disk.kind(folder).map_err(failed("looked at", folder))?.is_none()
+    {
+        return Ok(opening.in_memory(Start::first(), initial, None, error));
     }
     if let Err(error) = super::reserve(&*opening.disk, folder) {
         tracing::warn!("{error}; no upgrade begins without it");
     }
     let Some(last) = segments(&*opening.disk, folder)?.last().copied() else {
-        return Ok(opening.begin(Start::first(), initial, None));
+        return Ok(match created {
+            Ok(()) => opening.begin(Start::first(), initial, None),
+            Err(error) => opening.in_memory(Start::first(), initial, None, &error),
+        });
     };
     let path = segment::path(folder, last);
     let bytes = match opening.disk.kind(&path).map_err(failed("read", &path))? {
@@ -58,10 +62,12 @@ pub fn open(
         Err(why) => return opening.set_aside(last, &bytes, (1, &why), initial),
     };
     opening.finish_setting_aside(&content.header)?;
-    match content.rest.clone() {
-        Rest::Nothing => Ok(opening.go_on(last, content)),
-        Rest::Torn => Ok(opening.cut(last, content, &bytes)),
-        Rest::Bad { line, why } => opening.set_aside(last, &bytes, (line, &why), initial),
+    match (content.rest.clone(), created) {
+        (Rest::Bad { line, why }, _) => opening.set_aside(last, &bytes, (line, &why), initial),
+        // The folder itself may be gone after a power cut, and all that is written to it.
+        (Rest::Nothing | Rest::Torn, Err(error)) => Ok(opening.in_doubt(last, content, &error)),
+        (Rest::Nothing, Ok(())) => Ok(opening.go_on(last, content)),
+        (Rest::Torn, Ok(())) => Ok(opening.cut(last, content, &bytes)),
     }
 }
 

@@ -8,7 +8,7 @@ use super::disk::{Fault, Keep, Op, Reach, SimDisk};
 use super::install;
 use super::story::{Death, Mishap, Play, Step, Story, usual};
 use super::sweep::operations;
-use crate::model::stimulus::{Settings, Stimulus, Tamper, catalogue};
+use crate::model::stimulus::{How, Settings, Stimulus, Tamper, catalogue};
 use crate::model::values;
 
 const KILL: Death = Death::Kill;
@@ -130,4 +130,46 @@ fn a_swap_that_is_found_committed_keeps_its_backup() {
     let [second, third] = [(56, 19), (33, 15)];
     let fails = |(at, lasts)| Mishap::Fails(at, Reach::NoRoom(lasts));
     ends_well(&story, &[Mishap::Dies(107, KILL), fails(second), fails(third)]);
+}
+
+/// The journal's folder could not be made durable: nothing is done on the word of what is in it.
+#[test]
+fn h14_a_journal_whose_folder_can_not_be_synced_is_held_in_memory() {
+    let story = upgrade();
+    let at = first(&story, Op::Create, "journal") + 1;
+    let io = Mishap::Fails(at, Reach::Io { lasts: 1, cache_lies: false });
+    for cut_at in 1..60 {
+        ends_well(&story, &[io, Mishap::Dies(cut_at, Death::Power(Keep::Nothing))]);
+    }
+    for lasts in 1..40 {
+        let io = Mishap::Fails(at, Reach::Io { lasts, cache_lies: false });
+        ends_well(&story, &[io, Mishap::Dies(1, Death::Power(Keep::Nothing))]);
+    }
+}
+
+/// A doubtful journal is written again, and the process killed meanwhile.
+#[test]
+fn h14_records_that_are_written_again_are_never_missing_in_between() {
+    let story = upgrade();
+    for (fails_at, killed_at) in (5..12).flat_map(|at| (1..40).map(move |then| (at, then))) {
+        let io = Mishap::Fails(fails_at, Reach::Io { lasts: 1, cache_lies: false });
+        ends_well(&story, &[Mishap::Dies(60, KILL), io, Mishap::Dies(killed_at, KILL)]);
+        let io = Mishap::Fails(fails_at, Reach::Io { lasts: killed_at, cache_lies: true });
+        ends_well(&story, &[Mishap::Dies(60, KILL), io, Mishap::Dies(2, KILL)]);
+    }
+}
+
+/// A segment that tells of a failed write is itself damaged, and set aside with what it told.
+#[test]
+fn a_torn_segment_counts_as_known_where_its_successor_is_set_aside() {
+    let settings = Settings { restart_after_upgrade: false, max_failures: 0, ..usual() };
+    let ends = Step::Do(Stimulus::DaemonEnds(How::Well, 50));
+    let steps = vec![Step::Rest, ends, Step::Rest];
+    let story = Story { settings, steps, mishaps: Vec::new() };
+    let io = Mishap::Fails(23, Reach::Io { lasts: 1, cache_lies: false });
+    let cut = |seed| Mishap::Dies(21, Death::Power(Keep::Seed(seed)));
+    for seed in 0..40 {
+        ends_well(&story, &[io, cut(seed)]);
+    }
+    ends_well(&story, &[io, cut(15_704_510_485_056_425_040)]);
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use nymvisor::disk::Disk;
-use nymvisor::journal::{self, FaultKind, Owner};
+use nymvisor::journal::{self, Fault as Flaw, FaultKind, Owner};
 use nymvisor::machine::Outcome;
 use nymvisor::session::{self, Beginning};
 use nymvisor::shell::Shell;
@@ -286,8 +286,12 @@ impl Play {
         let journal = machine.paths.journal();
         let verify = || journal::verify(&machine.medium, &journal, &owner(), None, false);
         let verified = machine.medium.quietly(verify).map_err(|error| error.to_string())?;
-        let known = |kind| kind == FaultKind::SetAside && machine.witness.was_damaged;
-        if let Some(fault) = verified.faults.iter().find(|fault| !known(fault.kind)) {
+        // What was set aside can't tell of the segments before it any more.
+        let known = |fault: &&Flaw| {
+            let is_before = fault.file.as_ref().is_some_and(|file| machine.witness.is_old(file));
+            machine.witness.was_damaged && (fault.kind == FaultKind::SetAside || is_before)
+        };
+        if let Some(fault) = verified.faults.iter().find(|fault| !known(fault)) {
             return Err(format!("journal verify: {fault:?}"));
         }
         if verified.last.map(|last| last.state).as_ref() != Some(state) {

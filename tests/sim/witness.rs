@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use nymvisor::config::Paths;
 use nymvisor::journal::{Header, Mishap};
 use nymvisor::machine::{Archive, Effect, Event, RESUMPTIONS_MAX, Record, State, replay};
@@ -42,8 +43,8 @@ pub(crate) struct Witness {
     /// A damaged journal was set aside, and a new chain begun.
     pub(crate) was_damaged: bool,
     nothing: Oracle,
-    /// Number of the last record on whose word something was done.
-    acted_on: u64,
+    /// Number and time of the last record on whose word something was done.
+    acted_on: Option<(u64, DateTime<Utc>)>,
 }
 
 const TAIL_BYTES: usize = 68;
@@ -75,9 +76,12 @@ impl Witness {
                 at += line.len();
             }
         }
-        let last = self.seen.last().map_or(0, |seen| seen.seq);
-        if !self.was_damaged && last < self.acted_on {
-            return Err(format!("record {} is lost, {last} is the last", self.acted_on));
+        if let Some(acted_on) = self.acted_on {
+            let is_it = |record: &Record| (record.seq, record.at) == acted_on;
+            let mut newest = self.seen.iter().rev().filter_map(|seen| seen.record.as_ref());
+            if !newest.any(is_it) {
+                return Err(format!("record {} was acted on, and is lost", acted_on.0));
+            }
         }
         Ok(())
     }
@@ -87,7 +91,7 @@ impl Witness {
         if let Some(Mishap::Damaged { .. }) = header.after {
             self.seen.clear();
             self.was_damaged = true;
-            self.acted_on = 0;
+            self.acted_on = None;
         }
         // What was in doubt stands here again, or never was.
         while self.seen.last().is_some_and(|seen| seen.seq > header.seq) {
@@ -157,18 +161,25 @@ impl Witness {
             return Err("a record's orders were passed over".to_owned());
         }
         let mut left = performed.iter().filter(|done| !done.is_held).count();
-        let mut acted_on = 0;
+        let mut acted_on = None;
         for record in records {
             if left == 0 {
                 break;
             }
             if !record.effects.is_empty() {
-                acted_on = record.seq;
+                acted_on = Some((record.seq, record.at));
             }
             left = left.saturating_sub(record.effects.len());
         }
-        self.acted_on = self.acted_on.max(acted_on);
+        self.acted_on = acted_on.or(self.acted_on);
         Ok(())
+    }
+
+    /// Whether a file is older than the first segment that is known.
+    pub(crate) fn is_old(&self, file: &str) -> bool {
+        let number = file.split('.').next().and_then(|number| number.parse::<u64>().ok());
+        let first = self.seen.first().map_or(0, |seen| seen.segment);
+        number.is_some_and(|number| number < first)
     }
 
     /// The backups of all upgrades that were committed.
