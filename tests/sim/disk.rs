@@ -4,6 +4,10 @@
 //! a later one is not kept without the earlier; a link's target is never torn. Not assumed: that
 //! syncing a file makes its name durable, or another file's bytes; that names and bytes reach the
 //! medium in the order in which they were given.
+//!
+//! After a failed sync the cache may go on showing what is lost. Whoever was told of the failure
+//! lives through that; where that process is killed before it has written anew, nobody knows of it
+//! any more, and the cache is taken to tell the truth again.
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
@@ -107,6 +111,13 @@ impl SimDisk {
         match inner.find(folder).map(|inode| &inner.nodes[inode]) {
             Ok(Node::Folder(names)) => names.live.keys().cloned().collect(),
             Ok(Node::File(_) | Node::Link(_)) | Err(_) => Vec::new(),
+        }
+    }
+
+    /// The cache gives up what it only pretended to have.
+    pub(crate) fn end_of_lies(&self) {
+        for node in &mut self.inner().nodes {
+            node.end_of_lies();
         }
     }
 

@@ -33,6 +33,10 @@ mod prepare;
 /// More than any session of a story needs.
 const STEPS_MAX: u32 = 600;
 
+/// So often a session waits out the pause after a transient failure; what still fails then is
+/// left to another day.
+const PAUSES_MAX: u32 = 20;
+
 /// Everything around the shell. It outlives a session; what is in `session` does not.
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -83,6 +87,7 @@ pub(crate) struct Session {
     taken: BTreeSet<String>,
     fetched: Option<prepare::Fetched>,
     count: u32,
+    pauses: u32,
 }
 
 /// What the plan said when it was told last.
@@ -95,6 +100,7 @@ enum Told {
 }
 
 /// What comes of a step.
+#[expect(clippy::large_enum_variant, reason = "it lives for one turn")]
 enum Turn {
     Told(Reported),
     /// Something was done that nobody is told of.

@@ -62,7 +62,7 @@ fn killed_in_commit(
 ) {
     for at in 1.. {
         let disk = disk.copy();
-        disk.plan(Some(Fault { at, reach: Reach::Stop }));
+        disk.plan(Some(Fault::new(at, Reach::Stop)));
         let is_over = commit(&disk).is_ok() && !disk.is_stopped();
         disk.plan(None);
         assert_eq!(commit(&disk).unwrap(), "", "killed at {at}");
@@ -135,7 +135,8 @@ fn a_swap_that_is_found_committed_keeps_its_backup() {
 /// The journal's folder could not be made durable: nothing is done on the word of what is in it.
 #[test]
 fn h14_a_journal_whose_folder_can_not_be_synced_is_held_in_memory() {
-    let story = upgrade();
+    let rest = [Step::Rest, Step::Do(Stimulus::Stop), Step::Rest];
+    let story = story(&[&[Step::Do(Stimulus::Announce(0))][..], &rest].concat());
     let at = first(&story, Op::Create, "journal") + 1;
     let io = Mishap::Fails(at, Reach::Io { lasts: 1, cache_lies: false });
     for cut_at in 1..60 {
@@ -151,11 +152,10 @@ fn h14_a_journal_whose_folder_can_not_be_synced_is_held_in_memory() {
 #[test]
 fn h14_records_that_are_written_again_are_never_missing_in_between() {
     let story = upgrade();
-    for (fails_at, killed_at) in (5..12).flat_map(|at| (1..40).map(move |then| (at, then))) {
-        let io = Mishap::Fails(fails_at, Reach::Io { lasts: 1, cache_lies: false });
-        ends_well(&story, &[Mishap::Dies(60, KILL), io, Mishap::Dies(killed_at, KILL)]);
-        let io = Mishap::Fails(fails_at, Reach::Io { lasts: killed_at, cache_lies: true });
-        ends_well(&story, &[Mishap::Dies(60, KILL), io, Mishap::Dies(2, KILL)]);
+    for (fails_at, later) in (5..12).flat_map(|at| (1..40).map(move |later| (at, later))) {
+        let io = Reach::Io { lasts: 1, cache_lies: false };
+        let again = Mishap::FailsAndDies(fails_at, io, later, KILL);
+        ends_well(&story, &[Mishap::Dies(60, KILL), again]);
     }
 }
 
@@ -172,4 +172,19 @@ fn a_torn_segment_counts_as_known_where_its_successor_is_set_aside() {
         ends_well(&story, &[io, cut(seed)]);
     }
     ends_well(&story, &[io, cut(15_704_510_485_056_425_040)]);
+}
+
+/// A plan that was lost and can't be rebuilt leaves an engine that pauses, tries again, and is at
+/// rest as far as anybody can wait for it; the next session rebuilds it.
+#[test]
+fn a_plan_that_could_not_be_rebuilt_is_rebuilt_by_the_next_session() {
+    let settings = Settings { max_failures: 0, ..usual() };
+    let lost = [Tamper::LosePlan, Tamper::LoseVersion].map(|lost| Step::Do(Stimulus::Tamper(lost)));
+    let steps = [&[Step::Rest, Step::Do(Stimulus::Announce(0))][..], &lost].concat();
+    let story = Story { settings, steps, mishaps: Vec::new() };
+    let killed = Mishap::FailsAndDies(42, Reach::NoRoom(1), 24, KILL);
+    for at in 30..50 {
+        let io = Reach::Io { lasts: 1, cache_lies: false };
+        ends_well(&story, &[killed, Mishap::Fails(at, io)]);
+    }
 }

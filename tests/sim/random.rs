@@ -48,8 +48,10 @@ fn mishaps() -> impl Strategy<Value = Vec<Mishap>> {
     ];
     let at = || prop_oneof![2 => 1..60_u64, 1 => 1..300_u64];
     let mishap = prop_oneof![
-        3 => (at(), death).prop_map(|(at, death)| Mishap::Dies(at, death)),
-        2 => (at(), reach).prop_map(|(at, reach)| Mishap::Fails(at, reach)),
+        3 => (at(), death.clone()).prop_map(|(at, death)| Mishap::Dies(at, death)),
+        2 => (at(), reach.clone()).prop_map(|(at, reach)| Mishap::Fails(at, reach)),
+        1 => (at(), reach, 1..60_u64, death)
+            .prop_map(|(at, reach, later, death)| Mishap::FailsAndDies(at, reach, later, death)),
     ];
     collection::vec(mishap, 0..5)
 }

@@ -45,6 +45,8 @@ pub(crate) enum Mishap {
     /// At the operation of this number since the last mishap.
     Dies(u64, Death),
     Fails(u64, Reach),
+    /// Fails, and so many operations later dies.
+    FailsAndDies(u64, Reach, u64, Death),
 }
 
 /// A story as it is told.
@@ -165,9 +167,17 @@ impl Play {
         let fault = self.mishaps.pop_front().map(|mishap| match mishap {
             Mishap::Dies(at, death) => {
                 self.death = death;
-                Fault { at, reach: Reach::Stop }
+                Fault::new(at, Reach::Stop)
             }
-            Mishap::Fails(at, reach) => Fault { at, reach },
+            Mishap::Fails(at, reach) => {
+                self.had_errors = true;
+                Fault::new(at, reach)
+            }
+            Mishap::FailsAndDies(at, reach, later, death) => {
+                self.had_errors = true;
+                self.death = death;
+                Fault { stops_at: Some(at + later), ..Fault::new(at, reach) }
+            }
         });
         self.machine().medium.plan(fault);
     }
@@ -248,8 +258,10 @@ impl Play {
     fn go_down(&mut self, end: End, session: &Session) {
         let mut machine = self.machine.borrow_mut();
         let dies_of = if machine.medium.is_stopped() { self.death } else { Death::Kill };
-        if let (End::Died, Death::Power(keep)) = (end, dies_of) {
-            machine.medium.cut_power(keep);
+        match (end, dies_of) {
+            (End::Died, Death::Power(keep)) => machine.medium.cut_power(keep),
+            (End::Died, Death::Kill) => machine.medium.end_of_lies(),
+            (End::Exited(_) | End::Rested | End::Refused, _) => {}
         }
         let survives = session.daemon_survives && dies_of == Death::Kill;
         let world = &mut machine.world;

@@ -49,8 +49,7 @@ pub(super) fn operations(story: &Story) -> Vec<(Op, PathBuf)> {
     let mut play = Play::new(story);
     play.machine().medium.trace();
     play.tell().unwrap();
-    let traced = play.machine().medium.traced();
-    traced
+    play.machine().medium.traced()
 }
 
 /// The numbers, from 1, of the operations that matter.

@@ -47,6 +47,14 @@ pub(crate) enum Reach {
 pub(crate) struct Fault {
     pub(crate) at: u64,
     pub(crate) reach: Reach,
+    /// From the operation of this number on nothing is done any more.
+    pub(crate) stops_at: Option<u64>,
+}
+
+impl Fault {
+    pub(crate) fn new(at: u64, reach: Reach) -> Self {
+        Self { at, reach, stops_at: None }
+    }
 }
 
 /// The marker of what a stopped world answers, once it has stopped.
@@ -115,6 +123,11 @@ impl Counter {
         }
         let Some(fault) = self.fault else { return Ok(()) };
         let lasts = |lasts: u64| (fault.at..fault.at + lasts).contains(&self.count);
+        if fault.stops_at.is_some_and(|at| self.count >= at) {
+            self.stopped = true;
+            self.hit = true;
+            return Err(io::Error::from_raw_os_error(nix::libc::EINTR));
+        }
         let error = match fault.reach {
             Reach::Stop if self.count >= fault.at => {
                 self.stopped = true;

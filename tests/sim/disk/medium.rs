@@ -27,6 +27,8 @@ pub(super) struct Bytes {
     pending: Vec<Change>,
     /// So often it was changed: what tells a file from itself with other content.
     pub(super) changes: u64,
+    /// `live` shows what is lost.
+    is_lie: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -89,13 +91,24 @@ impl Bytes {
     /// The pages count as clean, and were never written. The cache may hold them for a while.
     pub(super) fn fail_sync(&mut self, cache_lies: bool) {
         self.pending.clear();
+        self.is_lie = true;
         if !cache_lies {
+            self.end_of_lies();
+        }
+    }
+
+    fn end_of_lies(&mut self) {
+        if std::mem::take(&mut self.is_lie) {
             self.live.clone_from(&self.durable);
+            for change in &self.pending {
+                change.apply(&mut self.live);
+            }
         }
     }
 
     fn cut(&mut self, keep: Keep, chooser: &mut Chooser) {
         let pending = std::mem::take(&mut self.pending);
+        self.is_lie = false;
         let kept = match keep {
             Keep::Nothing | Keep::Names => 0,
             Keep::All | Keep::Bytes => pending.len(),
@@ -183,6 +196,12 @@ fn apply(edit: &Edit, to: &mut BTreeMap<OsString, Inode>) {
 }
 
 impl Node {
+    pub(super) fn end_of_lies(&mut self) {
+        if let Self::File(bytes) = self {
+            bytes.end_of_lies();
+        }
+    }
+
     pub(super) fn cut(&mut self, keep: Keep, chooser: &mut Chooser) {
         match self {
             Self::File(bytes) => bytes.cut(keep, chooser),

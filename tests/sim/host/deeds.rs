@@ -70,7 +70,7 @@ impl Machine {
             && (is_chore(&effect) || matches!(effect, Effect::RestoreHome { .. }))
         {
             let reach = Reach::Io { lasts: 1, cache_lies: false };
-            self.medium.plan_if_none(Fault { at: u64::from(pick % 24) + 1, reach });
+            self.medium.plan_if_none(Fault::new(u64::from(pick % 24) + 1, reach));
         }
         if let Effect::Observe { upgrade, binary, backup } = &effect {
             let binary = upgrade.as_ref().zip(binary.as_ref());

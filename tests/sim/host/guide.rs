@@ -6,7 +6,7 @@ use nymvisor::requests::{self, Request, Wish};
 
 use super::super::install::announcement;
 use super::super::story::Step;
-use super::{Machine, Told, Turn};
+use super::{Machine, PAUSES_MAX, Told, Turn};
 use crate::model::host::Luck;
 use crate::model::settle::Next;
 use crate::model::stimulus::{How, Stimulus, catalogue};
@@ -127,7 +127,9 @@ impl Machine {
                 } else if let Some(request) = self.next_request() {
                     Some(Reported::Fact(request))
                 } else {
-                    match feeds_first {
+                    let waits = matches!(&feeds_first, Some(Next::Fire(Timer::Pause { .. })));
+                    self.session.pauses += u32::from(waits);
+                    match feeds_first.filter(|_| self.session.pauses <= PAUSES_MAX) {
                         Some(Next::Fire(timer)) => {
                             // Who holds the lock by mistake is found out within a pause.
                             self.world.lock_busy = false;
