@@ -100,11 +100,18 @@ pub fn replace_link(disk: &dyn Disk, target: &Path, path: &Path) -> io::Result<(
 }
 
 /// Creates a folder and those above it that are missing, each synced into its parent.
+///
+/// One that is there may have been made by a process that was killed before it could sync it, so
+/// that is done again.
 pub fn create_dirs(disk: &dyn Disk, path: &Path, mode: u32) -> io::Result<()> {
-    if let Some(Kind::Folder | Kind::Link) = disk.kind(path)? {
-        return Ok(());
-    }
     let parent = folder_of(path);
+    if let Some(Kind::Folder | Kind::Link) = disk.kind(path)? {
+        return match disk.sync_dir(parent) {
+            // Whoever may not even look into it has not made anything in it.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        };
+    }
     create_dirs(disk, parent, mode)?;
     match disk.create_dir(path, mode) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),

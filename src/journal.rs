@@ -256,7 +256,7 @@ impl Journal {
         self.head = hash;
         self.bytes += line.len() as u64;
         let state = transition.state.clone();
-        if self.bytes > self.bytes_max && self.rotate(&state, at, None).is_err() {
+        if self.bytes > self.bytes_max && self.rotate(&state, at, None, &[]).is_err() {
             // The record itself is durable. Whether the next segment is begun is in doubt, so
             // nothing more may be written to this one.
             self.held = Some(Held::since(state.clone(), None));
@@ -304,12 +304,13 @@ impl Journal {
         file.sync().map_err(failed("synced"))
     }
 
-    /// Begins the next segment.
+    /// Begins the next segment, with these records.
     fn rotate(
         &mut self,
         state: &State,
         at: DateTime<Utc>,
         after: Option<Mishap>,
+        records: &[Record],
     ) -> Result<(), Error> {
         let header = Header {
             format: FORMAT,
@@ -321,7 +322,8 @@ impl Journal {
             after,
             state: state.clone(),
         };
-        let begun = segment::begin(&*self.disk, &self.folder, &header, &self.head)?;
+        let begun = segment::begin(&*self.disk, &self.folder, &header, &self.head, records)?;
+        self.seq += records.len() as u64;
         self.segment = header.segment;
         self.file = Some(begun.file);
         self.bytes = begun.bytes;

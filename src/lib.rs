@@ -30,6 +30,7 @@
 //! | module | uses |
 //! |---|---|
 //! | `cli` | everything below |
+//! | `session` | config, disk, host, journal, machine, release |
 //! | `shell` | host, journal, machine, narrate |
 //! | `host` | config, digest, disk, journal, machine, proc, release, requests, units |
 //! | `requests` | disk, machine |
@@ -62,5 +63,6 @@ pub mod narrate;
 pub mod proc;
 pub mod release;
 pub mod requests;
+pub mod session;
 pub mod shell;
 pub mod units;

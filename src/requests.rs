@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{self, Disk, RealDisk};
+use crate::disk::{self, Disk};
 use crate::machine::{Event, Requester, Version};
 
 /// What is asked for.
@@ -68,28 +68,33 @@ const MODE: u32 = 0o600;
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Leaves a request and gives its number.
-pub fn leave(folder: &Path, request: &Request) -> io::Result<String> {
-    disk::create_dirs(&RealDisk, folder, 0o700)?;
+pub fn leave(disk: &dyn Disk, folder: &Path, request: &Request) -> io::Result<String> {
+    disk::create_dirs(disk, folder, 0o700)?;
     let id = format!("{}-{}", chrono::Utc::now().format("%Y%m%dT%H%M%S%.9fZ"), std::process::id());
     let bytes = serde_json::to_vec(request)?;
-    disk::replace(&RealDisk, &folder.join(format!("{id}{REQUEST}")), &bytes, MODE)?;
+    disk::replace(disk, &folder.join(format!("{id}{REQUEST}")), &bytes, MODE)?;
     Ok(id)
 }
 
 /// Waits for the answer and takes it away; `None` where none has come in time.
-pub fn await_answer(folder: &Path, id: &str, patience: Duration) -> io::Result<Option<Answer>> {
+pub fn await_answer(
+    disk: &dyn Disk,
+    folder: &Path,
+    id: &str,
+    patience: Duration,
+) -> io::Result<Option<Answer>> {
     let path = folder.join(format!("{id}{ANSWER}"));
     let since = Instant::now();
     loop {
-        match RealDisk.read(&path) {
+        match disk.read(&path) {
             Ok(bytes) => {
-                disk::remove_if_there(&RealDisk, &path)?;
+                disk::remove_if_there(disk, &path)?;
                 return Ok(Some(serde_json::from_slice(&bytes)?));
             }
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Err(_) if since.elapsed() >= patience => {
                 // Nobody took it up; it must not be carried out when nobody expects it.
-                disk::remove_if_there(&RealDisk, &folder.join(format!("{id}{REQUEST}")))?;
+                disk::remove_if_there(disk, &folder.join(format!("{id}{REQUEST}")))?;
                 return Ok(None);
             }
             Err(_) => std::thread::sleep(LOOK_PAUSE),
@@ -98,8 +103,11 @@ pub fn await_answer(folder: &Path, id: &str, patience: Duration) -> io::Result<O
 }
 
 /// The requests that wait, oldest first; those that can't be read are named.
-pub fn waiting(folder: &Path) -> io::Result<Vec<(String, Result<Request, String>)>> {
-    let names = match RealDisk.list(folder) {
+pub fn waiting(
+    disk: &dyn Disk,
+    folder: &Path,
+) -> io::Result<Vec<(String, Result<Request, String>)>> {
+    let names = match disk.list(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         names => names?,
     };
@@ -107,7 +115,7 @@ pub fn waiting(folder: &Path) -> io::Result<Vec<(String, Result<Request, String>
     Ok(names
         .iter()
         .filter_map(id)
-        .map(|id| (id.clone(), read(&request_path(folder, &id))))
+        .map(|id| (id.clone(), read(disk, &request_path(folder, &id))))
         .collect())
 }
 
@@ -115,14 +123,14 @@ fn request_path(folder: &Path, id: &str) -> PathBuf {
     folder.join(format!("{id}{REQUEST}"))
 }
 
-fn read(path: &Path) -> Result<Request, String> {
-    let bytes = RealDisk.read(path).map_err(|error| error.to_string())?;
+fn read(disk: &dyn Disk, path: &Path) -> Result<Request, String> {
+    let bytes = disk.read(path).map_err(|error| error.to_string())?;
     serde_json::from_slice(&bytes).map_err(|error| error.to_string())
 }
 
 /// Puts the answer beside the request and takes the request away.
-pub fn answer(folder: &Path, id: &str, answer: &Answer) -> io::Result<()> {
+pub fn answer(disk: &dyn Disk, folder: &Path, id: &str, answer: &Answer) -> io::Result<()> {
     let bytes = serde_json::to_vec(answer)?;
-    disk::replace(&RealDisk, &folder.join(format!("{id}{ANSWER}")), &bytes, MODE)?;
-    disk::remove_if_there(&RealDisk, &request_path(folder, id))
+    disk::replace(disk, &folder.join(format!("{id}{ANSWER}")), &bytes, MODE)?;
+    disk::remove_if_there(disk, &request_path(folder, id))
 }

@@ -43,6 +43,7 @@ mod release;
 mod restore;
 mod rollback;
 mod room;
+mod sim;
 mod state_machine_md;
 mod supervision;
 mod support;

@@ -43,8 +43,8 @@ pub(super) fn engine(
 fn running(paths: &Paths, request: &Request) -> Result<Answer, Error> {
     let folder = paths.requests();
     let failed = || Error::io("leave a request in", &folder);
-    let id = requests::leave(&folder, request).map_err(failed())?;
-    let answer = requests::await_answer(&folder, &id, PATIENCE).map_err(failed())?;
+    let id = requests::leave(&RealDisk, &folder, request).map_err(failed())?;
+    let answer = requests::await_answer(&RealDisk, &folder, &id, PATIENCE).map_err(failed())?;
     answer.map(|answer| (answer.granted, answer.text)).ok_or_else(|| {
         Error::Refused(format!(
             "the nymvisor that runs has not answered within {} s; see its log",

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::exit::Exit;
-use crate::{config, host, journal, release};
+use crate::{config, host, journal, release, session};
 
 /// How a command can fail.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,19 @@ pub enum Error {
         /// The system's word.
         source: io::Error,
     },
+}
+
+/// What is wrong with a name or with the journal is told as everywhere.
+impl From<session::Error> for Error {
+    fn from(error: session::Error) -> Self {
+        match error {
+            session::Error::Release(error) => Self::Release(error),
+            session::Error::Journal(error) => Self::Journal(error),
+            error @ (session::Error::NoVersion { .. } | session::Error::NoBinary { .. }) => {
+                Self::Unusable(error.to_string())
+            }
+        }
+    }
 }
 
 impl Error {

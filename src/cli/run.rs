@@ -14,16 +14,15 @@ use tokio::task::LocalSet;
 use super::{Error, user};
 use crate::config::{self, Config, Env, Paths};
 use crate::digest;
-use crate::disk::{Disk, RealDisk};
-use crate::host::files::Files;
+use crate::disk::RealDisk;
 use crate::host::http::Timeouts;
 use crate::host::local::{LocalHost, Setup};
 use crate::host::lock::{self, HeldLock};
 use crate::host::signals::Signals;
 use crate::host::{daemon, processes};
-use crate::journal::{self, Owner};
-use crate::machine::{Event, Outcome, State, Version};
-use crate::release::UpgradeName;
+use crate::journal::Owner;
+use crate::machine::Outcome;
+use crate::session::{self, Beginning};
 use crate::shell::Shell;
 use crate::{logs, narrate, proc};
 
@@ -51,8 +50,8 @@ pub(super) fn run(env: &Env, args: Vec<OsString>) -> Result<(), Error> {
     let setup = setup(config, paths, args, environment, &token_prefix);
     let runtime = runtime()?;
     // A bug of ours must not cost the daemon its grace: the kernel would kill it with us.
-    let engine = || LocalSet::new().block_on(&runtime, session(setup));
-    let outcome = catch_unwind(AssertUnwindSafe(engine)).unwrap_or_else(|_| {
+    let run = || LocalSet::new().block_on(&runtime, engine(setup));
+    let outcome = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         end_daemons(&token_prefix, grace);
         Err(Error::Bug("the engine panicked; the daemon was asked to end".to_owned()))
     });
@@ -102,35 +101,25 @@ fn setup(
     }
 }
 
-async fn session(setup: Setup) -> Result<Outcome, Error> {
+async fn engine(setup: Setup) -> Result<Outcome, Error> {
     // Before anything else, so that no stop request is lost.
     let signals = Signals::listen().map_err(|error| Error::Refused(error.to_string()))?;
     let paths = setup.paths.clone();
     let _locks = take_locks(&paths).await?;
     config::claim(&RealDisk, &paths)?;
     refuse_beside_a_stranger(&setup).await?;
-    let files = Files::new(setup.disk.clone(), paths.clone());
     let owner = Owner {
         instance: setup.config.nymvisor.id.clone(),
         daemon: setup.config.daemon.name.clone(),
     };
-    let initial = State::initial(installed(&files, &paths, &owner)?, setup.config.policy());
-    let opened = journal::open(
-        setup.disk.clone(),
-        &paths.journal(),
+    let (opened, started) = session::begin(Beginning {
+        disk: setup.disk.clone(),
+        paths,
         owner,
-        setup.session.clone(),
-        initial,
-        Utc::now(),
-    )?;
-    if let Some(mishap) = &opened.mishap {
-        tracing::warn!("{}", journal::describe(mishap));
-    }
-    let started = Event::SessionStarted {
-        nymvisor: env!("CARGO_PKG_VERSION").to_owned(),
-        pid: std::process::id(),
+        session: setup.session.clone(),
         policy: setup.config.policy(),
-    };
+        at: Utc::now(),
+    })?;
     let host = LocalHost::new(setup, signals);
     Ok(Shell::new(opened.state, opened.journal, host).run(started).await)
 }
@@ -193,34 +182,6 @@ async fn refuse_beside_a_stranger(setup: &Setup) -> Result<(), Error> {
         tokio::time::sleep(LOOK_PAUSE).await;
     }
     Ok(())
-}
-
-/// The version this instance runs: by its version file, else by its journal, else by the link,
-/// which it may share with one that is ahead.
-fn installed(files: &Files, paths: &Paths, owner: &Owner) -> Result<Version, Error> {
-    let version = files.version().or_else(|error| {
-        let state = journal::last_state(&RealDisk, &paths.journal(), owner).ok().flatten();
-        let from_journal = state.map(|state| state.installed);
-        let known = from_journal.or_else(|| files.version_by_link().ok().flatten());
-        known.ok_or_else(|| {
-            Error::Unusable(format!(
-                "nothing tells which version runs here: {error}; put the file back, or make {} a \
-                 link to the folder of the version that ran last",
-                paths.current().display()
-            ))
-        })
-    })?;
-    let name = UpgradeName::installed(&version.name)?;
-    let binary = paths.binary(&name);
-    match RealDisk.kind(&binary) {
-        Ok(Some(_)) => Ok(version),
-        Ok(None) | Err(_) => Err(Error::Unusable(format!(
-            "{} names {} as the version that runs, but {} is missing; put that binary back",
-            paths.current_version().display(),
-            version.name,
-            binary.display()
-        ))),
-    }
 }
 
 /// Ends what carries this instance's token: politely first.

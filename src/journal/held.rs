@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Error, Journal, Mishap, chain, segment};
+use super::{Error, Journal, Mishap, segment};
 use crate::machine::{Effect, Event, Record, State, Transition};
 
 /// What is held in memory.
@@ -22,6 +22,11 @@ pub(super) struct Held {
 impl Held {
     pub(super) fn since(state: State, mishap: Option<Mishap>) -> Self {
         Self { since: state, mishap, records: Vec::new() }
+    }
+
+    /// Records that were read, and may not be durable.
+    pub(super) fn again(since: State, records: Vec<Record>) -> Self {
+        Self { since, mishap: None, records }
     }
 }
 
@@ -110,7 +115,7 @@ impl Journal {
     }
 
     fn write_held(&mut self, held: &Held, at: DateTime<Utc>) -> Result<(), Error> {
-        let (segment, head) = (self.segment, self.head.clone());
+        let segment = self.segment;
         super::create_folder(&*self.disk, &self.folder)?;
         let path = segment::path(&self.folder, segment);
         let failed_write = || Mishap::WriteFailed {
@@ -120,22 +125,6 @@ impl Journal {
         };
         // Before the first segment there is none that could be in doubt.
         let mishap = held.mishap.clone().or_else(|| (segment > 0).then(failed_write));
-        self.rotate(&held.since, at, mishap)?;
-        let mut lines = Vec::new();
-        let mut last = self.head.clone();
-        for record in &held.records {
-            let (line, hash) = chain::seal(record, &last)?;
-            lines.extend(line);
-            last = hash;
-        }
-        if let Err(error) = self.write(&lines) {
-            // The new segment is in doubt as well; the next try begins it anew.
-            (self.segment, self.head) = (segment, head);
-            return Err(error);
-        }
-        self.seq += held.records.len() as u64;
-        self.bytes += lines.len() as u64;
-        self.head = last;
-        Ok(())
+        self.rotate(&held.since, at, mishap, &held.records)
     }
 }

@@ -35,14 +35,21 @@ pub fn open(
     at: DateTime<Utc>,
 ) -> Result<Opened, Error> {
     let opening = Opening { disk, folder: folder.to_owned(), owner, session, at };
-    if let Err(error) = super::create_folder(&*opening.disk, folder) {
-        return Ok(opening.in_memory(Start::first(), initial, None, &error));
+    let created = super::create_folder(&*opening.disk, folder);
+    // Where there may be a journal, none is begun beside it, or over it.
+    if let Err(error) = &created
+        && opening.disk.kind(folder).map_err(failed("looked at", folder))?.is_none()
+    {
+        return Ok(opening.in_memory(Start::first(), initial, None, error));
     }
     if let Err(error) = super::reserve(&*opening.disk, folder) {
         tracing::warn!("{error}; no upgrade begins without it");
     }
     let Some(last) = segments(&*opening.disk, folder)?.last().copied() else {
-        return Ok(opening.begin(Start::first(), initial, None));
+        return Ok(match created {
+            Ok(()) => opening.begin(Start::first(), initial, None),
+            Err(error) => opening.in_memory(Start::first(), initial, None, &error),
+        });
     };
     let path = segment::path(folder, last);
     let bytes = match opening.disk.kind(&path).map_err(failed("read", &path))? {
@@ -55,10 +62,12 @@ pub fn open(
         Err(why) => return opening.set_aside(last, &bytes, (1, &why), initial),
     };
     opening.finish_setting_aside(&content.header)?;
-    match content.rest.clone() {
-        Rest::Nothing => Ok(opening.go_on(last, content)),
-        Rest::Torn => Ok(opening.cut(last, content, &bytes)),
-        Rest::Bad { line, why } => opening.set_aside(last, &bytes, (line, &why), initial),
+    match (content.rest.clone(), created) {
+        (Rest::Bad { line, why }, _) => opening.set_aside(last, &bytes, (line, &why), initial),
+        // The folder itself may be gone after a power cut, and all that is written to it.
+        (Rest::Nothing | Rest::Torn, Err(error)) => Ok(opening.in_doubt(last, content, &error)),
+        (Rest::Nothing, Ok(())) => Ok(opening.go_on(last, content)),
+        (Rest::Torn, Ok(())) => Ok(opening.cut(last, content, &bytes)),
     }
 }
 
@@ -107,26 +116,44 @@ impl Opening {
 
     /// The last segment is whole: it is written on.
     fn go_on(self, segment: u64, content: Content) -> Opened {
-        let start = Start::after(segment, &content);
-        let path = segment::path(&self.folder, segment);
-        let opened = self.disk.append(&path).map_err(failed("opened", &path));
-        match opened {
+        match self.make_sure_of(segment) {
             Ok(file) => {
+                let start = Start::after(segment, &content);
                 let journal = self.journal(start, Some((file, content.good_bytes)), None);
                 Opened { journal, state: content.state, mishap: None }
             }
-            Err(error) => self.in_memory(start, content.state, None, &error),
+            Err(error) => self.in_doubt(segment, content, &error),
         }
+    }
+
+    /// Opens a segment whose writer may have been killed before its name, or its last record, was
+    /// durable. What follows rests on both.
+    fn make_sure_of(&self, segment: u64) -> Result<Box<dyn DiskFile>, Error> {
+        let path = segment::path(&self.folder, segment);
+        self.disk.sync_dir(&self.folder).map_err(failed("synced", &self.folder))?;
+        let mut file = self.disk.append(&path).map_err(failed("opened", &path))?;
+        file.sync().map_err(failed("synced", &path))?;
+        Ok(file)
     }
 
     /// The last line is torn: it ordered nothing. Its bytes are kept beside, it is cut off, and the
     /// cut is told by the header of the next segment.
     fn cut(self, segment: u64, content: Content, bytes: &[u8]) -> Opened {
-        let start = Start::after(segment, &content);
         match self.cut_off(segment, content.good_bytes, bytes) {
-            Ok(mishap) => self.begin(start, content.state, Some(mishap)),
-            Err(error) => self.in_memory(start, content.state, None, &error),
+            Ok(mishap) => self.begin(Start::after(segment, &content), content.state, Some(mishap)),
+            Err(error) => self.in_doubt(segment, content, &error),
         }
+    }
+
+    /// What of the segment is durable can't be told, but for its header, which was before it had
+    /// its name. All its records stand in the next one again, once that can be written.
+    fn in_doubt(self, segment: u64, content: Content, error: &Error) -> Opened {
+        tracing::error!("{error}; records are held in memory until it can be written");
+        let Content { header, header_hash, records, state, .. } = content;
+        let start = Start { segment: segment + 1, seq: header.seq, prev: header_hash };
+        let records = records.into_iter().map(|line| line.record).collect();
+        let held = Held::again(header.state, records);
+        Opened { journal: self.journal(start, None, Some(held)), state, mishap: None }
     }
 
     fn cut_off(&self, segment: u64, good_bytes: u64, bytes: &[u8]) -> Result<Mishap, Error> {
@@ -180,7 +207,7 @@ impl Opening {
             after: mishap.clone(),
             state: state.clone(),
         };
-        match segment::begin(&*self.disk, &self.folder, &header, &start.prev) {
+        match segment::begin(&*self.disk, &self.folder, &header, &start.prev, &[]) {
             Ok(begun) => {
                 let start = Start { segment: start.segment + 1, prev: begun.head, ..start };
                 let journal = self.journal(start, Some((begun.file, begun.bytes)), None);

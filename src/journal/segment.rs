@@ -37,19 +37,26 @@ pub(super) struct Begun {
     pub(super) head: Hash,
 }
 
-/// Begins a segment. Its name appears only with a whole header in it.
+/// Begins a segment with these records. Its name appears only with all of them in it: what stands
+/// in the segment before after the header's record counts no more from then on.
 pub(super) fn begin(
     disk: &dyn Disk,
     folder: &Path,
     header: &Header,
     prev: &Hash,
+    records: &[Record],
 ) -> Result<Begun, Error> {
-    let (line, head) = chain::seal(header, prev)?;
+    let (mut lines, mut head) = chain::seal(header, prev)?;
+    for record in records {
+        let (line, hash) = chain::seal(record, &head)?;
+        lines.extend(line);
+        head = hash;
+    }
     let path = path(folder, header.segment);
     let failed = |source| Error::Io { doing: "begun", path: path.clone(), source };
-    disk::replace(disk, &path, &line, FILE_MODE).map_err(failed)?;
+    disk::replace(disk, &path, &lines, FILE_MODE).map_err(failed)?;
     let file = disk.append(&path).map_err(failed)?;
-    Ok(Begun { file, bytes: line.len() as u64, head })
+    Ok(Begun { file, bytes: lines.len() as u64, head })
 }
 
 /// What a segment holds, up to its first bad line.

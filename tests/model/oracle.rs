@@ -40,6 +40,13 @@ impl Oracle {
         after: &State,
     ) -> Result<(), String> {
         self.hear(record);
+        // A swap that a look has found committed needs its backup.
+        if let (Event::Recovered { .. }, Some(attempt)) = (&record.event, before.phase.attempt())
+            && before.installed != after.installed
+            && after.installed == attempt.upgrade.target()
+        {
+            self.backed.remove(&attempt.id);
+        }
         if self.failures != after.startup_failures {
             return Err(format!(
                 "{} startup failures, by the oracle {}: {record:?}",
@@ -48,7 +55,9 @@ impl Oracle {
         }
         let failed = matches!(&after.phase, Phase::Failed(failed)
             if matches!(failed.then, AfterFailure::RollBack(_)));
-        let switched_on = self.policy().rollback_on_failed_upgrade;
+        // What is recorded before the session's start has no policy yet.
+        let switched_on =
+            self.policy.as_ref().is_some_and(|policy| policy.rollback_on_failed_upgrade);
         if failed && (self.lived || !switched_on) && before.phase != after.phase {
             return Err(format!("what has lived is rolled back by itself: {record:?}"));
         }

@@ -1,9 +1,10 @@
 //! From wherever a story stands: nothing goes wrong any more, and everything comes to rest.
 
-use nymvisor::machine::{Archive, Event, Outcome, PhaseName, Timer};
+use nymvisor::machine::{Event, Outcome, PhaseName, State, Timer};
 
 use super::engine::Engine;
-use super::host::Luck;
+use super::host::{Luck, World};
+use super::oracle::Oracle;
 use super::stimulus::How;
 
 /// How a story ends once nothing goes wrong any more.
@@ -33,7 +34,7 @@ impl Engine {
         self.world.exit = None;
         let end = self.come_to_rest()?;
         if end == End::Runs {
-            self.rests()?;
+            self.world.rests(&self.state, &self.oracle, false)?;
         }
         Ok(end)
     }
@@ -57,36 +58,63 @@ impl Engine {
 
     /// Does the next thing; `false` where there is none.
     pub(crate) fn go_on(&mut self) -> Result<bool, String> {
-        if !self.state.recording {
-            return self.take(Event::JournalRestored).map(|()| true);
+        let plan_is_news = || {
+            self.world.files.queue.as_ref().is_some_and(|queue| {
+                self.listens() && (*queue != self.state.queue || !self.state.plan_reads)
+            })
+        };
+        match self.world.next(self.state.recording, plan_is_news) {
+            Some(Next::Restore) => self.take(Event::JournalRestored)?,
+            Some(Next::DaemonEnds) => self.daemon_ends(How::Well, 1_000_000)?,
+            Some(Next::Work) => self.finish(0, Luck::Good)?,
+            Some(Next::ReadPlan) => self.read_plan()?,
+            Some(Next::Fire(timer)) => self.fire(&timer)?,
+            Some(Next::ComeDue) => self.come_due()?,
+            None => return Ok(false),
         }
-        let dying =
-            self.world.process.as_ref().is_some_and(|p| p.leader_lives && (p.asked || p.killed));
-        if dying {
-            return self.daemon_ends(How::Well, 1_000_000).map(|()| true);
+        Ok(true)
+    }
+}
+
+/// What happens next where nothing goes wrong.
+pub(crate) enum Next {
+    Restore,
+    DaemonEnds,
+    Work,
+    ReadPlan,
+    Fire(Timer),
+    ComeDue,
+}
+
+impl World {
+    pub(crate) fn next(
+        &self,
+        recording: bool,
+        plan_is_news: impl FnOnce() -> bool,
+    ) -> Option<Next> {
+        let dying = self.process.as_ref().is_some_and(|p| p.leader_lives && (p.asked || p.killed));
+        let timer = || self.timers.iter().find(|timer| **timer != Timer::Grace).cloned();
+        if !recording {
+            Some(Next::Restore)
+        } else if dying {
+            Some(Next::DaemonEnds)
+        } else if (0..self.work.len()).any(|index| self.can_finish(index)) {
+            Some(Next::Work)
+        } else if plan_is_news() {
+            Some(Next::ReadPlan)
+        } else {
+            timer().map(Next::Fire).or(self.due.map(|_| Next::ComeDue))
         }
-        if (0..self.world.work.len()).any(|index| self.world.can_finish(index)) {
-            return self.finish(0, Luck::Good).map(|()| true);
-        }
-        let queue = self.world.files.queue.clone();
-        if queue.is_some_and(|queue| {
-            self.listens() && (queue != self.state.queue || !self.state.plan_reads)
-        }) {
-            return self.read_plan().map(|()| true);
-        }
-        let timer = self.world.timers.iter().find(|timer| **timer != Timer::Grace).cloned();
-        if let Some(timer) = timer {
-            return self.fire(&timer).map(|()| true);
-        }
-        if self.world.due.is_some() {
-            return self.come_due().map(|()| true);
-        }
-        Ok(false)
     }
 
     /// What holds when the daemon runs and nothing is left to do.
-    fn rests(&self) -> Result<(), String> {
-        let (state, files) = (&self.state, &self.world.files);
+    pub(crate) fn rests(
+        &self,
+        state: &State,
+        oracle: &Oracle,
+        plan_was_lost: bool,
+    ) -> Result<(), String> {
+        let files = &self.files;
         let wrong = |what: &str| Err(format!("{what}: {state:?}, {files:?}"));
         if state.candidate.is_some() {
             return wrong("an upgrade waits for nothing");
@@ -109,22 +137,20 @@ impl Engine {
         }
         let performed = state.installed.name.as_str();
         let named = performed == "genesis" || performed == "hand";
-        if !named && !files.history.contains(&state.installed.name) {
+        // A lost plan and a commit that could not write the new one: the entry has no source left.
+        if !named && !plan_was_lost && !files.history.contains(&state.installed.name) {
             return wrong("what runs is not in the history");
         }
         if state.next_upgrade().is_some() {
             return wrong("nobody takes up what could be performed");
         }
-        // A commit that was found, and could not be recorded then, still may be rolled back.
-        let kept = state.performed.as_ref().and_then(|last| last.backup.as_ref());
-        let is_left = |archive: &&Archive| files.has(archive) && Some(*archive) != kept;
-        if let Some(archive) = self.oracle.unneeded().find(is_left) {
+        if let Some(archive) = oracle.unneeded().find(|archive| files.has(archive)) {
             return wrong(&format!("{} is of no use", archive.path));
         }
         if files.half_restored {
             return wrong("the home is half restored");
         }
-        if self.world.lock {
+        if self.lock {
             return wrong("the upgrade lock is kept");
         }
         Ok(())

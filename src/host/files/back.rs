@@ -19,14 +19,19 @@ impl Files {
     ) -> Result<String, Error> {
         let name = UpgradeName::installed(&to.name)?;
         let info: UpgradeInfo = release::load(&*self.disk, &self.paths.upgrade_info(&name))?;
-        if self.version().ok().as_ref() != Some(to) {
+        let mut left = Vec::new();
+        if self.version().ok().as_ref() == Some(to) {
+            // Who moved it may have been killed before its name was durable.
+            left.extend(self.sync_version());
+        } else {
             let mut version = CurrentVersion::of(&info, self.details_of(&info)?);
             // What it was called when it ran counts, not what its folder may say by now.
             version.version = to.version.parse()?;
-            release::save(&*self.disk, &self.paths.current_version(), &version)?;
+            left.extend(self.pass_commit_point(&version)?);
         }
         let moved = self.move_shared_back(upgrade, info, at);
-        Ok(moved.err().map(|error| error.to_string()).unwrap_or_default())
+        left.extend(moved.err().map(|error| error.to_string()));
+        Ok(left.join("; "))
     }
 
     /// Where another instance has moved the data folder on meanwhile, it stays as it is.

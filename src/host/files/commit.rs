@@ -28,8 +28,12 @@ impl Files {
         let info =
             self.announcement(upgrade).or_else(|error| self.info_in_place(upgrade, error))?;
         let mut left = Vec::new();
-        if self.version().ok().as_ref() != Some(&upgrade.target()) {
-            left.extend(self.pass_commit_point(upgrade, &info)?);
+        if self.version().ok().as_ref() == Some(&upgrade.target()) {
+            // Who moved it may have been killed before its name was durable.
+            left.extend(self.sync_version());
+        } else {
+            let version = CurrentVersion::of(&info, self.details_of(&info)?);
+            left.extend(self.pass_commit_point(&version)?);
         }
         let moved = self.move_shared(upgrade, info, before, at);
         left.extend(moved.err().map(|error| error.to_string()));
@@ -38,24 +42,27 @@ impl Files {
 
     /// Writes the version file. Once that has its name it counts, also where its folder could not
     /// be synced: this is tried once more, and told if it fails again.
-    fn pass_commit_point(
+    pub(super) fn pass_commit_point(
         &self,
-        upgrade: &Upgrade,
-        info: &UpgradeInfo,
+        version: &CurrentVersion,
     ) -> Result<Option<String>, Error> {
         let path = self.paths.current_version();
-        let version = CurrentVersion::of(info, self.details_of(info)?);
-        let Err(error) = release::save(&*self.disk, &path, &version) else { return Ok(None) };
-        if self.version().ok().as_ref() != Some(&upgrade.target()) {
+        let Err(error) = release::save(&*self.disk, &path, version) else { return Ok(None) };
+        if self.version().ok() != Some(version.to_version()) {
             return Err(error.into());
         }
-        let synced = self.disk.sync_dir(disk::folder_of(&path));
-        Ok(synced.err().map(|error| {
+        Ok(self.sync_version())
+    }
+
+    /// Makes the version file's name durable; what is wrong with that, in words.
+    pub(super) fn sync_version(&self) -> Option<String> {
+        let path = self.paths.current_version();
+        self.disk.sync_dir(disk::folder_of(&path)).err().map(|error| {
             format!(
                 "{} may not outlive a power cut: can't sync its folder: {error}",
                 path.display()
             )
-        }))
+        })
     }
 
     /// After the commit point the plan may have been changed by hand; the upgrade's own file holds

@@ -84,9 +84,9 @@ impl LocalHost {
     }
 
     pub(super) fn answer(&mut self, request: String, granted: bool, text: String) {
-        let folder = self.setup.paths.requests();
+        let (folder, disk) = (self.setup.paths.requests(), self.setup.disk.clone());
         self.chore("a request could not be answered", move || {
-            requests::answer(&folder, &request, &Answer { granted, text })
+            requests::answer(&*disk, &folder, &request, &Answer { granted, text })
                 .map_err(|error| format!("{}: {error}", folder.display()))
         });
     }
@@ -197,7 +197,7 @@ async fn heed_requests(setup: Rc<Setup>, teller: Teller) {
     let mut watch = Watch::new(&folder, Names::All);
     let mut taken = std::collections::BTreeSet::new();
     loop {
-        let waiting = requests::waiting(&folder).unwrap_or_default();
+        let waiting = requests::waiting(&*setup.disk, &folder).unwrap_or_default();
         taken.retain(|id| waiting.iter().any(|(waits, _)| waits == id));
         for (id, request) in waiting {
             if !taken.insert(id.clone()) {

@@ -1,0 +1,96 @@
+//! How a session begins: which version runs here, and where the journal says that it stands.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::config::Paths;
+use crate::disk::Disk;
+use crate::host::files::{self, Files};
+use crate::journal::{self, Opened, Owner};
+use crate::machine::{Event, Policy, State, Version};
+use crate::release::{self, UpgradeName};
+
+/// Why a session can't begin.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Version file, journal and link are all of no help.
+    #[error(
+        "nothing tells which version runs here: {source}; put the file back, or make {} a link to \
+         the folder of the version that ran last", link.display()
+    )]
+    NoVersion {
+        /// What is wrong with the version file.
+        source: Box<files::Error>,
+        /// The link.
+        link: PathBuf,
+    },
+    /// The binary of the version that runs is not there.
+    #[error(
+        "{} names {name} as the version that runs, but {} is missing; put that binary back",
+        file.display(), binary.display()
+    )]
+    NoBinary {
+        /// The version file.
+        file: PathBuf,
+        /// Name of the version.
+        name: String,
+        /// Where its binary should be.
+        binary: PathBuf,
+    },
+    /// The version has a name that can't be one.
+    #[error(transparent)]
+    Release(#[from] release::Error),
+    /// The journal can't be read.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+}
+
+/// What a session is begun with. The locks of a `run` are held.
+#[derive(Debug)]
+pub struct Beginning {
+    /// The medium of the instance's files.
+    pub disk: Arc<dyn Disk>,
+    /// The instance's paths.
+    pub paths: Paths,
+    /// Whose journal it is.
+    pub owner: Owner,
+    /// The session's name, in the journal and in the daemon's token.
+    pub session: String,
+    /// The settings of this session.
+    pub policy: Policy,
+    /// The wall clock.
+    pub at: DateTime<Utc>,
+}
+
+/// Opens the journal, and gives the session's first fact.
+pub fn begin(beginning: Beginning) -> Result<(Opened, Event), Error> {
+    let Beginning { disk, paths, owner, session, policy, at } = beginning;
+    let installed = installed(&disk, &paths, &owner)?;
+    let initial = State::initial(installed, policy.clone());
+    let opened = journal::open(disk, &paths.journal(), owner, session, initial, at)?;
+    if let Some(mishap) = &opened.mishap {
+        tracing::warn!("{}", journal::describe(mishap));
+    }
+    let (nymvisor, pid) = (env!("CARGO_PKG_VERSION").to_owned(), std::process::id());
+    Ok((opened, Event::SessionStarted { nymvisor, pid, policy }))
+}
+
+/// The version this instance runs: by its version file, else by its journal, else by the link,
+/// which it may share with one that is ahead.
+fn installed(disk: &Arc<dyn Disk>, paths: &Paths, owner: &Owner) -> Result<Version, Error> {
+    let files = Files::new(disk.clone(), paths.clone());
+    let version = files.version().or_else(|source| {
+        let state = journal::last_state(&**disk, &paths.journal(), owner).ok().flatten();
+        let from_journal = state.map(|state| state.installed);
+        let known = from_journal.or_else(|| files.version_by_link().ok().flatten());
+        let link = paths.current();
+        known.ok_or_else(|| Error::NoVersion { source: Box::new(source), link })
+    })?;
+    let binary = paths.binary(&UpgradeName::installed(&version.name)?);
+    if let Ok(Some(_)) = disk.kind(&binary) {
+        return Ok(version);
+    }
+    Err(Error::NoBinary { file: paths.current_version(), name: version.name, binary })
+}
