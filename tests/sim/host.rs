@@ -25,6 +25,7 @@ use super::story::Step;
 use super::witness::{Performed, Witness};
 
 mod back;
+mod copy;
 mod deeds;
 mod guide;
 mod hands;

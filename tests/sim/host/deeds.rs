@@ -46,6 +46,9 @@ impl Machine {
             Effect::FetchBinary { .. }
             | Effect::CheckBinary { .. }
             | Effect::CheckRoom { .. }
+            | Effect::CopyHome { .. }
+            | Effect::RefreshCopy { .. }
+            | Effect::ExamineBackup { .. }
             | Effect::TakeLock { .. }
             | Effect::SealBackup { .. }
             | Effect::SpawnDaemon(_)
@@ -58,7 +61,7 @@ impl Machine {
                 self.judge_start(version);
                 return self.world.finish(index, luck);
             }
-            Effect::SweepGroup(_) | Effect::SkipBackup { .. } => {
+            Effect::SweepGroup(_) | Effect::SkipBackup { .. } | Effect::RefreshCopy { .. } => {
                 return self.world.finish(index, luck);
             }
             Effect::CommitSwap { attempt, upgrade, .. } => self.judge_commit(*attempt, upgrade),
@@ -126,7 +129,7 @@ impl Machine {
     /// Whether the archive lies there as it was sealed.
     pub(crate) fn is_sealed(&self, archive: &Archive) -> bool {
         let bytes = self.medium.peek(&backup::path_of(archive));
-        bytes.is_some_and(|bytes| nymvisor::digest::sha256(&bytes) == archive.sha256)
+        bytes.is_some_and(|bytes| Self::is_as_sealed(archive, &bytes))
     }
 
     fn outcome(&mut self, effect: Effect) -> Result<Option<Event>, Failure> {
@@ -136,6 +139,8 @@ impl Machine {
             Effect::CheckBinary { attempt, upgrade } => self.check(attempt, &upgrade).map(Some),
             Effect::CheckRoom { attempt } => self.check_room(attempt).map(Some),
             Effect::TakeLock { attempt, upgrade } => self.take_lock(attempt, &upgrade).map(Some),
+            Effect::CopyHome { attempt, upgrade } => self.copy(attempt, &upgrade).map(Some),
+            Effect::ExamineBackup { archive, .. } => Ok(Some(self.examine(archive))),
             Effect::SealBackup { attempt, upgrade, sealed } => {
                 let archive = self.seal(&upgrade, sealed)?;
                 Ok(Some(Event::BackupSealed { attempt, archive }))

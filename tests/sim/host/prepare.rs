@@ -5,9 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nymvisor::disk::{self, Kind};
-use nymvisor::host::backup;
 use nymvisor::journal;
-use nymvisor::machine::{Archive, Binary, Code, Event, Failure, Upgrade};
+use nymvisor::machine::{Binary, Code, Event, Failure, Upgrade};
 
 use super::super::install::{binary_of, details, is_whole};
 use super::Machine;
@@ -26,7 +25,7 @@ pub(super) fn failed(error: io::Error) -> Failure {
     Failure { code: if full { Code::NoRoom } else { Code::Io }, text: error.to_string() }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap());
     name.push(suffix);
@@ -65,7 +64,7 @@ impl Machine {
         Ok(Event::BinaryFetched { attempt, sha256, bytes, source: source.to_owned() })
     }
 
-    fn write_durably(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write_durably(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let folder = disk::folder_of(path);
         disk::create_dirs(&*self.disk, folder, 0o755)?;
         disk::remove_if_there(&*self.disk, path)?;
@@ -141,45 +140,5 @@ impl Machine {
         }
         self.world.lock = true;
         Ok(())
-    }
-
-    pub(super) fn is_confirmed(&self, archive: &Archive) -> io::Result<bool> {
-        match self.disk.read(&backup::path_of(archive)) {
-            Ok(bytes) => Ok(nymvisor::digest::sha256(&bytes) == archive.sha256),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The home becomes an archive: written beside, synced, renamed, its folder synced.
-    pub(super) fn seal(
-        &mut self,
-        upgrade: &Upgrade,
-        sealed: Option<Archive>,
-    ) -> Result<Archive, Failure> {
-        if let Some(archive) = sealed
-            && self.is_confirmed(&archive).map_err(failed)?
-        {
-            return Ok(archive);
-        }
-        let home = self.world.files.home;
-        let serial = self.world.serial();
-        let folder = self.paths.backups().join(&upgrade.name);
-        let path = folder.join(format!("backup-{serial}-preupgrade.tar.zst"));
-        let bytes = format!("the home in its state {home}, {}\n", "data ".repeat(8)).into_bytes();
-        let partial = beside(&path, ".partial");
-        self.write_durably(&partial, &bytes)
-            .and_then(|()| self.disk.rename(&partial, &path))
-            .and_then(|()| self.disk.sync_dir(&folder))
-            .map_err(failed)?;
-        let archive = Archive {
-            path: path.to_string_lossy().into_owned(),
-            bytes: bytes.len() as u64,
-            sha256: nymvisor::digest::sha256(&bytes),
-            entries: 1,
-            skipped: 0,
-        };
-        self.world.files.backups.push((archive.clone(), home));
-        Ok(archive)
     }
 }
