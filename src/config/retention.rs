@@ -20,9 +20,8 @@ pub struct Retention {
 impl Retention {
     /// Reads `5`, `90d` or `5 90d`; the error says what is allowed.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let allowed = || {
-            "a number of backups of at least 1, an age such as 90d, or both: '5 90d'".to_owned()
-        };
+        let allowed =
+            || "a number of backups of at least 1, an age such as 90d, or both: '5 90d'".to_owned();
         let is_count = |word: &&str| word.bytes().all(|byte| byte.is_ascii_digit());
         let (counts, ages): (Vec<&str>, Vec<&str>) = text.split_whitespace().partition(is_count);
         let count = match counts.as_slice() {

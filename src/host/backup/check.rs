@@ -85,13 +85,7 @@ impl Side {
         self.manifest = None;
     }
 
-    fn end(
-        &mut self,
-        path: &Path,
-        sum: Sum,
-        entries: u64,
-        sealed: Option<&Archive>,
-    ) -> Archive {
+    fn end(&mut self, path: &Path, sum: Sum, entries: u64, sealed: Option<&Archive>) -> Archive {
         if let Some(more) = self.differing.checked_sub(NAMED_MAX).filter(|more| *more > 0) {
             self.faults.push(format!("{more} more entries are not as its manifest has them"));
         }
@@ -109,7 +103,8 @@ impl Side {
             let known = Foot { entries: sealed.entries, bytes: sealed.bytes, sha256 };
             self.faults.extend(differs("the journal", &known, &sum));
             if sealed.entries != entries {
-                let text = format!("it has {entries} entries, and {} by the journal", known.entries);
+                let text =
+                    format!("it has {entries} entries, and {} by the journal", known.entries);
                 self.faults.push(text);
             }
         }

@@ -72,6 +72,11 @@ impl Records {
         key(path).is_some_and(|key| self.needed.contains(&key))
     }
 
+    /// Marks the archive at this path as needed.
+    pub fn need(&mut self, path: &Path) {
+        self.needed.extend(key(path));
+    }
+
     /// Folder and file name of all that are needed.
     pub fn needed(&self) -> impl Iterator<Item = &(OsString, OsString)> {
         self.needed.iter()

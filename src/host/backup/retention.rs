@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Error, Records, Shelved, manifest_of};
 use crate::config::Retention;
-use crate::disk::{RealDisk, Disk, folder_of, remove_if_there};
+use crate::disk::{Disk, RealDisk, folder_of, remove_if_there};
 
 /// A backup, as far as the decision goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
