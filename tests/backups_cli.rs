@@ -19,7 +19,8 @@ mod verified;
 
 const NOTHING: [&str; 0] = [];
 
-/// Runs upgrades to these versions, one after the other, and goes on running.
+/// Runs upgrades to these versions, one after the other, and goes on running. Every backup is
+/// examined.
 fn running(versions: &[&str]) -> (Stage, Run) {
     let stage = Stage::new();
     stage.switch("precious", "before the first");
@@ -29,13 +30,16 @@ fn running(versions: &[&str]) -> (Stage, Run) {
         stage.announce(version);
         stage.until_log(&format!("started {version}"), 1);
         stage.until_phase("Running");
+        stage.until("the backup's examination", || {
+            list(&stage).iter().all(|it| it["examined"] == true).then_some(())
+        });
         stage.switch("precious", &format!("of {version}"));
         stage.switch(&format!("added-by-{version}"), "new");
     }
     (stage, run)
 }
 
-/// The same, stopped. What was written behind nymvisor's back is examined before that.
+/// The same, stopped.
 fn upgraded(versions: &[&str]) -> Stage {
     let (stage, run) = running(versions);
     stop(&stage, run);

@@ -92,7 +92,7 @@ fn values_have_several_spellings() {
         ("5", "5"),
         (" 5  90d", "5 90d"),
         ("90d 5", "5 90d"),
-        ("12 weeks", "84d"),
+        ("12weeks", "84d"),
         ("36h", "1day 12h"),
         ("1h 30m 2", "2 1h 30m"),
     ];

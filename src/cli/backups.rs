@@ -1,5 +1,7 @@
 //! `backups`: what is there, is it whole, put it back, remove what is old.
 
+use std::fmt::Write;
+
 use clap::Subcommand;
 
 use super::Error;
@@ -26,7 +28,7 @@ pub(super) enum BackupsCommand {
     Verify(verify::VerifyArgs),
     /// Put the daemon's home back as a backup has it, or unpack the backup elsewhere
     Restore(restore::RestoreArgs),
-    /// Remove the backups that 'daemon.backup_retention' doesn't keep
+    /// Remove the backups that are more, or older, than the configuration keeps
     Prune(prune::PruneArgs),
 }
 
@@ -47,7 +49,8 @@ fn plain(text: &str) -> String {
         if char.is_control() {
             let mut bytes = [0; 4];
             for byte in char.encode_utf8(&mut bytes).bytes() {
-                plain.push_str(&format!("\\x{byte:02x}"));
+                // Writing to a String cannot fail.
+                let _ = write!(plain, "\\x{byte:02x}");
             }
         } else {
             plain.push(char);

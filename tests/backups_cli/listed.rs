@@ -62,7 +62,7 @@ fn a_needed_one_that_is_gone_is_told() {
 
 /// What lies among the backups may be called anything, and be anything.
 #[test]
-fn h22_odd_files_and_hostile_names_are_told_apart_and_neutralised() {
+fn odd_files_and_hostile_names_are_told_apart_and_neutralised() {
     let stage = upgraded(&["1.1.0"]);
     let folder = stage.site.home("nymvisor/backups");
     let real = path(&list(&stage)[0]);
@@ -95,8 +95,8 @@ fn h22_odd_files_and_hostile_names_are_told_apart_and_neutralised() {
             "a\\x1b[31m\\xff\\x0a/x\\x07\\xc2\\x9b",
             "v0/backup-20200101T000000.000Z-preupgrade.tar.gz",
             "v0/backup-20200101T000000.000Z-preupgrade.tar.zst",
-            "v1.0.0/2024-10-01",
             "v1.0.0/20200101T000000.000Z",
+            "v1.0.0/2024-10-01",
             &time,
             "v1.1.0/kept by hand.tar.zst",
         ]

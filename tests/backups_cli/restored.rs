@@ -1,7 +1,8 @@
 //! The home as a backup has it.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -106,13 +107,16 @@ fn a_damaged_one_touches_nothing_and_blocks_nothing() {
     let content = fs::read(&archive).unwrap();
     let mut spoilt = content.clone();
     let middle = spoilt.len() / 2;
-    spoilt[middle] ^= 1;
+    spoilt[middle..].reverse();
     fs::write(&archive, &spoilt).unwrap();
     let before = stage.site.tree();
     refused(&stage, &["backups", "restore", "v1.1.0"], 1, "backup");
-    let mut after = stage.site.tree();
-    after.retain(|path, _| before.contains_key(path) || !path.ends_with("nymvisor/rollbacks"));
-    assert_eq!(after, before);
+    let ours = |path: &Path| path.ends_with("run.lock") || path.ends_with("nymvisor/rollbacks");
+    let without = |mut tree: BTreeMap<PathBuf, String>| {
+        tree.retain(|path, _| !ours(path));
+        tree
+    };
+    assert!(without(stage.site.tree()) == without(before), "something is touched");
     let run = stage.start(&NOTHING);
     stage.until_log("started 1.1.0", 2);
     stop(&stage, run);

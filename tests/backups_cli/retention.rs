@@ -41,7 +41,7 @@ fn the_table() {
         // What is not ours neither goes nor counts.
         (&[of_days(9), foreign(8), foreign(7)], kept(Some(1), Some(1)), &[Last, Foreign, Foreign]),
         // Nothing can be put back from a damaged one.
-        (&[of_days(9), damaged(8)], kept(Some(1), Some(1)), &[Last, BeyondCount]),
+        (&[of_days(9), damaged(8)], kept(Some(1), Some(1)), &[Last, TooOld]),
         (&[damaged(9), damaged(8)], kept(None, Some(1)), &[TooOld, Last]),
         (&[damaged(2), damaged(1), of_days(3)], kept(Some(1), None), &[Within, Within, Last]),
         (&[], kept(Some(1), None), &[]),

@@ -2,6 +2,8 @@
 //!
 //! The JSON is described in README, "Backups"; its version is 1.
 
+use std::fmt::Write;
+
 use chrono::Utc;
 use clap::Args;
 use serde_json::{Value, json};
@@ -81,11 +83,12 @@ fn to_text(fates: &[(&Entry, Fate)], retention: Option<Retention>, dry_run: bool
             (true, false) => "gone",
             (false, _) => "kept",
         };
-        text.push_str(&format!("{does}: {} ({})\n", entry.name, in_words(*fate)));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{does}: {} ({})", entry.name, in_words(*fate));
     }
     let count = fates.iter().filter(|(_, fate)| fate.goes()).count();
     let (would, bytes) = (if dry_run { "would be " } else { "" }, human(freed(fates)));
-    text.push_str(&format!("{count} {would}removed, {bytes} {would}freed; kept: {retention}\n"));
+    let _ = writeln!(text, "{count} {would}removed, {bytes} {would}freed; kept: {retention}");
     text
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The JSON is described in README, "Backups"; its version is 1.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -49,17 +50,7 @@ fn unpack(
     into: &Path,
 ) -> Result<(), Error> {
     let into = std::path::absolute(into).map_err(Error::io("use", into))?;
-    let real = std::fs::canonicalize(&into).unwrap_or_else(|_| into.clone());
-    let within = |folder: &Path| {
-        let real_folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-        [&into, &real].iter().any(|it| it.starts_with(folder) || it.starts_with(&real_folder))
-    };
-    if within(paths.home()) && !within(&paths.home_nymvisor()) {
-        return Err(Error::Refused(format!(
-            "{} lies in the daemon's home, which the daemon uses; name a folder elsewhere",
-            into.display()
-        )));
-    }
+    refuse_within_the_home(&into, paths)?;
     let catalogue = Catalogue::load(disk, config, paths)?;
     let entry = catalogue.find(&args.name)?;
     let archive = archive_of(entry)?;
@@ -84,6 +75,32 @@ fn unpack(
             format!("{unpacked}\n")
         }
     })
+}
+
+/// Whatever way leads there, what is unpacked must not come into the daemon's hands.
+fn refuse_within_the_home(into: &Path, paths: &Paths) -> Result<(), Error> {
+    let real = real(into);
+    let within = |folder: &Path| real.starts_with(self::real(folder));
+    if into.components().any(|part| part == Component::ParentDir) && !into.exists() {
+        return Err(Error::Refused(format!(
+            "{} is not there, and '..' may lead anywhere; name it without '..'",
+            into.display()
+        )));
+    }
+    if within(paths.home()) && !within(&paths.home_nymvisor()) {
+        return Err(Error::Refused(format!(
+            "{} lies in the daemon's home, which the daemon uses; name a folder elsewhere",
+            into.display()
+        )));
+    }
+    Ok(())
+}
+
+/// The path without links, as far as there is something.
+fn real(path: &Path) -> PathBuf {
+    let there = path.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)));
+    let (above, real) = there.unwrap_or((path, path.to_owned()));
+    path.strip_prefix(above).map_or_else(|_| path.to_owned(), |below| real.join(below))
 }
 
 fn put_back(

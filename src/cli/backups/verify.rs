@@ -2,6 +2,7 @@
 //!
 //! The JSON is described in README, "Backups"; its version is 1.
 
+use std::fmt::Write;
 use std::io;
 
 use clap::Args;
@@ -126,7 +127,8 @@ fn to_text(finding: &Finding<'_>) -> String {
     }
     let mut text = String::new();
     for fault in faults {
-        text.push_str(&format!("FAULT {name}: {}\n", plain(fault)));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "FAULT {name}: {}", plain(fault));
     }
     if let (Verdict::Sound, Some(found)) = (finding.verdict, found) {
         let by = match (finding.entry.known.is_some(), manifest) {
@@ -136,7 +138,7 @@ fn to_text(finding: &Finding<'_>) -> String {
             (false, false) => "with nothing to compare it with",
         };
         let (entries, bytes) = (found.entries, human(found.bytes));
-        text.push_str(&format!("{name}: whole, {entries} entries in {bytes}, {by}\n"));
+        let _ = writeln!(text, "{name}: whole, {entries} entries in {bytes}, {by}");
     }
     text
 }
