@@ -26,7 +26,8 @@ fn every_backup_is_listed_with_what_is_known_of_it_while_run_is_up_too() {
         assert_eq!(backup["from"], json!({"name": name, "version": version}), "{backup}");
         let meta = path(backup).metadata().unwrap();
         assert_eq!(backup["bytes"], meta.len());
-        let sealed = &stage.records()[backup["record"].as_u64().unwrap() as usize - 1];
+        let record = backup["record"].as_u64().unwrap();
+        let sealed = &stage.records()[usize::try_from(record).unwrap() - 1];
         assert_eq!(sealed.event(), "backup-sealed");
         assert_eq!(sealed.data()["archive"]["entries"], backup["entries"]);
         assert!(backup["made_at"].as_str().unwrap().ends_with('Z'), "{backup}");
