@@ -12,6 +12,7 @@ use crate::exit::Exit;
 
 mod add_upgrade;
 mod ask;
+mod backups;
 mod build_info;
 mod config;
 mod daemon_build_info;
@@ -65,6 +66,9 @@ enum Command {
     Retry(retry::RetryArgs),
     /// Go back to the version before the last upgrade
     Rollback(rollback::RollBackArgs),
+    /// List, verify, restore or prune the backups of the daemon's home
+    #[command(subcommand)]
+    Backups(backups::BackupsCommand),
     /// Show what the engine did and why
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -121,6 +125,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Error> {
         Command::AddUpgrade(args) => add_upgrade::add_upgrade(disk, &env, args)?,
         Command::Retry(args) => retry::retry(disk, &env, args)?,
         Command::Rollback(args) => rollback::rollback(disk, &env, args)?,
+        Command::Backups(command) => return backups::backups(disk, &env, command),
         Command::Journal(command) => return journal::journal(disk, &env, command),
         Command::Config(args) => config::show(disk, &env, args.output)?,
         Command::Demo(args) => demo::demo(args)?,

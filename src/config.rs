@@ -16,6 +16,7 @@ mod file;
 mod keys;
 mod lookup;
 mod paths;
+mod retention;
 mod show;
 mod template;
 mod values;
@@ -27,6 +28,7 @@ pub use error::Error;
 pub use file::{read, write};
 pub use lookup::{Instance, check_claim, claim, find_config, instances, load, same_path};
 pub use paths::{Paths, Root};
+pub use retention::Retention;
 pub use show::{to_json, to_text};
 
 /// The configuration of one instance.
@@ -91,6 +93,8 @@ pub struct Daemon {
     pub backup_rate_limit: Option<u64>,
     /// Bytes that may change in the home between two passes of a copy. Never zero.
     pub backup_changes_limit: u64,
+    /// Which backups are removed after an upgrade, and by `backups prune`; `None` keeps them all.
+    pub backup_retention: Option<Retention>,
     /// Roll back a new version that fails before it has once lived through its startup period.
     pub rollback_on_failed_upgrade: bool,
     /// A roll-back puts the data back as well.
@@ -135,6 +139,7 @@ impl Config {
                 max_binary_size: DEFAULT_BINARY_SIZE,
                 backup_rate_limit: None,
                 backup_changes_limit: DEFAULT_CHANGES_LIMIT,
+                backup_retention: None,
                 rollback_on_failed_upgrade: false,
                 rollback_restores_data: true,
             },

@@ -26,7 +26,8 @@ pub enum Exit {
     JournalSequence = 11,
     /// `journal verify`: the machine would not have made a transition.
     JournalIllegal = 12,
-    /// `journal verify`: the files on disk say something else.
+    /// `journal verify`: the files on disk say something else. `backups verify`: a backup is not
+    /// as it was sealed, or a needed one is gone.
     JournalFiles = 13,
     /// `journal verify`: the head that was asked for is not in the chain.
     JournalHead = 14,

@@ -36,6 +36,10 @@ fn every_malformed_variable_is_named_with_what_is_allowed() {
         ("DAEMON_BACKUP_DATA_DIRECTORY", "\0", "path"),
         ("DAEMON_UNSAFE_SKIP_BACKUP", "no", "true"),
         ("DAEMON_PREPARE_AHEAD", "maybe", "true"),
+        ("DAEMON_BACKUP_RETENTION", "0", "at least 1"),
+        ("DAEMON_BACKUP_RETENTION", "5 6", "a number of backups"),
+        ("DAEMON_BACKUP_RETENTION", "0d", "an age such as 90d"),
+        ("DAEMON_BACKUP_RETENTION", "many", "'5 90d'"),
         ("DAEMON_MAX_BINARY_SIZE", "0GiB", "number of bytes"),
         ("DAEMON_MAX_BINARY_SIZE", "99999999999GiB", "number of bytes"),
     ];
@@ -83,6 +87,19 @@ fn values_have_several_spellings() {
     }
     for (text, bytes) in [("1", 1), ("2GiB", 1 << 31), ("3 kb", 3000), ("5MiB", 5 << 20)] {
         assert_eq!(set("DAEMON_MAX_BINARY_SIZE", text).daemon.max_binary_size, bytes, "{text}");
+    }
+    let kept = [
+        ("5", "5"),
+        (" 5  90d", "5 90d"),
+        ("90d 5", "5 90d"),
+        ("12weeks", "84d"),
+        ("36h", "1day 12h"),
+        ("1h 30m 2", "2 1h 30m"),
+    ];
+    for (text, shown) in kept {
+        let retention = set("DAEMON_BACKUP_RETENTION", text).daemon.backup_retention.unwrap();
+        assert_eq!(retention.to_string(), shown, "{text}");
+        assert_eq!(set("DAEMON_BACKUP_RETENTION", shown).daemon.backup_retention, Some(retention));
     }
 }
 

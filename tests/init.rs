@@ -97,7 +97,7 @@ fn it_prints_the_configuration_with_flags_and_environment() {
         "backup_data_directory": here.join("../backups"), "unsafe_skip_backup": true,
         "prepare_ahead": true, "max_binary_size": 2_147_483_648_u64,
         "backup_rate_limit": null, "backup_changes_limit": 67_108_864,
-        "rollback_on_failed_upgrade": false, "rollback_restores_data": true,
+        "backup_retention": null,
         "rollback_on_failed_upgrade": false, "rollback_restores_data": true,
     });
     assert_eq!(shown, json!({"nymvisor": nymvisor, "daemon": daemon}));

@@ -17,6 +17,7 @@
 
 mod add_upgrade;
 mod backup;
+mod backups_cli;
 mod bad_input;
 mod cli;
 mod config;

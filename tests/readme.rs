@@ -6,7 +6,7 @@ use std::process::Command;
 const README: &str = include_str!("../README.md");
 
 /// Sub-commands whose help is looked at.
-const COMMANDS: [&[&str]; 11] = [
+const COMMANDS: [&[&str]; 15] = [
     &[],
     &["init"],
     &["run"],
@@ -14,6 +14,10 @@ const COMMANDS: [&[&str]; 11] = [
     &["add-upgrade"],
     &["retry"],
     &["rollback"],
+    &["backups", "list"],
+    &["backups", "verify"],
+    &["backups", "restore"],
+    &["backups", "prune"],
     &["journal", "show"],
     &["build-info"],
     &["daemon-build-info"],

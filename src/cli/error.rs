@@ -33,6 +33,12 @@ pub enum Error {
     /// The journal could not be opened or written.
     #[error(transparent)]
     Journal(#[from] journal::Error),
+    /// A backup could not be looked at or removed.
+    #[error(transparent)]
+    Backup(#[from] host::backup::Error),
+    /// A backup could not be put back or unpacked.
+    #[error(transparent)]
+    Restore(#[from] host::restore::Error),
     /// The daemon failed for good.
     #[error("{0}")]
     DaemonFailed(String),
@@ -108,6 +114,8 @@ impl Error {
                 | release::Error::Locked { .. },
             )
             | Self::Binary(_)
+            | Self::Backup(_)
+            | Self::Restore(_)
             | Self::Refused(_)
             | Self::Bug(_)
             | Self::Stdout(_) => Exit::Other,

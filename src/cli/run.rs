@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
-use super::{Error, user};
+use super::{Error, backups, user};
 use crate::config::{self, Config, Env, Paths};
 use crate::digest;
 use crate::disk::RealDisk;
@@ -66,7 +66,7 @@ pub(super) fn run(env: &Env, args: Vec<OsString>) -> Result<(), Error> {
 }
 
 /// Tells this instance's daemons from those of others.
-fn token_prefix(paths: &Paths) -> String {
+pub(super) fn token_prefix(paths: &Paths) -> String {
     use std::os::unix::ffi::OsStrExt;
     let mut digest = digest::sha256(paths.instance().as_os_str().as_bytes());
     digest.truncate(16);
@@ -107,6 +107,7 @@ async fn engine(setup: Setup) -> Result<Outcome, Error> {
     let paths = setup.paths.clone();
     let _locks = take_locks(&paths).await?;
     config::claim(&RealDisk, &paths)?;
+    backups::refuse_half_restored(&paths)?;
     refuse_beside_a_stranger(&setup).await?;
     let owner = Owner {
         instance: setup.config.nymvisor.id.clone(),
@@ -157,16 +158,7 @@ async fn take_lock(path: &Path) -> Result<HeldLock, Error> {
 /// Another `run` that has just lost the race for the locks looks like a stranger for the moment in
 /// which it ends, so a stranger is one that stays.
 async fn refuse_beside_a_stranger(setup: &Setup) -> Result<(), Error> {
-    let sought = processes::Sought {
-        home: setup.paths.home().to_owned(),
-        daemon_name: setup.config.daemon.name.clone(),
-        binaries_dir: setup.paths.data().to_owned(),
-        our_args: setup.args.clone(),
-        user_home: std::env::var_os("HOME"),
-        token_prefix: setup.token_prefix.clone(),
-        config_path: setup.paths.config_file().to_owned(),
-        instance_id: setup.config.nymvisor.id.clone(),
-    };
+    let sought = sought(&setup.config, &setup.paths, setup.args.clone());
     let since = Instant::now();
     while let Some(stranger) = processes::foreign(&sought) {
         if since.elapsed() >= STRANGER_STAYS {
@@ -182,6 +174,20 @@ async fn refuse_beside_a_stranger(setup: &Setup) -> Result<(), Error> {
         tokio::time::sleep(LOOK_PAUSE).await;
     }
     Ok(())
+}
+
+/// What tells a daemon that serves this home.
+pub(super) fn sought(config: &Config, paths: &Paths, our_args: Vec<OsString>) -> processes::Sought {
+    processes::Sought {
+        home: paths.home().to_owned(),
+        daemon_name: config.daemon.name.clone(),
+        binaries_dir: paths.data().to_owned(),
+        our_args,
+        user_home: std::env::var_os("HOME"),
+        token_prefix: token_prefix(paths),
+        config_path: paths.config_file().to_owned(),
+        instance_id: config.nymvisor.id.clone(),
+    }
 }
 
 /// Ends what carries this instance's token: politely first.

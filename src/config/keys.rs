@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Address, Config, values};
+use super::{Address, Config, Retention, values};
 
 /// One key of the configuration.
 #[derive(Debug)]
@@ -65,6 +65,10 @@ fn optional<T>(value: &OsStr, read: fn(&OsStr) -> Result<T, String>) -> Result<O
 
 fn address(value: &OsStr) -> Result<Address, String> {
     Address::parse(&value.to_string_lossy())
+}
+
+fn retention(value: &OsStr) -> Result<Retention, String> {
+    Retention::parse(&value.to_string_lossy())
 }
 
 fn required_path(value: &OsStr) -> Result<PathBuf, String> {
@@ -294,6 +298,15 @@ pub(super) const KEYS: &[Key] = &[
         values::size,
         |v: &u64| Value::Size(*v),
         "The home is copied once more before the daemon is stopped if more than this changed."
+    ),
+    key!(
+        daemon.backup_retention,
+        "DAEMON_BACKUP_RETENTION",
+        "backup retention:",
+        Text,
+        |v| optional(v, retention),
+        |v: &Option<Retention>| v.map_or(Value::Unset, |v| Value::Text(v.to_string())),
+        "Backups to keep: a number, an age, or both, such as '5 90d'; '' keeps them all."
     ),
     key!(
         daemon.rollback_on_failed_upgrade,

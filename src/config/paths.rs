@@ -249,6 +249,13 @@ impl Paths {
         self.home_nymvisor().join("rollbacks")
     }
 
+    /// `~/.nym/nym-nodes/default-nym-node/nymvisor/restoring.json`: while `backups restore` puts
+    /// the home back
+    #[must_use]
+    pub fn restoring(&self) -> PathBuf {
+        self.home_nymvisor().join("restoring.json")
+    }
+
     /// `~/.nym/nym-nodes/default-nym-node/nymvisor/current-version-info.json`
     #[must_use]
     pub fn current_version(&self) -> PathBuf {

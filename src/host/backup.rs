@@ -12,27 +12,36 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::machine::Archive;
 
+mod check;
 mod error;
 mod examine;
 mod frames;
 mod index;
 mod live;
+mod manifest;
 mod mapped;
 mod medium;
 mod pack;
 mod partial;
 mod read_back;
+mod records;
+pub mod retention;
 mod run;
+mod shelf;
 mod store;
 mod tarball;
 mod tempo;
 mod text;
 mod walk;
 
+pub use check::{Checked, check};
 pub use error::Error;
-pub use examine::{Origin, examine, manifest_of};
+pub use examine::examine;
 pub use live::{LiveCopy, Pass, Sealed};
+pub use manifest::{Origin, manifest_of, origin_of};
 pub use partial::discard_partials;
+pub use records::{Known, Records};
+pub use shelf::{Shelved, shelf};
 pub use tempo::Tempo;
 
 use walk::{LeftOut, Walk};
@@ -141,6 +150,12 @@ pub fn home_changed_since(
         }
     }
     Ok(walk.vanished() > 0)
+}
+
+/// The text that stands for a path in an [`Archive`]; see [`path_of`].
+#[must_use]
+pub fn path_text(path: &Path) -> String {
+    text::escaped(path)
 }
 
 /// The path in an [`Archive`]. A path of any bytes is held as text: one that is no UTF-8, or holds

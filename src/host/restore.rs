@@ -25,8 +25,10 @@ mod plan;
 mod source;
 mod stage;
 mod state;
+mod unpack;
 
 pub use error::Error;
+pub use unpack::unpack;
 
 use plan::Plan;
 use state::{Phase, State};
@@ -86,6 +88,25 @@ pub fn restore(job: &Job, cancel: &Cancel) -> Result<Restored, Error> {
 /// Whether a restore is finished; one that was never begun isn't.
 pub fn is_done(job: &Job) -> Result<bool, Error> {
     Ok(State::load(job)?.is_some_and(|state| state.phase == Phase::Done))
+}
+
+/// Whether a restore has come so far that the home may be half moved. Before that nothing in the
+/// home was touched; from then on it doesn't need the archive any more.
+pub fn has_begun(job: &Job) -> Result<bool, Error> {
+    Ok(State::load(job)?.is_some())
+}
+
+/// Removes the folder of a restore that has not begun, with all that it unpacked. One that has
+/// begun is left alone.
+pub fn abandon(job: &Job) -> Result<(), Error> {
+    if has_begun(job)? || !job.work.exists() {
+        return Ok(());
+    }
+    for zone in Plan::make(job)?.zones.iter().rev() {
+        stage::wipe(zone.holding())?;
+    }
+    // With another mount over the home it was none of them.
+    stage::wipe(&job.work)
 }
 
 /// How many bytes a backup takes when it is unpacked, in whole blocks. Reads all of it, and fails

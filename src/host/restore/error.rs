@@ -112,6 +112,16 @@ pub enum Error {
         /// The home.
         home: PathBuf,
     },
+    /// A backup is unpacked into a folder that holds nothing else.
+    #[error(
+        "{} is not empty; name an empty folder, or one that isn't there yet, or take away what is \
+         in it",
+        path.display()
+    )]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The caller asked to stop; the same restore goes on later.
     #[error("the restore was cancelled; it goes on where it stopped when it is run again")]
     Cancelled,
@@ -130,6 +140,7 @@ impl Error {
             | Self::NotMounted { .. }
             | Self::State { .. }
             | Self::HomeLeftOut { .. }
+            | Self::NotEmpty { .. }
             | Self::Cancelled => Code::Io,
         }
     }

@@ -98,6 +98,12 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Everything goes into one folder, and nothing is there yet.
+    pub(super) fn of_folder(holding: &Path) -> Self {
+        let zone = Zone { root: OsString::new(), holding: holding.as_os_str().to_owned() };
+        Self { keep: BTreeSet::new(), stay: BTreeSet::new(), zones: vec![zone] }
+    }
+
     /// The zone that a path belongs to.
     pub(super) fn zone_of(&self, path: &Path) -> Option<&Zone> {
         let around = self.zones.iter().filter(|zone| path.starts_with(&zone.root));

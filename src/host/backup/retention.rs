@@ -1,0 +1,133 @@
+//! Which backups go.
+//!
+//! One goes if it is beyond the number to keep, or older than the age, and nothing holds it: it is
+//! ours, by its name and by this instance's journal (a folder of backups may be shared); it is not
+//! needed; and it is not the last one.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+
+use super::{Error, Records, Shelved, manifest_of};
+use crate::config::Retention;
+use crate::disk::{Disk, RealDisk, folder_of, remove_if_there};
+
+/// A backup, as far as the decision goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// When it was made.
+    pub at: DateTime<Utc>,
+    /// It is this instance's own.
+    pub ours: bool,
+    /// Something may still be put back from it.
+    pub needed: bool,
+    /// It is known not to be whole.
+    pub damaged: bool,
+}
+
+/// Why a backup stays or goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    /// It goes: more than the number to keep are newer.
+    BeyondCount,
+    /// It goes: it is older than the age.
+    TooOld,
+    /// It stays: neither applies.
+    Within,
+    /// It stays: it is not ours to remove.
+    Foreign,
+    /// It stays: something may still be put back from it.
+    Needed,
+    /// It stays: it is the last one that may be put back.
+    Last,
+}
+
+impl Fate {
+    /// Whether it goes.
+    #[must_use]
+    pub fn goes(self) -> bool {
+        matches!(self, Self::BeyondCount | Self::TooOld)
+    }
+
+    /// Its name for programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BeyondCount => "beyond-count",
+            Self::TooOld => "too-old",
+            Self::Within => "within",
+            Self::Foreign => "foreign",
+            Self::Needed => "needed",
+            Self::Last => "last",
+        }
+    }
+}
+
+/// What becomes of each, in the order given. A damaged one counts for nothing: neither as one of
+/// those to keep, nor as the last.
+#[must_use]
+pub fn fates(all: &[Candidate], retention: Option<Retention>, now: DateTime<Utc>) -> Vec<Fate> {
+    let newest = |sound: bool| {
+        let ours = all.iter().enumerate().filter(move |(_, it)| it.ours && (!sound || !it.damaged));
+        ours.max_by_key(|(at, it)| (it.at, *at)).map(|(at, _)| at)
+    };
+    let last = newest(true).or_else(|| newest(false));
+    let newer = |at: usize, than: &Candidate| {
+        let counted = all.iter().enumerate().filter(|(_, it)| it.ours && !it.damaged);
+        counted.filter(|(other, it)| (it.at, *other) > (than.at, at)).count()
+    };
+    let fate = |(at, it): (usize, &Candidate)| {
+        if !it.ours {
+            return Fate::Foreign;
+        }
+        if it.needed {
+            return Fate::Needed;
+        }
+        if last == Some(at) {
+            return Fate::Last;
+        }
+        let count = retention.and_then(|retention| retention.count);
+        if count.is_some_and(|count| newer(at, it) >= usize::try_from(count).unwrap_or(usize::MAX))
+        {
+            return Fate::BeyondCount;
+        }
+        // One of the future is as young as can be.
+        let age = now.signed_duration_since(it.at).to_std().unwrap_or_default();
+        if retention.and_then(|retention| retention.age).is_some_and(|most| age > most) {
+            return Fate::TooOld;
+        }
+        Fate::Within
+    };
+    all.iter().enumerate().map(fate).collect()
+}
+
+/// The decision on what lies on the shelf, by this instance's journal.
+#[must_use]
+pub fn decide<'a>(
+    shelf: &'a [Shelved],
+    records: &Records,
+    retention: Option<Retention>,
+    now: DateTime<Utc>,
+) -> Vec<(&'a Shelved, Fate)> {
+    let candidate = |it: &Shelved| {
+        let known = records.of(&it.path);
+        Candidate {
+            at: it.at,
+            ours: it.ours && known.is_some(),
+            needed: records.needs(&it.path),
+            damaged: known.is_some_and(|known| known.damage.is_some()),
+        }
+    };
+    let all: Vec<Candidate> = shelf.iter().map(candidate).collect();
+    shelf.iter().zip(fates(&all, retention, now)).collect()
+}
+
+/// Removes an archive and its manifest, durably. The archive goes last, so that one that is still
+/// there after a crash is found and removed again; that there is none is no error.
+pub fn remove(archive: &Path) -> Result<(), Error> {
+    for path in [manifest_of(archive).as_path(), archive] {
+        remove_if_there(&RealDisk, path).map_err(|e| Error::of("removing", path, e))?;
+    }
+    let folder = folder_of(archive);
+    RealDisk.sync_dir(folder).map_err(|e| Error::of("syncing", folder, e))
+}
