@@ -128,8 +128,7 @@ async fn download(
     let order = order(setup, info)?;
     let folder = crate::disk::folder_of(&order.part).to_owned();
     crate::disk::create_dirs(&*setup.disk, &folder, 0o755).map_err(our_failure)?;
-    let url = http::redact(&order.url);
-    tracing::info!("fetching {} from {url}", info.name);
+    tracing::info!("fetching {} from {}", info.name, http::redact(&order.url));
     let progress = watch::Sender::new(fetch::Progress::default());
     let told = spawn_local(tell_progress(info.name.to_string(), progress.subscribe()));
     let got = fetch::fetch(&order, stop, &progress).await;
@@ -137,9 +136,9 @@ async fn download(
     let got = got.map_err(|error| Failure { code: error.code(), text: error.to_string() })?;
     let identity = place::identity(&order.part)
         .map_err(|error| Failure { code: error.code(), text: error.to_string() })?;
-    tracing::info!("fetched {} bytes in {:.1} s", got.bytes, got.seconds);
+    tracing::info!("fetched {} bytes in {:.1} s from {}", got.bytes, got.seconds, got.source);
     let (path, sha256, bytes) = (order.part, got.sha256, got.bytes);
-    Ok(Fetched { path, sha256, bytes, identity, source: url })
+    Ok(Fetched { path, sha256, bytes, identity, source: got.source })
 }
 
 /// A line now and then while a download goes on.
@@ -172,16 +171,20 @@ fn order(setup: &Setup, info: &UpgradeInfo) -> Result<fetch::Order, Failure> {
             info.name
         )));
     }
-    let url = http::check_url(&platform.url)
-        .map_err(|error| Failure { code: error.code(), text: error.to_string() })?;
-    if http::is_plain_http_beyond_loopback(&url) {
-        tracing::warn!(
-            "{} is fetched over plain http: anybody on the way can change it",
-            http::redact(&platform.url)
-        );
+    let places = platform.places();
+    for place in &places {
+        match http::check_url(place) {
+            Ok(url) if http::is_plain_http_beyond_loopback(&url) => tracing::warn!(
+                "{} is plain http: anybody on the way can change what is fetched",
+                http::redact(place)
+            ),
+            Err(error) if places.len() > 1 => tracing::warn!("{error}; it is passed over"),
+            Ok(_) | Err(_) => {}
+        }
     }
     Ok(fetch::Order {
         url: platform.url.clone(),
+        mirrors: places.into_iter().skip(1).map(str::to_owned).collect(),
         part: part_of(&setup.paths.binary(&info.name)),
         expect: checksum.map(|Checksum { algorithm, hex }| fetch::Expected { algorithm, hex }),
         max_bytes: setup.config.daemon.max_binary_size,
