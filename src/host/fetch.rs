@@ -28,6 +28,9 @@ use crate::machine::Code;
 mod download;
 mod mirrors;
 mod part;
+mod tell;
+
+pub use self::tell::tell_progress;
 
 /// A checksum that the file must have.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::{spawn_blocking, spawn_local};
 
 use super::super::files::Files;
-use super::super::{fetch, http, place, probe, room};
+use super::super::{fetch, http, place, probe};
 use super::locks::plan_failure;
 use super::{BUILD_INFO_PATIENCE, Setup, our_failure};
 use crate::config::Paths;
@@ -22,9 +22,6 @@ const FETCH_TRIES: u32 = 4;
 
 /// How long a command's change of the plan is waited for; it takes milliseconds.
 const PLAN_PATIENCE: Duration = Duration::from_secs(2);
-
-/// From one line about a download to the next.
-const PROGRESS_PAUSE: Duration = Duration::from_secs(10);
 
 /// Bytes whose digest is right.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,7 +127,7 @@ async fn download(
     crate::disk::create_dirs(&*setup.disk, &folder, 0o755).map_err(our_failure)?;
     tracing::info!("fetching {} from {}", info.name, http::redact(&order.url));
     let progress = watch::Sender::new(fetch::Progress::default());
-    let told = spawn_local(tell_progress(info.name.to_string(), progress.subscribe()));
+    let told = spawn_local(fetch::tell_progress(info.name.to_string(), progress.subscribe()));
     let got = fetch::fetch(&order, stop, &progress).await;
     told.abort();
     let got = got.map_err(|error| Failure { code: error.code(), text: error.to_string() })?;
@@ -139,16 +136,6 @@ async fn download(
     tracing::info!("fetched {} bytes in {:.1} s from {}", got.bytes, got.seconds, got.source);
     let (path, sha256, bytes) = (order.part, got.sha256, got.bytes);
     Ok(Fetched { path, sha256, bytes, identity, source: got.source })
-}
-
-/// A line now and then while a download goes on.
-async fn tell_progress(name: String, progress: watch::Receiver<fetch::Progress>) {
-    loop {
-        tokio::time::sleep(PROGRESS_PAUSE).await;
-        let fetch::Progress { bytes, total } = *progress.borrow();
-        let total = total.map(|total| format!(" of {}", room::human(total))).unwrap_or_default();
-        tracing::info!("fetching {name}: {}{total}", room::human(bytes));
-    }
 }
 
 /// What to fetch for this platform, and what to compare it with.
