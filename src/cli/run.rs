@@ -67,7 +67,7 @@ pub(super) fn run(env: &Env, args: Vec<OsString>) -> Result<(), Error> {
 }
 
 /// Tells this instance's daemons from those of others.
-fn token_prefix(paths: &Paths) -> String {
+pub(super) fn token_prefix(paths: &Paths) -> String {
     use std::os::unix::ffi::OsStrExt;
     let mut digest = digest::sha256(paths.instance().as_os_str().as_bytes());
     digest.truncate(16);

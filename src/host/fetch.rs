@@ -12,6 +12,7 @@
 //! but the checksum does: where there is one, what came from one place is completed from the
 //! next if that has a file of the same length, and what is mixed wrongly is found out.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -28,8 +29,10 @@ use crate::machine::Code;
 mod download;
 mod mirrors;
 mod part;
+mod reach;
 mod tell;
 
+pub use self::reach::reach;
 pub use self::tell::tell_progress;
 
 /// A checksum that the file must have.
@@ -215,6 +218,15 @@ pub async fn fetch(
     let seconds = started.elapsed().as_secs_f64();
     let source = http::redact(download.url.as_str());
     Ok(Fetched { sha256: got.hex.sha256, bytes, seconds, source })
+}
+
+/// Where a binary lies while it is fetched.
+#[must_use]
+pub fn part_of(binary: &Path) -> PathBuf {
+    let mut part = OsString::from(".");
+    part.push(binary.file_name().unwrap_or_default());
+    part.push(".part");
+    binary.with_file_name(part)
 }
 
 /// Removes what an unfinished download to `part` has left, if anything. Nobody may be at it.

@@ -309,7 +309,7 @@ impl Pace {
 }
 
 /// First byte and total of a `Content-Range: bytes 5-9/10`.
-fn content_range(response: &Response) -> Option<(u64, u64)> {
+pub(super) fn content_range(response: &Response) -> Option<(u64, u64)> {
     let (range, total) =
         header(response, CONTENT_RANGE)?.strip_prefix("bytes ")?.split_once('/')?;
     let (start, _) = range.split_once('-')?;

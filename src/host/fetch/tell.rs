@@ -1,5 +1,6 @@
 //! Tells people how far a download is.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -17,10 +18,13 @@ const PAUSE_MAX: Duration = Duration::from_mins(5);
 /// From one look to the next where a bar shows it.
 const BAR_PAUSE: Duration = Duration::from_millis(100);
 
-/// Shows a bar where somebody sees it, else logs a line now and then. It doesn't end by itself.
-pub async fn tell_progress(name: String, progress: watch::Receiver<Progress>) {
-    let is_wanted = tracing::enabled!(tracing::Level::INFO);
-    if let Some(bar) = Some(()).filter(|()| is_wanted).and_then(|()| Bar::begin(name.clone())) {
+/// Moves the bar where there is one, else logs a line now and then. It doesn't end by itself.
+pub async fn tell_progress(
+    name: String,
+    bar: Option<Bar>,
+    progress: watch::Receiver<Progress>,
+) -> Infallible {
+    if let Some(bar) = bar {
         loop {
             let Progress { bytes, total } = *progress.borrow();
             bar.set(bytes, total);

@@ -12,6 +12,7 @@ use super::super::files::Files;
 use super::super::{fetch, http, place, probe};
 use super::locks::plan_failure;
 use super::{BUILD_INFO_PATIENCE, Setup, our_failure};
+use crate::bars::Bar;
 use crate::config::Paths;
 use crate::digest::Algorithm;
 use crate::machine::{Binary, Code, Failure, Upgrade};
@@ -127,7 +128,10 @@ async fn download(
     crate::disk::create_dirs(&*setup.disk, &folder, 0o755).map_err(our_failure)?;
     tracing::info!("fetching {} from {}", info.name, http::redact(&order.url));
     let progress = watch::Sender::new(fetch::Progress::default());
-    let told = spawn_local(fetch::tell_progress(info.name.to_string(), progress.subscribe()));
+    let name = info.name.to_string();
+    let bar = Some(&name).filter(|_| tracing::enabled!(tracing::Level::INFO));
+    let bar = bar.and_then(|name| Bar::begin(name.clone()));
+    let told = spawn_local(fetch::tell_progress(name, bar, progress.subscribe()));
     let got = fetch::fetch(&order, stop, &progress).await;
     told.abort();
     let got = got.map_err(|error| Failure { code: error.code(), text: error.to_string() })?;
@@ -172,20 +176,12 @@ fn order(setup: &Setup, info: &UpgradeInfo) -> Result<fetch::Order, Failure> {
     Ok(fetch::Order {
         url: platform.url.clone(),
         mirrors: places.into_iter().skip(1).map(str::to_owned).collect(),
-        part: part_of(&setup.paths.binary(&info.name)),
+        part: fetch::part_of(&setup.paths.binary(&info.name)),
         expect: checksum.map(|Checksum { algorithm, hex }| fetch::Expected { algorithm, hex }),
         max_bytes: setup.config.daemon.max_binary_size,
         timeouts: setup.timeouts,
         tries: FETCH_TRIES,
     })
-}
-
-/// Where a binary lies while it is fetched.
-fn part_of(binary: &Path) -> PathBuf {
-    let mut part = std::ffi::OsString::from(".");
-    part.push(binary.file_name().unwrap_or_default());
-    part.push(".part");
-    binary.with_file_name(part)
 }
 
 /// Asks the binary what it is, compares, and gives it its final name.
@@ -233,25 +229,12 @@ fn wrong_build(text: String) -> Failure {
     Failure { code: Code::BuildInfo, text }
 }
 
-/// Name, version and, where they are announced, all other details must be right.
 fn compare(daemon: &str, info: &UpgradeInfo, is: &BuildInfo) -> Result<(), Failure> {
-    let differs = |what: &str, expected: &str, found: &str| {
-        Err(wrong_build(format!(
-            "the binary of {} says {what} '{found}', expected '{expected}'",
-            info.name
-        )))
-    };
-    if is.binary_name != daemon {
-        return differs("binary_name", daemon, &is.binary_name);
-    }
-    let version = info.version.to_string();
-    if is.build_version != version {
-        return differs("build_version", &version, &is.build_version);
-    }
-    match info.binary_details.as_ref().and_then(|announced| is.differs_from(announced)) {
-        Some((what, announced, found)) => differs(what, announced, found),
-        None => Ok(()),
-    }
+    let Some((what, expected, found)) = info.contradicted_by(daemon, is) else { return Ok(()) };
+    Err(wrong_build(format!(
+        "the binary of {} says {what} '{found}', expected '{expected}'",
+        info.name
+    )))
 }
 
 /// Gives the binary its final name and the rights of the one that runs now.
@@ -279,7 +262,7 @@ fn put_in_place(
         tracing::warn!("{loss}");
     }
     // A person may have put the binary in place while the announced one was being fetched.
-    if let Err(error) = fetch::remove_left(&part_of(&to)) {
+    if let Err(error) = fetch::remove_left(&fetch::part_of(&to)) {
         tracing::warn!("{error}");
     }
     Ok(installed.identity)
