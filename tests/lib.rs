@@ -18,6 +18,7 @@
 mod add_upgrade;
 mod backup;
 mod bad_input;
+mod check;
 mod cli;
 mod config;
 mod config_env;

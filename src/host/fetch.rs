@@ -184,8 +184,8 @@ impl Error {
     /// Whether another server may do better.
     fn is_of_server(&self) -> bool {
         match self {
-            Self::Http(http::Error::Client { .. }) => false,
-            Self::Http(_) | Self::DigestMismatch { .. } => true,
+            Self::Http(error) => !matches!(error, http::Error::Client { .. }),
+            Self::DigestMismatch { .. } => true,
             Self::NoRoom { .. }
             | Self::Busy { .. }
             | Self::Io { .. }

@@ -10,7 +10,7 @@ use super::{Error, FILE_MODE};
 use crate::disk::{self, Disk, Kind};
 
 /// More than the records of an upgrade and of its failure take, and a segment's header.
-pub const RESERVE_BYTES: u64 = 64 * 1024;
+pub const RESERVE_BYTES: usize = 64 * 1024;
 
 fn path(folder: &Path) -> PathBuf {
     folder.join(".reserve")
@@ -20,9 +20,9 @@ fn path(folder: &Path) -> PathBuf {
 pub fn reserve(disk: &dyn Disk, folder: &Path) -> Result<(), Error> {
     let path = path(folder);
     let reserved = disk.kind(&path).and_then(|kind| match kind {
-        Some(Kind::File(bytes)) if bytes == RESERVE_BYTES => Ok(()),
+        Some(Kind::File(bytes)) if bytes == RESERVE_BYTES as u64 => Ok(()),
         // No hole: a file system gives room to what is written, and to nothing else.
-        _ => disk::replace(disk, &path, &[b'.'; RESERVE_BYTES as usize], FILE_MODE),
+        _ => disk::replace(disk, &path, &vec![b'.'; RESERVE_BYTES], FILE_MODE),
     });
     reserved.map_err(|source| Error::Io { doing: "reserved", path, source })
 }

@@ -146,6 +146,12 @@ pub(super) async fn ask(site: &Site<'_>, info: &UpgradeInfo, path: &Path) -> Fin
         return Finding::ok(WHAT, "not asked: it is made executable by the upgrade");
     }
     match probe::build_info(path, BUILD_INFO_PATIENCE).await {
+        Err(error @ probe::Error::NotExecutable { .. })
+            if *path != site.paths.binary(&info.name) =>
+        {
+            let remedy = "set TMPDIR to a folder that isn't mounted noexec";
+            Finding::warn(WHAT, format!("not asked: {}", in_words(&error)), remedy)
+        }
         Err(error) => Finding::fail(
             WHAT,
             in_words(&error),

@@ -35,38 +35,46 @@ pub(super) struct Estimate {
 pub(super) fn of(site: &Site<'_>, binary: &Outlook, home_bytes: Option<u64>) -> Estimate {
     let past = Past::of(site.parts.as_deref().unwrap_or_default());
     let mut basis = Vec::new();
-    let mut estimate = Estimate::default();
-    let fetch = binary.fetched.map(|(bytes, ms)| Timed { bytes, ms }).or(past.fetch);
-    estimate.fetch_ms = match (binary.missing_bytes, fetch) {
-        (Some(0), _) => Some(0),
-        (Some(bytes), Some(fetch)) => {
-            let when = if binary.fetched.is_some() { "just now" } else { "the last time" };
-            basis.push(format!("{when} {}", fetched(fetch)));
-            Some(fetch.scaled(bytes))
-        }
-        _ => None,
-    };
+    let mut estimate = Estimate { fetch_ms: fetch_ms(binary, &past, &mut basis), ..<_>::default() };
     let is_skipped = site.config.daemon.unsafe_skip_backup;
     let home_bytes = if is_skipped { Some(0) } else { home_bytes };
-    if let (Some(copy), Some(bytes)) = (past.copy, home_bytes) {
+    let copied = past.copy.and_then(|copy| Some((copy, copy.scaled(home_bytes?)?)));
+    if let (Some((copy, ms)), false) = (copied, is_skipped) {
         basis.push(format!("{} of the home copied in {}", human(copy.bytes), human_ms(copy.ms)));
-        estimate.copy_ms = Some(limited(site, copy.scaled(bytes), bytes));
+        estimate.copy_ms = Some(ms);
+    } else if !is_skipped {
+        basis.push("no run to estimate from".to_owned());
+        if let Some(read) = read_rate(site) {
+            let rate = read.per_second();
+            basis.push(format!("measured read rate of the home: {} a second", human(rate)));
+            estimate.read_bytes_per_second = Some(rate);
+            estimate.copy_ms = home_bytes.and_then(|bytes| read.scaled(bytes));
+        }
     }
+    // The configured rate is a bound as well.
+    let bound = site.config.daemon.backup_rate_limit.zip(home_bytes).map(|(rate, bytes)| {
+        u64::try_from(u128::from(bytes) * 1000 / u128::from(rate.max(1))).unwrap_or(u64::MAX)
+    });
+    estimate.copy_ms = estimate.copy_ms.map(|ms| ms.max(bound.unwrap_or_default()));
     if let Some(down) = &past.down {
         basis.push(format!("down for {} on {}", human_ms(down.ms), shown(down.at)));
         estimate.down_ms = Some(down_ms(down, home_bytes));
     }
-    if past.down.is_none() && past.copy.is_none() && !is_skipped {
-        basis.push("no run to estimate from".to_owned());
-        if let Some(read) = read_rate(site) {
-            let rate = Timed { bytes: read.bytes, ms: read.ms }.per_second();
-            basis.push(format!("measured read rate of the home {} a second", human(rate)));
-            estimate.read_bytes_per_second = Some(rate);
-            estimate.copy_ms = home_bytes.map(|bytes| limited(site, read.scaled(bytes), bytes));
-        }
-    }
     estimate.basis = basis.join("; ");
     estimate
+}
+
+fn fetch_ms(binary: &Outlook, past: &Past, basis: &mut Vec<String>) -> Option<u64> {
+    let bytes = binary.missing_bytes?;
+    if bytes == 0 {
+        return Some(0);
+    }
+    let now = binary.fetched.map(|(bytes, ms)| Timed { bytes, ms });
+    let fetch = now.or(past.fetch)?;
+    let ms = fetch.scaled(bytes)?;
+    let when = if now.is_some() { "just now" } else { "the last time" };
+    basis.push(format!("{when} {} came in {}", human(fetch.bytes), human_ms(fetch.ms)));
+    Some(ms)
 }
 
 /// A copy ahead leaves what changes, which is taken to be as much as the last time. Without one
@@ -76,17 +84,7 @@ fn down_ms(down: &Down, home_bytes: Option<u64>) -> u64 {
         return down.ms;
     };
     let backup = Timed { bytes: then, ms: down.backup_ms }.scaled(now);
-    down.ms.saturating_sub(down.backup_ms).saturating_add(backup)
-}
-
-/// The configured rate is a bound as well.
-fn limited(site: &Site<'_>, ms: u64, bytes: u64) -> u64 {
-    let bound = site.config.daemon.backup_rate_limit;
-    ms.max(bound.map_or(0, |rate| Timed { bytes: rate, ms: 1000 }.scaled(bytes)))
-}
-
-fn fetched(fetch: Timed) -> String {
-    format!("{} came in {}", human(fetch.bytes), human_ms(fetch.ms))
+    backup.map_or(down.ms, |ms| down.ms.saturating_sub(down.backup_ms).saturating_add(ms))
 }
 
 /// Reads some of the home, for a second at most.
@@ -110,13 +108,6 @@ fn read_rate(site: &Site<'_>) -> Option<Timed> {
 
 fn timed(bytes: u64, since: Instant) -> Timed {
     Timed { bytes, ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX).max(1) }
-}
-
-impl Timed {
-    fn per_second(self) -> u64 {
-        let rate = u128::from(self.bytes) * 1000 / u128::from(self.ms.max(1));
-        u64::try_from(rate).unwrap_or(u64::MAX)
-    }
 }
 
 /// A duration as people say it: `40 ms`, `1.2 s`, `3m 20s`.

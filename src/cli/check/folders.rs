@@ -40,12 +40,11 @@ fn refused(path: &Path) -> Option<Finding> {
     }
     let errno = eaccess(there, AccessFlags::W_OK | AccessFlags::X_OK).err()?;
     let text = format!("{} can't be written: {}", there.display(), errno.desc());
-    let remedy = match errno {
-        Errno::EROFS => "mount its file system writable".to_owned(),
-        _ => format!(
-            "give it to the user that `nymvisor run` runs as (this is user {})",
-            Uid::effective()
-        ),
+    let remedy = if errno == Errno::EROFS {
+        "mount its file system writable".to_owned()
+    } else {
+        let user = Uid::effective();
+        format!("give it to the user that `nymvisor run` runs as (this is user {user})")
     };
     Some(Finding::fail(WHAT, text, remedy))
 }

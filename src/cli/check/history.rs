@@ -20,11 +20,23 @@ pub(super) struct Timed {
     pub(super) ms: u64,
 }
 
+/// What took less bytes than this took its time for other reasons.
+const TELLING_BYTES: u64 = 1024 * 1024;
+
 impl Timed {
-    /// So long would another number of bytes take.
-    pub(super) fn scaled(self, bytes: u64) -> u64 {
-        let ms = u128::from(self.ms.max(1)) * u128::from(bytes) / u128::from(self.bytes.max(1));
-        u64::try_from(ms).unwrap_or(u64::MAX)
+    /// So many milliseconds would another number of bytes take; `None` where it was too little to
+    /// tell.
+    pub(super) fn scaled(self, bytes: u64) -> Option<u64> {
+        if self.bytes < TELLING_BYTES {
+            return (bytes < TELLING_BYTES).then_some(self.ms);
+        }
+        let ms = u128::from(self.ms.max(1)) * u128::from(bytes) / u128::from(self.bytes);
+        u64::try_from(ms).ok()
+    }
+
+    pub(super) fn per_second(self) -> u64 {
+        let rate = u128::from(self.bytes) * 1000 / u128::from(self.ms.max(1));
+        u64::try_from(rate).unwrap_or(u64::MAX)
     }
 }
 

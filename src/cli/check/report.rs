@@ -83,24 +83,24 @@ impl Report<'_> {
     }
 
     pub(super) fn to_text(&self) -> String {
-        let mut text = String::new();
-        if let Some(Subject { info, .. }) = &self.subject {
-            text += &format!("{}, version {}\n\n", info.name, info.version);
-        }
-        for finding in &self.findings {
-            text += &lines(finding);
-        }
-        text += &format!("\n{}\n", wrapped(&self.cost(), 0));
-        if !self.estimate.basis.is_empty() {
-            text += &format!("{}\n", wrapped(&format!("({})", self.estimate.basis), 0));
-        }
-        let failed = self.failed();
-        text + &match (failed, &self.subject) {
-            (0, _) => "It would succeed.\n".to_owned(),
-            (_, None) => "There is nothing that would succeed.\n".to_owned(),
-            (1, _) => "It would NOT succeed: 1 point stands in its way.\n".to_owned(),
-            _ => format!("It would NOT succeed: {failed} points stand in its way.\n"),
-        }
+        let head = self
+            .subject
+            .as_ref()
+            .map(|Subject { info, .. }| format!("{}, version {}\n\n", info.name, info.version));
+        let mut text = head.unwrap_or_default();
+        text.extend(self.findings.iter().map(lines));
+        let basis = Some(&self.estimate.basis).filter(|basis| !basis.is_empty());
+        let basis = basis.map(|basis| wrapped(&format!("({basis})"), 0) + "\n");
+        let verdict = match (self.failed(), &self.subject) {
+            (0, _) => "It would succeed.".to_owned(),
+            (_, None) => "There is nothing that would succeed.".to_owned(),
+            (1, _) => "It would NOT succeed: 1 point stands in its way.".to_owned(),
+            (failed, _) => {
+                format!("It would NOT succeed: {failed} points stand in its way.")
+            }
+        };
+        let cost = wrapped(&self.cost(), 0);
+        format!("{text}\n{cost}\n{}{verdict}\n", basis.unwrap_or_default())
     }
 
     /// How long what would take.
@@ -132,12 +132,12 @@ fn lines(finding: &Finding) -> String {
         Verdict::Warn => "note",
         Verdict::Fail => "FAIL",
     };
-    let head = format!("{mark:<6}{:<14}", finding.what);
-    let mut text = format!("{head}{}\n", wrapped(&finding.text, INDENT));
-    if let Some(remedy) = &finding.remedy {
-        text += &format!("{}-> {}\n", " ".repeat(INDENT), wrapped(remedy, INDENT + 3));
-    }
-    text
+    let found = wrapped(&finding.text, INDENT);
+    let remedy = finding
+        .remedy
+        .as_ref()
+        .map(|remedy| format!("{}-> {}\n", " ".repeat(INDENT), wrapped(remedy, INDENT + 3)));
+    format!("{mark:<6}{:<14}{found}\n{}", finding.what, remedy.unwrap_or_default())
 }
 
 /// Broken between words so that it fits; every line but the first is indented. What is longer

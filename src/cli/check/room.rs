@@ -54,7 +54,7 @@ pub(super) fn findings(
 fn of(mut needs: Vec<(PathBuf, u64)>, site: &Site<'_>) -> Vec<Finding> {
     let reserve = site.paths.journal().join(".reserve");
     if reserve.symlink_metadata().is_err() {
-        needs.push((site.paths.journal(), RESERVE_BYTES));
+        needs.push((site.paths.journal(), RESERVE_BYTES as u64));
     }
     if let Err(error) = room::check(&needs) {
         return vec![Finding::fail(WHAT, in_words(&error), "free it, or mount more")];

@@ -19,6 +19,13 @@ pub(super) fn findings(site: &Site<'_>, subject: &Subject) -> Vec<Finding> {
     findings.push(hold(site, info));
     findings.push(time(site, info));
     findings.extend(afterwards(site, info));
+    if !site.config.daemon.prepare_ahead {
+        findings.push(Finding::warn(
+            "order",
+            "daemon.prepare_ahead is off: fetch, check and copy are made with the daemon down",
+            "switch it on for the shortest down time",
+        ));
+    }
     findings
 }
 

@@ -1,5 +1,7 @@
 //! Fetches the whole binary to a temporary folder, and asks it there.
 
+use std::convert::Infallible;
+
 use tokio::sync::watch;
 
 use super::binary::ask;
@@ -40,13 +42,21 @@ pub(super) async fn fetch_whole(
         timeouts: Timeouts::default(),
         tries: TRIES,
     };
-    let (_nobody, cancel) = watch::channel(false);
+    let (stop, cancel) = watch::channel(false);
+    // Nothing is left in the folder, nor the folder.
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stop.send_replace(true);
+        }
+        std::future::pending::<Infallible>().await
+    };
     let progress = watch::Sender::new(Progress::default());
     let name = info.name.to_string();
     let told = tell_progress(name.clone(), Bar::begin(name), progress.subscribe());
     let got = tokio::select! {
         got = fetch(&order, cancel, &progress) => got,
         never = told => match never {},
+        never = interrupted => match never {},
     };
     let got = match got {
         Ok(got) => got,
