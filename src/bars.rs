@@ -35,7 +35,7 @@ impl Bar {
         if self.0.length() != total || bytes == 0 {
             let template = if total.is_some() { WITH_TOTAL } else { WITHOUT };
             if let Ok(style) = ProgressStyle::with_template(template) {
-                self.0.set_style(style);
+                self.0.set_style(style.progress_chars("=> "));
             }
             total.map_or_else(|| self.0.unset_length(), |total| self.0.set_length(total));
         }

@@ -113,8 +113,8 @@ fn in_place(info: &UpgradeInfo, path: &Path) -> Result<Finding, Finding> {
     const WHAT: &str = "binary";
     let failed = |text: String| {
         let remedy = format!(
-            "if it is yours: `nymvisor add-upgrade --add-binary --force --upgrade-name {} <BINARY>`; \
-             else remove it",
+            "if it is yours: `nymvisor add-upgrade --add-binary --force --upgrade-name {} \
+             <BINARY>`; else remove it",
             info.name
         );
         Finding::fail(WHAT, text, remedy)

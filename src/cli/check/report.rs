@@ -10,7 +10,7 @@
 //! | `instance`, `running` | whose; whether a `run` is up |
 //! | `upgrade` | `{name, version, due_at, digest, queued}`, or null where there is none |
 //! | `findings` | `[{what, verdict, text, remedy}]`; `verdict` is `ok`, `warn` or `fail` |
-//! | `estimates` | `{fetch_ms, copy_ms, down_ms, read_bytes_per_second, basis}`; what nobody knows is null |
+//! | `estimates` | `{fetch_ms, copy_ms, down_ms, read_bytes_per_second, basis}`, or null each |
 
 use serde_json::{Value, json};
 
