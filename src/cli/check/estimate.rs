@@ -43,7 +43,9 @@ pub(super) fn of(site: &Site<'_>, binary: &Outlook, home_bytes: Option<u64>) -> 
         basis.push(format!("{} of the home copied in {}", human(copy.bytes), human_ms(copy.ms)));
         estimate.copy_ms = Some(ms);
     } else if !is_skipped {
-        basis.push("no run to estimate from".to_owned());
+        let is_first = past.copy.is_none() && past.down.is_none();
+        let why = if is_first { "no run to estimate from" } else { "no copy on record that tells" };
+        basis.push(why.to_owned());
         if let Some(read) = read_rate(site) {
             let rate = read.per_second();
             basis.push(format!("measured read rate of the home: {} a second", human(rate)));

@@ -134,6 +134,8 @@ async fn download(
     let told = spawn_local(fetch::tell_progress(name, bar, progress.subscribe()));
     let got = fetch::fetch(&order, stop, &progress).await;
     told.abort();
+    // Its bar is gone before anything else is said.
+    let _ = told.await;
     let got = got.map_err(|error| Failure { code: error.code(), text: error.to_string() })?;
     let identity = place::identity(&order.part)
         .map_err(|error| Failure { code: error.code(), text: error.to_string() })?;
