@@ -168,7 +168,7 @@ fn order(setup: &Setup, info: &UpgradeInfo) -> Result<fetch::Order, Failure> {
     for place in &places {
         match http::check_url(place) {
             Ok(url) if http::is_plain_http_beyond_loopback(&url) => tracing::warn!(
-                "{} is plain http: anybody on the way can change what is fetched",
+                "{} is fetched over plain http: anybody on the way can change it",
                 http::redact(place)
             ),
             Err(error) if places.len() > 1 => tracing::warn!("{error}; it is passed over"),
