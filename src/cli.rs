@@ -14,6 +14,7 @@ mod add_upgrade;
 mod ask;
 mod backups;
 mod build_info;
+mod check;
 mod config;
 mod daemon_build_info;
 pub mod demo;
@@ -62,6 +63,8 @@ enum Command {
     DaemonBuildInfo(output::OutputArgs),
     /// Queue another upgrade for the associated daemon
     AddUpgrade(add_upgrade::AddUpgradeArgs),
+    /// Say whether the next upgrade would succeed, and how long it would take
+    Check(check::CheckArgs),
     /// Try an upgrade again that is held back after a failure
     Retry(retry::RetryArgs),
     /// Go back to the version before the last upgrade
@@ -123,6 +126,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Error> {
         Command::BuildInfo(args) => output::print_build_info(args.output, &build_info::own())?,
         Command::DaemonBuildInfo(args) => daemon_build_info::show(disk, &env, args.output)?,
         Command::AddUpgrade(args) => add_upgrade::add_upgrade(disk, &env, args)?,
+        Command::Check(args) => return check::check(disk, &env, args),
         Command::Retry(args) => retry::retry(disk, &env, args)?,
         Command::Rollback(args) => rollback::rollback(disk, &env, args)?,
         Command::Backups(command) => return backups::backups(disk, &env, command),

@@ -53,7 +53,7 @@ use held::Held;
 pub use held::{HeldOrder, Unwritten};
 pub use open::{Opened, open};
 pub use read::{Part, describe, last_state, read};
-pub use reserve::reserve;
+pub use reserve::{RESERVE_BYTES, reserve};
 pub use segment::{Content, Line, read_segment, segments};
 pub use verify::{Fault, FaultKind, Found, Last, Verified, verify};
 

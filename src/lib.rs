@@ -32,14 +32,15 @@
 //! | `cli` | everything below |
 //! | `session` | config, disk, host, journal, machine, release |
 //! | `shell` | host, journal, machine, narrate |
-//! | `host` | config, digest, disk, journal, machine, proc, release, requests, units |
+//! | `host` | bars, config, digest, disk, journal, machine, proc, release, requests, units |
 //! | `requests` | disk, machine |
-//! | `logs` | disk |
+//! | `logs` | bars, disk |
 //! | `narrate` | journal, machine, units |
 //! | `journal` | digest, disk, machine |
 //! | `config` | disk, machine, release |
 //! | `release` | digest, disk, machine |
 //! | `machine` | nothing |
+//! | `bars` | nothing |
 //! | `digest` | nothing |
 //! | `disk` | nothing |
 //! | `exit` | nothing |
@@ -50,6 +51,7 @@
 //! together, and what two of them share: `http`, and `backup`, which `restore` reads back. A test
 //! holds all of this against the sources.
 
+pub mod bars;
 pub mod cli;
 pub mod config;
 pub mod digest;

@@ -14,6 +14,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+use crate::bars::Lines;
 use crate::disk::{self, Disk, RealDisk};
 
 /// Log files, a day each, that are kept.
@@ -28,7 +29,7 @@ const FILE_MODE: u32 = 0o600;
 /// That the files can't be written is told on stderr and is no reason not to run.
 pub fn begin(folder: &Path) {
     let plain = fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(|| Lines)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .log_internal_errors(false)

@@ -22,6 +22,7 @@ fn help_texts() {
         "daemon-build-info",
         "add-upgrade",
         "config",
+        "check",
         "retry",
         "backups",
         "backups list",

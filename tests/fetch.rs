@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::support::server::{Reply, Server};
 
+mod mirrors;
 mod resume;
 
 const TAG: &str = "\"v1\"";
@@ -47,6 +48,7 @@ impl Bench {
     fn order(&self) -> Order {
         Order {
             url: self.server.url("/file"),
+            mirrors: Vec::new(),
             part: self.part(),
             expect: Some(sha256(&self.bytes)),
             max_bytes: 64 * 1024 * 1024,

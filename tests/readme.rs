@@ -6,12 +6,13 @@ use std::process::Command;
 const README: &str = include_str!("../README.md");
 
 /// Sub-commands whose help is looked at.
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 16] = [
     &[],
     &["init"],
     &["run"],
     &["config"],
     &["add-upgrade"],
+    &["check"],
     &["retry"],
     &["rollback"],
     &["backups", "list"],

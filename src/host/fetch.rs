@@ -6,7 +6,13 @@
 //! That vouching is not trusted further than it must be: without a checksum only bytes that this
 //! very call has written are built upon, and with one a mismatch after a resumption means that
 //! the part is thrown away and fetched once more in one go.
+//!
+//! A file may lie in several places. What one of them can't deliver the next is asked for at
+//! once; a pause comes after all of them have failed. Another server's validator proves nothing,
+//! but the checksum does: where there is one, what came from one place is completed from the
+//! next if that has a file of the same length, and what is mixed wrongly is found out.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -15,12 +21,19 @@ use reqwest::Url;
 use tokio::sync::watch;
 
 use self::download::{Download, off_runtime};
+use self::mirrors::Mirrors;
 use super::http::{self, Timeouts};
 use crate::digest::{Algorithm, Hex};
 use crate::machine::Code;
 
 mod download;
+mod mirrors;
 mod part;
+mod reach;
+mod tell;
+
+pub use self::reach::reach;
+pub use self::tell::tell_progress;
 
 /// A checksum that the file must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +49,8 @@ pub struct Expected {
 pub struct Order {
     /// From where; http or https.
     pub url: String,
+    /// Where else the same file is, in the order in which to ask.
+    pub mirrors: Vec<String>,
     /// To where: a name of its own on the file system of the final place.
     pub part: PathBuf,
     /// The checksum, where there is one.
@@ -44,7 +59,7 @@ pub struct Order {
     pub max_bytes: u64,
     /// How long to wait for what.
     pub timeouts: Timeouts,
-    /// So many tries while the failures are transient; 0 acts as 1.
+    /// So many tries at each place while the failures are transient; 0 acts as 1.
     pub tries: u32,
 }
 
@@ -66,6 +81,8 @@ pub struct Fetched {
     pub bytes: u64,
     /// How long it took, pauses included.
     pub seconds: f64,
+    /// The URL that brought the last of it, without credentials.
+    pub source: String,
 }
 
 /// Why a download did not succeed.
@@ -113,6 +130,14 @@ pub enum Error {
         /// The system's words.
         source: io::Error,
     },
+    /// No place had it, each for a reason of its own.
+    #[error("{first}; nor was it to be had elsewhere: {others}")]
+    Everywhere {
+        /// The failure that decides what happens next.
+        first: Box<Self>,
+        /// The others, in words.
+        others: String,
+    },
     /// Broken off on request; what is there can be resumed.
     #[error("the download of {url} was interrupted; the next one goes on from there")]
     Cancelled {
@@ -132,6 +157,7 @@ impl Error {
             Self::Busy { .. } => Code::LockBusy,
             Self::Io { .. } => Code::Io,
             Self::Cancelled { .. } => Code::Network,
+            Self::Everywhere { first, .. } => first.code(),
         }
     }
 
@@ -150,6 +176,20 @@ impl Error {
             Self::DigestMismatch { .. }
             | Self::NoRoom { .. }
             | Self::Io { .. }
+            | Self::Everywhere { .. }
+            | Self::Cancelled { .. } => false,
+        }
+    }
+
+    /// Whether another server may do better.
+    fn is_of_server(&self) -> bool {
+        match self {
+            Self::Http(error) => !matches!(error, http::Error::Client { .. }),
+            Self::DigestMismatch { .. } => true,
+            Self::NoRoom { .. }
+            | Self::Busy { .. }
+            | Self::Io { .. }
+            | Self::Everywhere { .. }
             | Self::Cancelled { .. } => false,
         }
     }
@@ -166,22 +206,27 @@ pub async fn fetch(
     progress: &watch::Sender<Progress>,
 ) -> Result<Fetched, Error> {
     let started = Instant::now();
-    let url = http::check_url(&order.url)?;
-    let mut download = Download { url, order, cancel, progress };
-    let mut got = download.persist(order.expect.is_some(), true).await?;
+    let mut mirrors = Mirrors::of(order)?;
+    let mut download = Download { url: mirrors.first(), order, cancel, progress };
+    let mut got = download.persist(&mut mirrors, order.expect.is_some(), true).await?;
     if got.was_resumed && !order.is_expected(&got.hex) {
         off_runtime(&order.part, move || got.part.discard()).await?;
-        got = download.persist(false, false).await?;
+        got = download.persist(&mut mirrors, false, false).await?;
     }
-    let (hex, part) = (got.hex, got.part);
-    if !order.is_expected(&hex) {
-        let bytes = part.bytes();
-        off_runtime(&order.part, move || part.discard()).await?;
-        return Err(order.mismatch(&download.url, &hex, bytes));
-    }
+    let part = got.part;
     let bytes = off_runtime(&order.part, move || part.seal()).await?;
     let seconds = started.elapsed().as_secs_f64();
-    Ok(Fetched { sha256: hex.sha256, bytes, seconds })
+    let source = http::redact(download.url.as_str());
+    Ok(Fetched { sha256: got.hex.sha256, bytes, seconds, source })
+}
+
+/// Where a binary lies while it is fetched.
+#[must_use]
+pub fn part_of(binary: &Path) -> PathBuf {
+    let mut part = OsString::from(".");
+    part.push(binary.file_name().unwrap_or_default());
+    part.push(".part");
+    binary.with_file_name(part)
 }
 
 /// Removes what an unfinished download to `part` has left, if anything. Nobody may be at it.
@@ -192,6 +237,11 @@ pub fn remove_left(part: &Path) -> Result<(), Error> {
 impl Order {
     fn algorithm(&self) -> Algorithm {
         self.expect.as_ref().map_or(Algorithm::Sha256, |expect| expect.algorithm)
+    }
+
+    /// The digits of the checksum, as they were announced.
+    fn expected(&self) -> Option<&str> {
+        self.expect.as_ref().map(|expect| expect.hex.as_str())
     }
 
     fn is_expected(&self, hex: &Hex) -> bool {

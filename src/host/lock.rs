@@ -139,6 +139,44 @@ fn busy(path: &Path, file: File) -> Error {
     Error::Busy { path: path.to_owned(), pid, content }
 }
 
+/// Who holds a lock, as far as it can be told without touching it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id; `None` where the kernel hides it (another container's process).
+    pub pid: Option<u32>,
+    /// What it has written into the file.
+    pub content: String,
+}
+
+/// Who holds the lock on this file, if anybody does.
+///
+/// Trying the lock would disturb whoever takes it at that moment, so the kernel's list is read.
+/// A lock that another machine holds, on a shared file system, is not in it. The inode must do:
+/// some file systems show another device there than `stat` does.
+#[must_use]
+pub fn held_by(path: &Path) -> Option<Holder> {
+    let inode = format!(":{}", fs::symlink_metadata(path).ok()?.ino());
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let pid = locks.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        match fields.as_slice() {
+            [_, "FLOCK", _, _, pid, on, ..] if on.ends_with(&inode) => Some(pid.parse().ok()),
+            _ => None,
+        }
+    })?;
+    let mut bytes = Vec::new();
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(path);
+    if let Ok(file) = opened {
+        // For people alone.
+        let _ = file.take(CONTENT_BYTES_MAX).read_to_end(&mut bytes);
+    }
+    let content = String::from_utf8_lossy(&bytes).into_owned();
+    Some(Holder { pid: pid.filter(|pid| *pid > 0), content })
+}
+
 /// The process that took the lock, from `/proc/locks`: `1: FLOCK ADVISORY WRITE <pid>
 /// <major>:<minor>:<inode> 0 EOF`. Some file systems show another device there than `stat` does.
 fn locker(meta: &fs::Metadata) -> Option<u32> {

@@ -10,7 +10,7 @@ use super::{Error, FILE_MODE};
 use crate::disk::{self, Disk, Kind};
 
 /// More than the records of an upgrade and of its failure take, and a segment's header.
-const RESERVE_BYTES: usize = 64 * 1024;
+pub const RESERVE_BYTES: usize = 64 * 1024;
 
 fn path(folder: &Path) -> PathBuf {
     folder.join(".reserve")

@@ -138,6 +138,27 @@ impl UpgradeInfo {
         }
     }
 
+    /// In what a daemon's binary that says this of itself is not the announced one: which detail,
+    /// what is expected, what was found. Name and version must be right, and, where they are
+    /// announced, all other details.
+    #[must_use]
+    pub fn contradicted_by<'a>(
+        &'a self,
+        daemon: &'a str,
+        is: &'a BuildInfo,
+    ) -> Option<(&'static str, String, &'a str)> {
+        if is.binary_name != daemon {
+            return Some(("binary_name", daemon.to_owned(), &is.binary_name));
+        }
+        let version = self.version.to_string();
+        if is.build_version != version {
+            return Some(("build_version", version, &is.build_version));
+        }
+        let announced = self.binary_details.as_ref()?;
+        let (what, announced, found) = is.differs_from(announced)?;
+        Some((what, announced.to_owned(), found))
+    }
+
     /// Whether `other` announces the same, whatever was added to either here.
     #[must_use]
     pub fn announces_the_same(&self, other: &Self) -> bool {

@@ -97,13 +97,23 @@ async fn a_206_of_another_version_is_not_appended() {
 }
 
 #[tokio::test]
-async fn a_part_of_another_url_is_thrown_away() {
+async fn a_part_of_another_url_is_built_upon_only_for_the_same_checksum() {
     let bench = Bench::new();
-    bench.begin(bench.good()).await;
-    bench.server.put("/other", bench.good());
-    run(&Order { url: bench.server.url("/other"), ..bench.order() }).await.unwrap();
-    assert_eq!(bench.server.requests("/other")[0].header("range"), None);
-    bench.is_whole();
+    let mut other = bench.bytes.clone();
+    other[7] ^= 1;
+    for (path, bytes, start) in
+        [("/moved", &bench.bytes, Some("bytes=500000-")), ("/other", &other, None)]
+    {
+        bench.begin(bench.good()).await;
+        bench.server.put(path, Reply::ok(bytes.clone()).etag("\"moved\"").ranges());
+        let order =
+            Order { url: bench.server.url(path), expect: Some(sha256(bytes)), ..bench.order() };
+        run(&order).await.unwrap();
+        assert_eq!(bench.server.requests(path)[0].header("range"), start, "{path}");
+        assert_eq!(bench.server.count(path), 1);
+        assert_eq!(&fs::read(bench.part()).unwrap(), bytes);
+        fs::remove_file(bench.part()).unwrap();
+    }
 }
 
 #[tokio::test]

@@ -6,21 +6,25 @@ use std::path::Path;
 use super::tree::{code, root, sources};
 
 /// Each module of the crate, and those that it may use.
-const LAYERS: [(&str, &[&str]); 19] = [
+const LAYERS: [(&str, &[&str]); 20] = [
     ("cli", &["*"]),
     ("session", &["config", "disk", "host", "journal", "machine", "release"]),
     ("shell", &["host", "journal", "machine", "narrate"]),
     (
         "host",
-        &["config", "digest", "disk", "journal", "machine", "proc", "release", "requests", "units"],
+        &[
+            "bars", "config", "digest", "disk", "journal", "machine", "proc", "release",
+            "requests", "units",
+        ],
     ),
     ("requests", &["disk", "machine"]),
-    ("logs", &["disk"]),
+    ("logs", &["bars", "disk"]),
     ("narrate", &["journal", "machine", "units"]),
     ("journal", &["digest", "disk", "machine"]),
     ("config", &["disk", "machine", "release"]),
     ("release", &["digest", "disk", "machine"]),
     ("machine", &[]),
+    ("bars", &[]),
     ("digest", &[]),
     ("disk", &[]),
     ("exit", &[]),

@@ -1,7 +1,5 @@
 //! `journal verify`: is the journal what was written, and does the disk agree with it?
 
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +13,7 @@ use crate::config::{self, Env};
 use crate::disk::{Disk, RealDisk};
 use crate::exit::Exit;
 use crate::host::files::Files;
+use crate::host::lock;
 use crate::journal::{self, Fault, FaultKind, Hash, Owner};
 
 /// A run records first and moves files afterwards: so often, and so far apart, what differs is
@@ -47,7 +46,7 @@ pub(super) fn verify(disk: &dyn Disk, env: &Env, args: &VerifyArgs) -> Result<Ex
     let files = Files::new(Arc::new(RealDisk), paths.clone());
     let mut looks = 1;
     let (running, mut verified, agreement) = loop {
-        let running = is_locked(&paths.instance_lock());
+        let running = lock::held_by(&paths.instance_lock()).is_some();
         let verified =
             journal::verify(disk, &paths.journal(), &owner, args.head.as_ref(), running)?;
         let agreement = agreement::compare(&files, &paths, &verified);
@@ -75,17 +74,4 @@ pub(super) fn verify(disk: &dyn Disk, env: &Env, args: &VerifyArgs) -> Result<Ex
         Output::Json => report.to_json(),
     })?;
     Ok(report.exit())
-}
-
-/// Whether somebody holds a lock on this file. Trying it would disturb a `run` that begins, so the
-/// kernel's list is read: `1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> 0 EOF`. The
-/// inode must do: some file systems show another device there than `stat` does.
-fn is_locked(path: &Path) -> bool {
-    let Ok(meta) = std::fs::symlink_metadata(path) else { return false };
-    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-    let inode = format!(":{}", meta.ino());
-    locks.lines().any(|line| {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        matches!(fields.as_slice(), [_, "FLOCK", _, _, _, on, ..] if on.ends_with(&inode))
-    })
 }

@@ -10,7 +10,8 @@ use reqwest::header::{CONTENT_RANGE, DATE, ETAG, HeaderName, IF_RANGE, LAST_MODI
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use tokio::sync::{mpsc, watch};
 
-use super::part::{Note, Part};
+use super::mirrors::Mirrors;
+use super::part::{Note, Part, Proof};
 use super::{Error, Order, Progress};
 use crate::digest::{self, Hex};
 use crate::host::http::{self, Timeouts};
@@ -23,13 +24,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// One call of [`super::fetch`].
 pub(super) struct Download<'a> {
+    /// The place that is asked at present.
     pub(super) url: Url,
     pub(super) order: &'a Order,
     pub(super) cancel: watch::Receiver<bool>,
     pub(super) progress: &'a watch::Sender<Progress>,
 }
 
-/// All bytes are there; whether they are the right ones is not known yet.
+/// All bytes are there. After a resumption they may still be the wrong ones.
 pub(super) struct Got {
     pub(super) part: Part,
     pub(super) hex: Hex,
@@ -44,30 +46,59 @@ struct Answer {
 }
 
 impl Download<'_> {
-    /// Tries until it is there, a failure is for good, or the tries are used up.
+    /// Tries, at one place after the other, until it is there, no place is left that may have
+    /// it, or the tries are used up.
     ///
     /// `use_earlier`: go on from what an earlier call left; `may_resume`: from what an earlier
     /// try of this one left.
     pub(super) async fn persist(
         &mut self,
+        mirrors: &mut Mirrors,
         use_earlier: bool,
         may_resume: bool,
     ) -> Result<Got, Error> {
         let mut keep = use_earlier;
         let mut pause = self.order.timeouts.retry_pause;
-        let mut tries_left = self.order.tries.max(1);
+        let mut rounds_left = self.order.tries.max(1);
         loop {
-            tries_left -= 1;
-            match self.attempt(keep).await {
-                Err(error) if tries_left > 0 && error.is_transient() => {
-                    tracing::debug!(%error, tries_left, "the download broke off");
+            rounds_left -= 1;
+            for place in mirrors.live() {
+                self.url = place.url.clone();
+                let error = match self.attempt(keep).await {
+                    Ok(got) => match self.unless_wrong(got).await {
+                        Ok(got) => return Ok(got),
+                        Err(error) => error,
+                    },
+                    Err(error) => error,
+                };
+                let is_of_server = error.is_of_server();
+                if !is_of_server && !error.is_transient() {
+                    return Err(error);
                 }
-                done => return done,
+                mirrors.failed(&place, error);
+                keep = may_resume;
+                if !is_of_server {
+                    break;
+                }
+            }
+            if rounds_left == 0 || mirrors.live().is_empty() {
+                return Err(mirrors.verdict());
             }
             self.unless_cancelled(tokio::time::sleep(pause.min(PAUSE_MAX))).await?;
             pause = pause.saturating_mul(2);
-            keep = may_resume;
         }
+    }
+
+    /// A file that came in one go and is another one is thrown away: its server has the wrong
+    /// one. After a resumption nobody can tell whose bytes are wrong.
+    async fn unless_wrong(&self, got: Got) -> Result<Got, Error> {
+        if got.was_resumed || self.order.is_expected(&got.hex) {
+            return Ok(got);
+        }
+        let Got { part, hex, .. } = got;
+        let bytes = part.bytes();
+        off_runtime(&self.order.part, move || part.discard()).await?;
+        Err(self.order.mismatch(&self.url, &hex, bytes))
     }
 
     async fn attempt(&mut self, keep: bool) -> Result<Got, Error> {
@@ -80,8 +111,8 @@ impl Download<'_> {
             return Ok(Got { part, hex, was_resumed: true });
         }
         let client = http::client(&self.url, &order.timeouts)?;
-        let answer = match part.resumable(&self.url_digest()) {
-            Some(note) => self.ask_for_rest(&client, note, part.bytes()).await?,
+        let answer = match part.resumable(&self.url_digest(), order.expected()) {
+            Some((note, proof)) => self.ask_for_rest(&client, note, proof, part.bytes()).await?,
             None => None,
         };
         let answer = match answer {
@@ -111,18 +142,22 @@ impl Download<'_> {
         &mut self,
         client: &Client,
         note: &Note,
+        proof: Proof,
         start: u64,
     ) -> Result<Option<Answer>, Error> {
-        let request = client
-            .get(self.url.clone())
-            .header(RANGE, format!("bytes={start}-"))
-            .header(IF_RANGE, &note.validator);
-        let response = self.send(request).await?;
+        let request = client.get(self.url.clone()).header(RANGE, format!("bytes={start}-"));
+        let response = self
+            .send(match proof {
+                Proof::Validator => request.header(IF_RANGE, &note.validator),
+                Proof::Checksum => request,
+            })
+            .await?;
         match response.status() {
             StatusCode::OK => Ok(Some(Answer::whole(response))),
             StatusCode::PARTIAL_CONTENT => {
                 let total = note.total;
-                let is_same = validator(&response).is_none_or(|now| now == note.validator);
+                let is_same = proof == Proof::Checksum
+                    || validator(&response).is_none_or(|now| now == note.validator);
                 let fits = is_same && content_range(&response) == Some((start, total));
                 let response = Some(response).filter(|_| fits);
                 Ok(response.map(|response| Answer { response, start, total: Some(total) }))
@@ -214,7 +249,8 @@ impl Download<'_> {
     /// What to remember so that this answer can be resumed, if it can be.
     fn note(&self, answer: &Answer) -> Option<Note> {
         let validator = validator(&answer.response)?;
-        Some(Note { url_digest: self.url_digest(), validator, total: answer.total? })
+        let expected = self.order.expected().map(str::to_owned);
+        Some(Note { url_digest: self.url_digest(), validator, total: answer.total?, expected })
     }
 
     fn url_digest(&self) -> String {
@@ -273,7 +309,7 @@ impl Pace {
 }
 
 /// First byte and total of a `Content-Range: bytes 5-9/10`.
-fn content_range(response: &Response) -> Option<(u64, u64)> {
+pub(super) fn content_range(response: &Response) -> Option<(u64, u64)> {
     let (range, total) =
         header(response, CONTENT_RANGE)?.strip_prefix("bytes ")?.split_once('/')?;
     let (start, _) = range.split_once('-')?;

@@ -27,6 +27,18 @@ pub(super) struct Note {
     pub(super) validator: String,
     /// Size of the whole in bytes.
     pub(super) total: u64,
+    /// The checksum (hex) that the whole is to have, where there is one.
+    #[serde(default)]
+    pub(super) expected: Option<String>,
+}
+
+/// What shows that a server has the file that a part is a beginning of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// The server itself: it gave the validator.
+    Validator,
+    /// The checksum of the whole, in the end.
+    Checksum,
 }
 
 /// A locked part.
@@ -65,11 +77,19 @@ impl Part {
         self.bytes
     }
 
-    /// The note, if something of that whole is there and something is missing.
-    pub(super) fn resumable(&self, url_digest: &str) -> Option<&Note> {
-        self.note.as_ref().filter(|note| {
-            note.url_digest == url_digest && self.bytes > 0 && self.bytes < note.total
-        })
+    /// The note, if something of that whole is there and something is missing, and on what
+    /// going on from here would rest.
+    pub(super) fn resumable(
+        &self,
+        url_digest: &str,
+        expected: Option<&str>,
+    ) -> Option<(&Note, Proof)> {
+        let note = self.note.as_ref().filter(|note| self.bytes > 0 && self.bytes < note.total)?;
+        if note.url_digest == url_digest {
+            return Some((note, Proof::Validator));
+        }
+        let is_same = expected.is_some() && note.expected.as_deref() == expected;
+        is_same.then_some((note, Proof::Checksum))
     }
 
     /// The digests of what is there.

@@ -9,9 +9,10 @@ use tokio::sync::watch;
 use tokio::task::{spawn_blocking, spawn_local};
 
 use super::super::files::Files;
-use super::super::{fetch, http, place, probe, room};
+use super::super::{fetch, http, place, probe};
 use super::locks::plan_failure;
 use super::{BUILD_INFO_PATIENCE, Setup, our_failure};
+use crate::bars::Bar;
 use crate::config::Paths;
 use crate::digest::Algorithm;
 use crate::machine::{Binary, Code, Failure, Upgrade};
@@ -22,9 +23,6 @@ const FETCH_TRIES: u32 = 4;
 
 /// How long a command's change of the plan is waited for; it takes milliseconds.
 const PLAN_PATIENCE: Duration = Duration::from_secs(2);
-
-/// From one line about a download to the next.
-const PROGRESS_PAUSE: Duration = Duration::from_secs(10);
 
 /// Bytes whose digest is right.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,28 +126,22 @@ async fn download(
     let order = order(setup, info)?;
     let folder = crate::disk::folder_of(&order.part).to_owned();
     crate::disk::create_dirs(&*setup.disk, &folder, 0o755).map_err(our_failure)?;
-    let url = http::redact(&order.url);
-    tracing::info!("fetching {} from {url}", info.name);
+    tracing::info!("fetching {} from {}", info.name, http::redact(&order.url));
     let progress = watch::Sender::new(fetch::Progress::default());
-    let told = spawn_local(tell_progress(info.name.to_string(), progress.subscribe()));
+    let name = info.name.to_string();
+    let bar = Some(&name).filter(|_| tracing::enabled!(tracing::Level::INFO));
+    let bar = bar.and_then(|name| Bar::begin(name.clone()));
+    let told = spawn_local(fetch::tell_progress(name, bar, progress.subscribe()));
     let got = fetch::fetch(&order, stop, &progress).await;
     told.abort();
+    // Its bar is gone before anything else is said.
+    let _ = told.await;
     let got = got.map_err(|error| Failure { code: error.code(), text: error.to_string() })?;
     let identity = place::identity(&order.part)
         .map_err(|error| Failure { code: error.code(), text: error.to_string() })?;
-    tracing::info!("fetched {} bytes in {:.1} s", got.bytes, got.seconds);
+    tracing::info!("fetched {} bytes in {:.1} s from {}", got.bytes, got.seconds, got.source);
     let (path, sha256, bytes) = (order.part, got.sha256, got.bytes);
-    Ok(Fetched { path, sha256, bytes, identity, source: url })
-}
-
-/// A line now and then while a download goes on.
-async fn tell_progress(name: String, progress: watch::Receiver<fetch::Progress>) {
-    loop {
-        tokio::time::sleep(PROGRESS_PAUSE).await;
-        let fetch::Progress { bytes, total } = *progress.borrow();
-        let total = total.map(|total| format!(" of {}", room::human(total))).unwrap_or_default();
-        tracing::info!("fetching {name}: {}{total}", room::human(bytes));
-    }
+    Ok(Fetched { path, sha256, bytes, identity, source: got.source })
 }
 
 /// What to fetch for this platform, and what to compare it with.
@@ -172,30 +164,26 @@ fn order(setup: &Setup, info: &UpgradeInfo) -> Result<fetch::Order, Failure> {
             info.name
         )));
     }
-    let url = http::check_url(&platform.url)
-        .map_err(|error| Failure { code: error.code(), text: error.to_string() })?;
-    if http::is_plain_http_beyond_loopback(&url) {
-        tracing::warn!(
-            "{} is fetched over plain http: anybody on the way can change it",
-            http::redact(&platform.url)
-        );
+    let places = platform.places();
+    for place in &places {
+        match http::check_url(place) {
+            Ok(url) if http::is_plain_http_beyond_loopback(&url) => tracing::warn!(
+                "{} is fetched over plain http: anybody on the way can change it",
+                http::redact(place)
+            ),
+            Err(error) if places.len() > 1 => tracing::warn!("{error}; it is passed over"),
+            Ok(_) | Err(_) => {}
+        }
     }
     Ok(fetch::Order {
         url: platform.url.clone(),
-        part: part_of(&setup.paths.binary(&info.name)),
+        mirrors: places.into_iter().skip(1).map(str::to_owned).collect(),
+        part: fetch::part_of(&setup.paths.binary(&info.name)),
         expect: checksum.map(|Checksum { algorithm, hex }| fetch::Expected { algorithm, hex }),
         max_bytes: setup.config.daemon.max_binary_size,
         timeouts: setup.timeouts,
         tries: FETCH_TRIES,
     })
-}
-
-/// Where a binary lies while it is fetched.
-fn part_of(binary: &Path) -> PathBuf {
-    let mut part = std::ffi::OsString::from(".");
-    part.push(binary.file_name().unwrap_or_default());
-    part.push(".part");
-    binary.with_file_name(part)
 }
 
 /// Asks the binary what it is, compares, and gives it its final name.
@@ -243,25 +231,12 @@ fn wrong_build(text: String) -> Failure {
     Failure { code: Code::BuildInfo, text }
 }
 
-/// Name, version and, where they are announced, all other details must be right.
 fn compare(daemon: &str, info: &UpgradeInfo, is: &BuildInfo) -> Result<(), Failure> {
-    let differs = |what: &str, expected: &str, found: &str| {
-        Err(wrong_build(format!(
-            "the binary of {} says {what} '{found}', expected '{expected}'",
-            info.name
-        )))
-    };
-    if is.binary_name != daemon {
-        return differs("binary_name", daemon, &is.binary_name);
-    }
-    let version = info.version.to_string();
-    if is.build_version != version {
-        return differs("build_version", &version, &is.build_version);
-    }
-    match info.binary_details.as_ref().and_then(|announced| is.differs_from(announced)) {
-        Some((what, announced, found)) => differs(what, announced, found),
-        None => Ok(()),
-    }
+    let Some((what, expected, found)) = info.contradicted_by(daemon, is) else { return Ok(()) };
+    Err(wrong_build(format!(
+        "the binary of {} says {what} '{found}', expected '{expected}'",
+        info.name
+    )))
 }
 
 /// Gives the binary its final name and the rights of the one that runs now.
@@ -289,7 +264,7 @@ fn put_in_place(
         tracing::warn!("{loss}");
     }
     // A person may have put the binary in place while the announced one was being fetched.
-    if let Err(error) = fetch::remove_left(&part_of(&to)) {
+    if let Err(error) = fetch::remove_left(&fetch::part_of(&to)) {
         tracing::warn!("{error}");
     }
     Ok(installed.identity)

@@ -1,0 +1,122 @@
+//! How long it would take, and on what that rests.
+
+use std::fs::File;
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use walkdir::WalkDir;
+
+use super::binary::Outlook;
+use super::history::{Down, Past, Timed};
+use super::site::Site;
+use super::version::shown;
+use crate::units::human;
+
+/// So much of the home is read, or for so long, where nothing else tells how fast it is.
+const SAMPLE_BYTES: u64 = 64 * 1024 * 1024;
+const SAMPLE_TIME: Duration = Duration::from_secs(1);
+const BLOCK_BYTES: usize = 1024 * 1024;
+
+/// In milliseconds; `None` where nobody knows.
+#[derive(Debug, Default)]
+pub(super) struct Estimate {
+    /// Fetching what is still missing of the binary.
+    pub(super) fetch_ms: Option<u64>,
+    /// The first copy of the home, with the daemon up.
+    pub(super) copy_ms: Option<u64>,
+    /// From the daemon's being asked to end to the new one's start.
+    pub(super) down_ms: Option<u64>,
+    /// Bytes of the home a second that were read just now; only where there was no run.
+    pub(super) read_bytes_per_second: Option<u64>,
+    /// What it rests on.
+    pub(super) basis: String,
+}
+
+pub(super) fn of(site: &Site<'_>, binary: &Outlook, home_bytes: Option<u64>) -> Estimate {
+    let past = Past::of(site.parts.as_deref().unwrap_or_default());
+    let mut basis = Vec::new();
+    let mut estimate = Estimate { fetch_ms: fetch_ms(binary, &past, &mut basis), ..<_>::default() };
+    let is_skipped = site.config.daemon.unsafe_skip_backup;
+    let home_bytes = if is_skipped { Some(0) } else { home_bytes };
+    let copied = past.copy.and_then(|copy| Some((copy, copy.scaled(home_bytes?)?)));
+    if let (Some((copy, ms)), false) = (copied, is_skipped) {
+        basis.push(format!("{} of the home copied in {}", human(copy.bytes), human_ms(copy.ms)));
+        estimate.copy_ms = Some(ms);
+    } else if !is_skipped {
+        let is_first = past.copy.is_none() && past.down.is_none();
+        let why = if is_first { "no run to estimate from" } else { "no copy on record that tells" };
+        basis.push(why.to_owned());
+        if let Some(read) = read_rate(site) {
+            let rate = read.per_second();
+            basis.push(format!("measured read rate of the home: {} a second", human(rate)));
+            estimate.read_bytes_per_second = Some(rate);
+            estimate.copy_ms = home_bytes.and_then(|bytes| read.scaled(bytes));
+        }
+    }
+    // The configured rate is a bound as well.
+    let bound = site.config.daemon.backup_rate_limit.zip(home_bytes).map(|(rate, bytes)| {
+        u64::try_from(u128::from(bytes) * 1000 / u128::from(rate.max(1))).unwrap_or(u64::MAX)
+    });
+    estimate.copy_ms = estimate.copy_ms.map(|ms| ms.max(bound.unwrap_or_default()));
+    if let Some(down) = &past.down {
+        basis.push(format!("down for {} on {}", human_ms(down.ms), shown(down.at)));
+        estimate.down_ms = Some(down_ms(down, home_bytes));
+    }
+    estimate.basis = basis.join("; ");
+    estimate
+}
+
+fn fetch_ms(binary: &Outlook, past: &Past, basis: &mut Vec<String>) -> Option<u64> {
+    let bytes = binary.missing_bytes?;
+    if bytes == 0 {
+        return Some(0);
+    }
+    let now = binary.fetched.map(|(bytes, ms)| Timed { bytes, ms });
+    let fetch = now.or(past.fetch)?;
+    let ms = fetch.scaled(bytes)?;
+    let when = if now.is_some() { "just now" } else { "the last time" };
+    basis.push(format!("{when} {} came in {}", human(fetch.bytes), human_ms(fetch.ms)));
+    Some(ms)
+}
+
+/// A copy ahead leaves what changes, which is taken to be as much as the last time. Without one
+/// the whole home is copied with the daemon down.
+fn down_ms(down: &Down, home_bytes: Option<u64>) -> u64 {
+    let (Some(then), Some(now), false) = (down.home_bytes, home_bytes, down.copied_ahead) else {
+        return down.ms;
+    };
+    let backup = Timed { bytes: then, ms: down.backup_ms }.scaled(now);
+    backup.map_or(down.ms, |ms| down.ms.saturating_sub(down.backup_ms).saturating_add(ms))
+}
+
+/// Reads some of the home, for a second at most.
+fn read_rate(site: &Site<'_>) -> Option<Timed> {
+    let since = Instant::now();
+    let (mut block, mut bytes) = (vec![0; BLOCK_BYTES], 0);
+    let ours = site.paths.home_nymvisor();
+    let walk = WalkDir::new(site.paths.home()).into_iter();
+    let entries = walk.filter_entry(|entry| entry.path() != ours).flatten();
+    for entry in entries.filter(|entry| entry.file_type().is_file()) {
+        let Ok(mut file) = File::open(entry.path()) else { continue };
+        while let Ok(read @ 1..) = file.read(&mut block) {
+            bytes += read as u64;
+            if bytes >= SAMPLE_BYTES || since.elapsed() >= SAMPLE_TIME {
+                return Some(timed(bytes, since));
+            }
+        }
+    }
+    (bytes > 0).then(|| timed(bytes, since))
+}
+
+fn timed(bytes: u64, since: Instant) -> Timed {
+    Timed { bytes, ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX).max(1) }
+}
+
+/// A duration as people say it: `40 ms`, `1.2 s`, `3m 20s`.
+pub(super) fn human_ms(ms: u64) -> String {
+    match ms {
+        0..1000 => format!("{ms} ms"),
+        1000..60_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        _ => humantime::format_duration(Duration::from_secs(ms / 1000)).to_string(),
+    }
+}

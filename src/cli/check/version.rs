@@ -1,0 +1,172 @@
+//! Whether the upgrade would be taken up at all: its version and name, what holds it back, when.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::finding::Finding;
+use super::site::{Site, in_words};
+use super::subject::Subject;
+use crate::disk::Kind;
+use crate::machine::{Hold, Order, Trouble, compare};
+use crate::release::UpgradeInfo;
+
+/// Times further apart than this are told as such.
+const SMALL_SECONDS: i64 = 2;
+
+pub(super) fn findings(site: &Site<'_>, subject: &Subject) -> Vec<Finding> {
+    let info = &subject.info;
+    let mut findings = vec![version(site, info)];
+    findings.extend(name(site, subject));
+    findings.push(hold(site, info));
+    findings.push(time(site, info));
+    findings.extend(afterwards(site, info));
+    if !site.config.daemon.prepare_ahead {
+        findings.push(Finding::warn(
+            "order",
+            "daemon.prepare_ahead is off: fetch, check and copy are made with the daemon down",
+            "switch it on for the shortest down time",
+        ));
+    }
+    findings
+}
+
+/// Only what is newer is taken up, unless the operator allowed otherwise.
+fn version(site: &Site<'_>, info: &UpgradeInfo) -> Finding {
+    const WHAT: &str = "version";
+    let installed = match &site.installed {
+        Ok(installed) => installed,
+        Err(error) => {
+            return Finding::fail(WHAT, in_words(error), "put the version file back or repair it");
+        }
+    };
+    if installed.name == info.name.as_str() {
+        let text = format!("{} is the version that is installed", info.name);
+        return Finding::fail(WHAT, text, "nothing to do");
+    }
+    let version = info.version.to_string();
+    let current = site.plan.as_ref().ok().map(|plan| plan.current.version.to_string());
+    let highest = current
+        .filter(|current| compare(current, &installed.version) == Order::Newer)
+        .filter(|current| *current != version)
+        .unwrap_or_else(|| installed.version.clone());
+    match compare(&version, &highest) {
+        Order::Newer => Finding::ok(WHAT, format!("{version} is newer than {highest}")),
+        Order::Same | Order::Older | Order::Unknown if info.allow_downgrade => Finding::warn(
+            WHAT,
+            format!("{version} is not newer than {highest}; whoever queued it allowed that"),
+            "make sure that the older version can read the data of the newer one",
+        ),
+        Order::Same | Order::Older | Order::Unknown => Finding::fail(
+            WHAT,
+            format!("{version} is not newer than {highest}: it would be dropped"),
+            format!(
+                "if it is meant: `nymvisor add-upgrade --allow-downgrade --upgrade-name <NAME> \
+                 <BINARY>`{}",
+                if info.name.is_genesis() { " with another name" } else { "" }
+            ),
+        ),
+    }
+}
+
+/// A name that was performed here is not used again.
+fn name(site: &Site<'_>, subject: &Subject) -> Option<Finding> {
+    let name = &subject.info.name;
+    if let Err(error) = &site.history {
+        return Some(Finding::fail("name", in_words(error), "repair the history"));
+    }
+    let entry = site.history.as_ref().ok()?.find(name)?;
+    let is_new = subject.hypothetical && entry.rolled_back_at.is_none();
+    (is_new && site.installed.as_ref().is_ok_and(|version| version.name != name.as_str())).then(
+        || {
+            Finding::fail(
+                "name",
+                format!("'{name}' was performed here at {}", shown(entry.performed_at)),
+                "it has to be announced under another name",
+            )
+        },
+    )
+}
+
+/// An earlier failure of the same announcement.
+fn hold(site: &Site<'_>, info: &UpgradeInfo) -> Finding {
+    const WHAT: &str = "hold";
+    let upgrade = info.to_upgrade();
+    let trouble = site.state.as_ref().and_then(|state| state.trouble_with(&upgrade));
+    let Some(Trouble { failure, times, hold, .. }) = trouble else {
+        return Finding::ok(WHAT, "nothing holds it back");
+    };
+    let code = serde_json::json!(failure.code);
+    let why = format!("[{}] {}", code.as_str().unwrap_or_default(), failure.text);
+    let retry = format!("once that is put right: `nymvisor retry {}`", info.name);
+    match hold {
+        Hold::Free => Finding::ok(WHAT, format!("it failed before, and may be tried: {why}")),
+        Hold::Quarantine => Finding::fail(WHAT, format!("it is held back: {why}"), retry),
+        Hold::Pause => Finding::warn(
+            WHAT,
+            format!("it failed {times} times, and is tried again after a pause: {why}"),
+            format!("`nymvisor retry {}` tries it at once", info.name),
+        ),
+        Hold::AwaitBinary => {
+            let binary = site.paths.binary(&info.name);
+            if matches!(site.disk.kind(&binary), Ok(Some(Kind::File(_)))) {
+                return Finding::ok(WHAT, "it waited for its binary, which is there now");
+            }
+            Finding::fail(
+                WHAT,
+                format!("it waits for its binary: {why}"),
+                format!(
+                    "`nymvisor add-upgrade --add-binary --upgrade-name {} <BINARY>`",
+                    info.name
+                ),
+            )
+        }
+    }
+}
+
+/// When it is due, by a clock that is looked at as well.
+fn time(site: &Site<'_>, info: &UpgradeInfo) -> Finding {
+    const WHAT: &str = "time";
+    let due = info.upgrade_time;
+    let seconds = (due - site.now).num_seconds();
+    let span = std::time::Duration::from_secs(seconds.unsigned_abs());
+    let span = humantime::format_duration(span);
+    let text = if seconds > 0 {
+        format!("due at {}, in {span}", shown(due))
+    } else {
+        format!("due since {}", shown(due))
+    };
+    let parts = site.parts.as_deref().unwrap_or_default();
+    let last = super::history::records(parts).last().map(|record| record.at);
+    match last.filter(|last| (*last - site.now).num_seconds() > SMALL_SECONDS) {
+        Some(last) => Finding::warn(
+            WHAT,
+            format!(
+                "{text}, by a clock that says {} and said {} before",
+                shown(site.now),
+                shown(last)
+            ),
+            "set the machine's clock (timedatectl)",
+        ),
+        None => Finding::ok(WHAT, text),
+    }
+}
+
+/// What the operator has to do when it is done.
+fn afterwards(site: &Site<'_>, info: &UpgradeInfo) -> Option<Finding> {
+    let why = if info.manual {
+        "it is a manual upgrade"
+    } else if !site.config.daemon.restart_after_upgrade {
+        "daemon.restart_after_upgrade is off"
+    } else {
+        return None;
+    };
+    Some(Finding::warn(
+        "afterwards",
+        format!("{why}: the run ends after it, with the daemon down"),
+        "be there to start `nymvisor run` again, or have the service manager do it",
+    ))
+}
+
+/// A time as it is written everywhere.
+pub(super) fn shown(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
