@@ -55,6 +55,12 @@ impl Oracle {
         for effect in &record.effects {
             self.judge(record, effect, after).map_err(|why| format!("{why}: {record:?}"))?;
         }
+        // A swap that was found done while nothing could be recorded has no record of its own.
+        if let Some(kept) = after.last_performed().and_then(|last| last.backup.as_ref()) {
+            self.backed.retain(|_, backed| {
+                backed.as_ref().is_none_or(|archive| archive.path != kept.path)
+            });
+        }
         self.may_stop_for(before, record)
     }
 
