@@ -20,9 +20,7 @@ pub(super) fn read(next: &mut Next, queue: &Queue) -> Step {
     next.state.plan_reads = true;
     rollback::note_plan(&mut next.state);
     drop_superseded(next);
-    if next.state.recording {
-        session::move_what_was_left(next);
-    }
+    session::catch_up(next);
     release_where_binary_is_in_place(&mut next.state);
     prepare::choose(next);
     prepare::advance(next);
