@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::values::{Announcement, Archive, Binary, Daemon, Ending, Upgrade, Version};
 
 /// Something to be done. It may be done only once the record that orders it is durable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// Look at the disk and the processes. Answer: what [`super::recover`] needs.
@@ -215,7 +215,7 @@ pub enum Effect {
 }
 
 /// How a run ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// In order.
@@ -227,7 +227,7 @@ pub enum Outcome {
 }
 
 /// The timers, each with its one reason.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Timer {
     /// From the polite signal to SIGKILL. Fires `GraceElapsed`.

@@ -10,7 +10,7 @@ use super::values::{
 };
 
 /// Something that happened. Times, codes and digests arrive in here and nowhere else.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
     /// A `run` began; it holds the locks.

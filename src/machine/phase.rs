@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::values::{Announcement, Archive, Binary, Daemon, Ending, Failure, Upgrade, Version};
 
 /// Where the engine stands. Each variant carries what only it needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// The daemon is up.
@@ -31,7 +31,7 @@ pub enum Phase {
 }
 
 /// The daemon is up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Running {
     /// Its process.
     pub daemon: Daemon,
@@ -40,7 +40,7 @@ pub struct Running {
 }
 
 /// The daemon is on its way out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Draining {
     /// Its process; `None` where none was up to begin with.
     pub daemon: Option<Daemon>,
@@ -51,7 +51,7 @@ pub struct Draining {
 }
 
 /// How far a drain is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DrainStep {
     /// One SIGINT has been sent; the grace period runs.
@@ -63,7 +63,7 @@ pub enum DrainStep {
 }
 
 /// What follows a drain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AfterDrain {
     /// The upgrade goes on.
@@ -80,7 +80,7 @@ pub enum AfterDrain {
 }
 
 /// One try to perform an upgrade, or to roll one back, from its drain on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Attempt {
     /// Number of the try in this instance; answers that carry another one are stale.
     pub id: u64,
@@ -103,7 +103,7 @@ pub struct Attempt {
 }
 
 /// Where a roll-back leads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Back {
     /// The version that runs afterwards.
     pub to: Version,
@@ -122,7 +122,7 @@ impl Attempt {
 }
 
 /// The files move to the new version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Swapping {
     /// What is performed.
     pub attempt: Attempt,
@@ -133,7 +133,7 @@ pub struct Swapping {
 }
 
 /// A start is due.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Restarting {
     /// What makes it due.
     pub why: Why,
@@ -142,7 +142,7 @@ pub struct Restarting {
 }
 
 /// What makes a start due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// A session began.
@@ -161,7 +161,7 @@ pub enum Why {
 
 /// What a start waits for.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wait {
     /// The delay after a crash, and the end of what is left of the old process group.
@@ -184,7 +184,7 @@ pub enum Wait {
 }
 
 /// Something cannot go on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Failed {
     /// The phase in which it happened.
     pub phase: PhaseName,
@@ -195,7 +195,7 @@ pub struct Failed {
 }
 
 /// How a failure is left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AfterFailure {
     /// The old version is started again.
@@ -218,7 +218,7 @@ pub enum AfterFailure {
 }
 
 /// A phase without its data, as records name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PhaseName {
     /// See [`Phase::Running`].
     Running,

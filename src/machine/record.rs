@@ -10,7 +10,7 @@ use super::state::State;
 use super::step::{Rejected, Transition, step};
 
 /// One transition, as it is written. The chain (`prev`, `hash`) is the journal's own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
     /// Number of the record in this instance's journal, from 1.
     pub seq: u64,

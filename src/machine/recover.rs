@@ -16,7 +16,7 @@ use super::values::{Binary, Daemon, Version};
 pub const RESUMPTIONS_MAX: u32 = 3;
 
 /// What a look at the disk and the processes found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Observed {
     /// When.
     pub at: DateTime<Utc>,
@@ -35,7 +35,7 @@ pub struct Observed {
 }
 
 /// What stands in the place of `current`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Link {
     /// Nothing.
@@ -71,7 +71,7 @@ impl Link {
 }
 
 /// A row of the recovery table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Row {
     /// The last session ended in order, or there was none.

@@ -7,7 +7,7 @@ use super::phase::{Phase, Restarting, Wait, Why};
 use super::values::{Announcement, Archive, Binary, Failure, Policy, Upgrade, Version};
 
 /// Everything that decisions rest on. Two engines with equal states decide alike.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct State {
     /// Where the engine stands.
     pub phase: Phase,
@@ -44,7 +44,7 @@ pub struct State {
 }
 
 /// An upgrade that was performed, with what a roll-back of it needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Performed {
     /// What was performed.
     pub upgrade: Upgrade,
@@ -57,7 +57,7 @@ pub struct Performed {
 }
 
 /// An upgrade that was rolled back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Undone {
     /// What was rolled back.
     pub upgrade: Upgrade,
@@ -66,7 +66,7 @@ pub struct Undone {
 }
 
 /// The plan of the data folder.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Queue {
     /// What the plan calls current. Another instance may have moved it on.
     pub current: Option<Upgrade>,
@@ -79,7 +79,7 @@ pub struct Queue {
 }
 
 /// The upgrade that comes next, and how far its preparation is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Candidate {
     /// Number of the preparation, and of the attempt that follows it.
     pub id: u64,
@@ -92,7 +92,7 @@ pub struct Candidate {
 }
 
 /// How far a preparation is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// The binary is being fetched, or the one in place digested.
@@ -110,7 +110,7 @@ pub enum Stage {
 }
 
 /// An upgrade that failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Trouble {
     /// Name of the upgrade.
     pub name: String,
@@ -125,7 +125,7 @@ pub struct Trouble {
 }
 
 /// What a failed upgrade waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hold {
     /// Nothing: it may be tried again.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// A version that is, or could be, installed: its folder's name and its binary's build version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Version {
     /// Name of the upgrade, `genesis` for the first.
     pub name: String,
@@ -13,7 +13,7 @@ pub struct Version {
 }
 
 /// Who asked for an upgrade.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "kebab-case")]
 pub enum Requester {
     /// Announced at this URL (without credentials).
@@ -33,7 +33,7 @@ pub enum Requester {
 }
 
 /// An announced upgrade, as far as decisions need it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Upgrade {
     /// Name, which is also its folder's.
     pub name: String,
@@ -52,7 +52,7 @@ pub struct Upgrade {
 }
 
 /// One announcement, told apart from a later one with the same name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Announcement {
     /// Name of the upgrade.
     pub name: String,
@@ -81,7 +81,7 @@ impl Upgrade {
 }
 
 /// One process, told apart from a later one with the same pid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Daemon {
     /// Process id, and id of its process group.
     pub pid: u32,
@@ -90,7 +90,7 @@ pub struct Daemon {
 }
 
 /// How the daemon ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
     /// It exited with this status.
@@ -112,7 +112,7 @@ impl Ending {
 }
 
 /// A new binary, as it was when its digest was known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Binary {
     /// SHA-256 (hex) of the file.
     pub sha256: String,
@@ -123,7 +123,7 @@ pub struct Binary {
 }
 
 /// A finished backup of the daemon's home.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Archive {
     /// Where it lies.
     pub path: String,
@@ -138,7 +138,7 @@ pub struct Archive {
 }
 
 /// The settings that decisions depend on, as they hold for one session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the configuration file")]
 pub struct Policy {
     /// Start the daemon again after a crash.
@@ -170,7 +170,7 @@ fn switched_on() -> bool {
 }
 
 /// Why something could not be done. The code is stable: scripts and documents refer to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Failure {
     /// What kind of failure.
     pub code: Code,
@@ -179,7 +179,7 @@ pub struct Failure {
 }
 
 /// The kinds of failure, each with one rule of what happens next ([`Code::remedy`]).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {
     /// No connection, no answer, or an answer that stalled or broke off.

@@ -303,3 +303,22 @@ fn what_a_swap_left_in_the_plan_is_moved_before_the_next_upgrade_begins() {
     assert_eq!(tale.engine.state.installed, down.target());
     assert_eq!(tale.engine.world.files.history, ["u1", "down"]);
 }
+
+/// Killed in the swap, and nothing can be recorded when that is found: the backup is the one that
+/// a roll-back needs. Earlier, the old version comes back, and the backup goes once.
+#[test]
+fn a_backup_of_an_attempt_that_is_recovered_unrecorded_is_kept_or_removed_once() {
+    for (phase, kept) in [(PhaseName::Verifying, 0), (PhaseName::Swapping, 1)] {
+        let mut tale = Tale::at(policy(), &u1(), phase);
+        tale.crash_with(2, false).start();
+        tale.event(Event::JournalFailed { failure: failure(Code::Io) }).work(1);
+        tale.event(Event::JournalRestored);
+        let discards = |record: &nymvisor::machine::Record| {
+            record.effects.iter().filter(|effect| effect.name() == "discard-backup").count()
+        };
+        let discarded: usize = tale.engine.records.iter().map(discards).sum();
+        assert_eq!(discarded, 1 - kept, "{tale}");
+        let backups = tale.engine.world.files.backups.len();
+        assert_eq!((tale.engine.settle(), backups), (Ok(End::Runs), 1), "{tale}");
+    }
+}

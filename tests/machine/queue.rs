@@ -1,9 +1,9 @@
 //! What is queued, and what never is.
 
-use nymvisor::machine::{Event, PhaseName, Upgrade};
+use nymvisor::machine::{Code, Event, PhaseName, Timer, Upgrade};
 
 use crate::model::tale::Tale;
-use crate::model::values::{by_command, policy, upgrade};
+use crate::model::values::{by_command, failure, policy, upgrade};
 
 #[test]
 fn h27_what_is_not_newer_is_dropped_from_the_queue() {
@@ -111,5 +111,20 @@ fn an_earlier_upgrade_takes_the_place_of_a_later_one() {
     insta::assert_snapshot!(tale, @"
     queue-read genesis [u1 u2]: Running 1001 | #2 u1 fetching
       => cancel-preparation #1, watch-due #2 00:10, fetch-binary #2 u1
+    ");
+}
+
+#[test]
+fn nothing_is_fetched_for_a_plan_that_cannot_be_read() {
+    let u1 = upgrade("u1", "1.1.0", 10);
+    let pause = Timer::Pause { name: u1.name.clone(), digest: u1.digest.clone() };
+    let mut tale = Tale::running(policy());
+    tale.queue(&u1).fail(Code::Network).forget();
+    tale.event(Event::PlanLost { failure: failure(Code::Io) }).fire(&pause).read_plan();
+    insta::assert_snapshot!(tale, @"
+    plan-lost Io: Running 1001 | u1 paused (1)
+    pause-elapsed u1: Running 1001 | u1 free (1)
+    queue-read genesis [u1]: Running 1001 | #2 u1 fetching | u1 free (1)
+      => watch-due #2 00:10, fetch-binary #2 u1
     ");
 }

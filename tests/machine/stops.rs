@@ -1,6 +1,6 @@
 //! A stop request wins.
 
-use nymvisor::machine::{Code, Phase, PhaseName, Timer, Upgrade};
+use nymvisor::machine::{Code, Phase, PhaseName, Policy, Timer, Upgrade};
 
 use crate::model::stimulus::How;
 use crate::model::tale::Tale;
@@ -234,5 +234,46 @@ fn what_is_ready_stays_ready_over_a_stop() {
       => spawn-daemon genesis 1.0.0, watch-due #1 00:10
     daemon-spawned 1003: Running 1003 | #1 u1 ready
       => start-timer startup 120000ms
+    ");
+}
+
+/// The daemon of an upgrade, up.
+fn upgraded(policy: Policy) -> Tale {
+    let mut tale = Tale::ready(policy, &u1());
+    tale.due().until(PhaseName::Restarting).work(1).forget();
+    tale
+}
+
+#[test]
+fn a_roll_back_asked_for_while_the_run_gives_up_leaves_an_end_in_order() {
+    let mut tale = upgraded(Policy { restart_on_failure: false, ..policy() });
+    tale.daemon_ends(How::Status, 50).roll_back().work(1);
+    assert_eq!(tale.engine.state.startup_failures, 0);
+    insta::assert_snapshot!(tale, @"
+    daemon-ended Exited(3) after 50ms: Failed in Running by DaemonCrashed, given up, Exited(3)
+          | failures 1
+      => stop-timer startup, sweep-group 1004
+    roll-back-requested genesis: Restarting (OrderlyEnd) next session, resume #2 u1 back to
+          genesis with its data
+      => answer r2 true: the next `nymvisor run` rolls u1 back to genesis before it starts the
+          daemon; the data comes from backup-3.tar.zst
+    group-gone: Restarting (OrderlyEnd) next session, resume #2 u1 back to genesis with its
+          data
+      => exit done
+    ");
+}
+
+#[test]
+fn a_roll_back_that_fails_after_a_stop_request_leaves_an_end_in_order() {
+    let automatic =
+        Policy { rollback_on_failed_upgrade: true, max_startup_failures: 1, ..policy() };
+    let mut tale = upgraded(automatic);
+    tale.daemon_ends(How::Status, 50).until(PhaseName::Swapping).forget();
+    tale.stop().fail(Code::Io);
+    assert_eq!(tale.engine.state.startup_failures, 0);
+    insta::assert_snapshot!(tale, @"
+    stop-requested: Swapping #2 u1 back to genesis with its data, then stop | failures 1
+    work-failed #2 Io: Failed in Swapping by Io, stuck in #2 u1 back to genesis with its data
+      => cancel-preparation #2, exit done
     ");
 }

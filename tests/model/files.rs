@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use nymvisor::machine::{Archive, Binary, Effect, Queue, Upgrade, Version};
 
-use serde::{Deserialize, Serialize};
-
 use super::values;
 
 /// What survives a crash.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Hash)]
 pub(crate) struct Files {
     pub(crate) version: Option<Version>,
     pub(crate) queue: Option<Queue>,

@@ -8,14 +8,12 @@ use nymvisor::machine::{
     Version,
 };
 
-use serde::{Deserialize, Serialize};
-
 use super::files::Files;
 use super::values;
 
 /// The daemon's process group.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub(crate) struct Process {
     pub(crate) daemon: Daemon,
     pub(crate) leader_lives: bool,
@@ -26,7 +24,7 @@ pub(crate) struct Process {
 }
 
 /// Everything around the engine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub(crate) struct World {
     pub(crate) minutes: i64,
     pub(crate) files: Files,
@@ -70,6 +68,11 @@ impl World {
         }
     }
 
+    /// The next number drawn is the one after `serial`.
+    pub(crate) fn count_from(&mut self, serial: u32) {
+        self.serial = serial;
+    }
+
     pub(crate) fn serial(&mut self) -> u32 {
         self.serial += 1;
         self.serial
@@ -98,8 +101,10 @@ impl World {
             Effect::WatchDue { attempt, at } => {
                 self.due = Some((*attempt, (*at - values::at(0)).num_minutes()));
             }
-            Effect::CancelPreparation { attempt } | Effect::StandDown { attempt, .. } => {
-                self.cancel(*attempt);
+            Effect::CancelPreparation { attempt } => self.cancel(*attempt),
+            Effect::StandDown { attempt, .. } => {
+                self.begin_to_stand_down(*attempt, effect);
+                return Ok(());
             }
             Effect::ReleaseLock => self.lock = false,
             Effect::Exit(outcome) => self.exit = Some(*outcome),
@@ -141,7 +146,7 @@ impl World {
         Ok(())
     }
 
-    fn cancel(&mut self, attempt: u64) {
+    pub(super) fn cancel(&mut self, attempt: u64) {
         self.work.retain(|work| whose(work) != Some(attempt));
         self.due = None;
         self.lock = false;
@@ -244,20 +249,14 @@ impl World {
                 self.confirm(upgrade, binary)?;
                 Event::BinaryChecked { attempt: *attempt, binary: binary.clone() }
             }
-            Effect::CommitSwap { attempt, upgrade, plan_current, .. } => {
-                let left = self.commit(upgrade, plan_current.as_ref(), luck)?;
-                Event::SwapCommitted { attempt: *attempt, left }
+            Effect::CommitSwap { .. } | Effect::MoveShared { .. } | Effect::StandDown { .. } => {
+                return self.swap_outcome(effect, luck);
             }
             Effect::RestoreHome { .. }
             | Effect::SkipRestore { .. }
             | Effect::LockRollBack { .. }
             | Effect::CommitRollBack { .. }
             | Effect::MoveSharedBack { .. } => return self.back_outcome(effect, luck),
-            Effect::MoveShared { upgrade, plan_current } => {
-                let _ = self.commit(upgrade, plan_current.as_ref(), luck);
-                return Ok(None);
-            }
-            Effect::StandDown { attempt, in_doubt } => self.stood_down(*attempt, in_doubt.as_ref()),
             chore => {
                 self.files.do_chore(chore);
                 return Ok(mended(chore));

@@ -1,16 +1,16 @@
 //! What the engine promises, kept by counting on fingers.
 
+mod numbers;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use nymvisor::machine::{
-    AfterFailure, Archive, Effect, Ending, Event, Outcome, Phase, PhaseName, Policy, Record,
-    Remedy, Row, State, Timer, Upgrade,
+    AfterFailure, Archive, Effect, Ending, Event, Observed, Outcome, Phase, PhaseName, Policy,
+    Record, Remedy, Row, State, Timer, Upgrade,
 };
-use serde::{Deserialize, Serialize};
-
 /// Knows the records and nothing else.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Hash)]
 pub(crate) struct Oracle {
     failures: u32,
     up: bool,
@@ -64,6 +64,12 @@ impl Oracle {
         for effect in &record.effects {
             self.judge(record, effect, after).map_err(|why| format!("{why}: {record:?}"))?;
         }
+        // A swap that was found done while nothing could be recorded has no record of its own.
+        if let Some(kept) = after.last_performed().and_then(|last| last.backup.as_ref()) {
+            self.backed.retain(|_, backed| {
+                backed.as_ref().is_none_or(|archive| archive.path != kept.path)
+            });
+        }
         self.may_stop_for(before, record)
     }
 
@@ -81,7 +87,7 @@ impl Oracle {
                 self.locked.clear();
             }
             Event::StopRequested { .. } => self.stopping = true,
-            Event::Recovered { row, .. } => self.recovered(*row),
+            Event::Recovered { row, observed } => self.recovered(*row, observed),
             Event::DaemonSpawned { .. } => {
                 self.up = true;
                 self.settled = false;
@@ -118,6 +124,10 @@ impl Oracle {
                 self.failures = 0;
                 self.backed.remove(attempt);
             }
+            // Whether it is committed can't be told: what it sealed may be needed yet.
+            Event::WorkFailed { attempt, .. } if record.from == PhaseName::Failed => {
+                self.backed.remove(attempt);
+            }
             Event::WorkFailed { attempt, failure } => {
                 if let (Remedy::Quarantine, Some(upgrade)) =
                     (failure.code.remedy(), self.upgrades.get(attempt))
@@ -128,23 +138,20 @@ impl Oracle {
             Event::RetryRequested { name, .. } => self.quarantine.retain(|(held, _)| held != name),
             _ => {}
         }
-        let ended_in_order = record.effects.contains(&Effect::Exit(Outcome::Done));
-        let delay_cut = matches!(record.event, Event::StopRequested { .. })
-            && record.effects.contains(&Effect::StopTimer(Timer::RestartDelay));
-        let sweep_cut = matches!(record.event, Event::StopRequested { .. })
-            && (record.from, record.to) == (PhaseName::Failed, PhaseName::Restarting);
-        if (ended_in_order || delay_cut || sweep_cut) && !self.recovering {
+        if ends_in_order(record) && !self.recovering {
             self.failures = 0;
         }
     }
 
-    fn recovered(&mut self, row: Row) {
+    fn recovered(&mut self, row: Row, observed: &Observed) {
         self.recovering = row == Row::DaemonLeftBehind || self.stopping;
         if matches!(row, Row::AtRest | Row::GaveUp) && !self.recovering {
             self.failures = 0;
         }
-        // Somebody has been at work by hand: nothing is removed behind that person's back.
-        if row == Row::VersionMovedOutside {
+        // Somebody has been at work by hand: nothing is removed behind that person's back. Nor is
+        // it where what a swap that failed had moved can't be told any more.
+        let in_doubt = row == Row::WasFailing && observed.version.is_none();
+        if row == Row::VersionMovedOutside || in_doubt {
             self.backed.clear();
         }
     }
@@ -251,4 +258,16 @@ impl Oracle {
             Some(Some(archive)) => Err(format!("{} is not of this home", archive.path)),
         }
     }
+}
+
+/// A person wants the run to end, or it has come to an end in order.
+fn ends_in_order(record: &Record) -> bool {
+    let ended_in_order = record.effects.contains(&Effect::Exit(Outcome::Done));
+    let delay_cut = matches!(record.event, Event::StopRequested { .. })
+        && record.effects.contains(&Effect::StopTimer(Timer::RestartDelay));
+    let sweep_cut = matches!(record.event, Event::StopRequested { .. })
+        && (record.from, record.to) == (PhaseName::Failed, PhaseName::Restarting);
+    let rests_instead = matches!(record.event, Event::RollBackRequested { .. })
+        && (record.from, record.to) == (PhaseName::Failed, PhaseName::Restarting);
+    ended_in_order || delay_cut || sweep_cut || rests_instead
 }

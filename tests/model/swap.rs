@@ -1,11 +1,34 @@
 //! The simulated swap, and the second look where it has failed.
 
-use nymvisor::machine::{Announcement, Code, Event, Order, Upgrade, compare};
+use nymvisor::machine::{Announcement, Code, Effect, Event, Order, Upgrade, compare};
 
 use super::files::Plan;
 use super::host::{Luck, World};
 
 impl World {
+    /// How a step of a swap turns out.
+    pub(super) fn swap_outcome(
+        &mut self,
+        effect: &Effect,
+        luck: Luck,
+    ) -> Result<Option<Event>, Code> {
+        Ok(Some(match effect {
+            Effect::CommitSwap { attempt, upgrade, plan_current, .. } => {
+                let left = self.commit(upgrade, plan_current.as_ref(), luck)?;
+                Event::SwapCommitted { attempt: *attempt, left }
+            }
+            Effect::MoveShared { upgrade, plan_current } => {
+                let _ = self.commit(upgrade, plan_current.as_ref(), luck);
+                return Ok(None);
+            }
+            Effect::StandDown { attempt, in_doubt } => {
+                self.cancel(*attempt);
+                self.stood_down(*attempt, in_doubt.as_ref(), luck)?
+            }
+            _ => return Ok(None),
+        }))
+    }
+
     /// The version file, then history, plan and link.
     pub(crate) fn commit(
         &mut self,
@@ -52,11 +75,29 @@ impl World {
         Ok(String::new())
     }
 
-    /// A swap that failed may have moved the version file all the same.
-    pub(super) fn stood_down(&self, attempt: u64, in_doubt: Option<&Upgrade>) -> Event {
-        if in_doubt.is_some_and(|upgrade| self.files.version == Some(upgrade.target())) {
-            return Event::SwapCommitted { attempt, left: "all but the version file".to_owned() };
+    /// What is sealed at that moment may be reported until it has stood down.
+    pub(super) fn begin_to_stand_down(&mut self, attempt: u64, effect: &Effect) {
+        let is_seal = |work: &&Effect| matches!(work, Effect::SealBackup { .. });
+        let late = self.work.iter().find(is_seal).cloned();
+        self.cancel(attempt);
+        self.work.push(effect.clone());
+        self.work.extend(late);
+    }
+
+    /// A swap that failed may have moved the version file all the same. With bad luck that file
+    /// turns out to be damaged.
+    fn stood_down(
+        &mut self,
+        attempt: u64,
+        in_doubt: Option<&Upgrade>,
+        luck: Luck,
+    ) -> Result<Event, Code> {
+        let Some(upgrade) = in_doubt else { return Ok(Event::StoodDown { attempt }) };
+        luck.or(&[Code::Io]).inspect_err(|_| self.files.version = None)?;
+        if self.files.version == Some(upgrade.target()) {
+            let left = "all but the version file".to_owned();
+            return Ok(Event::SwapCommitted { attempt, left });
         }
-        Event::StoodDown { attempt }
+        Ok(Event::StoodDown { attempt })
     }
 }

@@ -39,10 +39,7 @@ impl Engine {
             }
             Tamper::Lock(busy) => self.world.lock_busy = busy && !self.world.lock,
             Tamper::LoseVersion if down => files.version = None,
-            Tamper::LosePlan if down => {
-                files.queue = None;
-                self.plan_was_lost = true;
-            }
+            Tamper::LosePlan if down => files.queue = None,
             Tamper::LoseLink if down => files.link = None,
             Tamper::MoveVersion if down && !files.half_restored => {
                 files.version = Some(values::version("hand", "1.0.5"));

@@ -55,7 +55,6 @@ pub(crate) struct Machine {
     pub(crate) upstream: Option<UpgradeInfo>,
     /// Somebody has moved the version file, or lost the plan.
     pub(crate) by_hand: bool,
-    pub(crate) plan_was_lost: bool,
     /// The settings of the next session.
     pub(crate) settings: Settings,
     pub(crate) session: Session,
@@ -131,7 +130,6 @@ impl Machine {
             while_down: Vec::new(),
             upstream: None,
             by_hand: false,
-            plan_was_lost: false,
             settings,
             session: Session::default(),
             ticks: 0,

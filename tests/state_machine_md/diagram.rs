@@ -7,7 +7,7 @@ use nymvisor::machine::{Effect, PhaseName};
 use super::states::{transitions, word};
 
 pub(super) fn generated() -> String {
-    let mut edges: BTreeMap<(PhaseName, PhaseName), BTreeSet<String>> = BTreeMap::new();
+    let mut edges: BTreeMap<(PhaseName, PhaseName), BTreeSet<&str>> = BTreeMap::new();
     let mut ends: BTreeSet<PhaseName> = BTreeSet::new();
     for (state, event, transition) in transitions() {
         if state.recovering {
@@ -24,7 +24,7 @@ pub(super) fn generated() -> String {
     let mut mermaid = String::from("```mermaid\nstateDiagram-v2\n    [*] --> Restarting\n");
     let mut plain = String::from("```text\n");
     for ((from, to), events) in &edges {
-        let events = events.iter().cloned().collect::<Vec<_>>().join(", ");
+        let events = events.iter().copied().collect::<Vec<_>>().join(", ");
         mermaid.push_str(&format!("    {from} --> {to}: {events}\n"));
         plain.push_str(&format!("{from:<11} -> {to:<11}  {events}\n"));
     }

@@ -8,7 +8,7 @@ use super::states::{events, kind, representatives, transitions, word};
 
 /// One row an event, one column a phase: where it leads.
 pub(super) fn overview() -> String {
-    let mut cells: BTreeMap<(String, PhaseName), BTreeSet<PhaseName>> = BTreeMap::new();
+    let mut cells: BTreeMap<(&str, PhaseName), BTreeSet<PhaseName>> = BTreeMap::new();
     for (state, event, transition) in transitions() {
         if !state.recovering {
             let to = transition.state.phase.name();
@@ -42,7 +42,7 @@ fn cell(from: PhaseName, to: &BTreeSet<PhaseName>) -> String {
 pub(super) fn details() -> String {
     let mut text = String::new();
     for phase in PhaseName::ALL {
-        let mut rows: Vec<(String, String, String, Vec<&str>)> = Vec::new();
+        let mut rows: Vec<(&str, String, String, Vec<&str>)> = Vec::new();
         for (state, event, transition) in transitions() {
             if state.recovering || state.phase.name() != phase {
                 continue;

@@ -235,6 +235,7 @@ pub(super) fn fail(next: &mut Next, attempt: Attempt, failure: &Failure, stop: b
 
 /// The home is as it was: a loop of failures must not fill the disk with copies of it.
 pub(super) fn discard(next: &mut Next, archive: Option<Archive>) {
+    let archive = archive.filter(|archive| !next.state.unneeded.contains(archive));
     next.state.unneeded.extend(archive);
     discard_unneeded(next);
 }

@@ -32,9 +32,11 @@ impl Candidate {
 
 /// Makes the first upgrade that nothing holds back the candidate, and drops another one.
 ///
-/// Only where the daemon is up, or about to be: an attempt under way is not disturbed.
+/// Only where the daemon is up, or about to be: an attempt under way is not disturbed. Nor where
+/// the plan can't be read: what it asked for could not be fetched, again and again.
 pub(super) fn choose(next: &mut Next) {
-    if !is_up_or_coming(&next.state.phase) || !next.state.recording {
+    let may_choose = next.state.recording && next.state.plan_reads;
+    if !is_up_or_coming(&next.state.phase) || !may_choose {
         return;
     }
     let wanted = next.state.next_upgrade().cloned();

@@ -147,10 +147,8 @@ fn begin_by_hand(next: &mut Next, back: Back) -> Result<String, String> {
             Some(resting) => Some(Attempt { back: Some(back), ..resting }),
             None => new_attempt(next, back),
         };
-        next.enter(Phase::Restarting(Restarting {
-            why: Why::OrderlyEnd,
-            wait: Wait::Session { resume: attempt },
-        }));
+        // The run may still be up, and clear what is left of the daemon's group: it ends in order.
+        session::rest(next, attempt);
         return Ok(format!(
             "the next `nymvisor run` rolls {from} back to {to} before it starts the daemon; {data}"
         ));
@@ -252,6 +250,9 @@ pub(super) fn fail(next: &mut Next, attempt: Attempt, failure: &Failure, stop: b
     let phase = next.state.phase.name();
     next.order(Effect::CancelPreparation { attempt: attempt.id });
     let outcome = if stop { Outcome::Done } else { Outcome::RollBackFailed };
+    if stop {
+        next.state.startup_failures = 0;
+    }
     next.order(Effect::Exit(outcome));
     let then = AfterFailure::RollBackFailed(attempt);
     next.enter(Phase::Failed(Failed { phase, failure: failure.clone(), then }));

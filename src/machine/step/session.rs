@@ -3,7 +3,8 @@
 use super::super::effect::{Effect, Outcome, Timer};
 use super::super::event::Event;
 use super::super::phase::{
-    AfterDrain, Attempt, DrainStep, Draining, Phase, Restarting, Swapping, Wait, Why,
+    AfterDrain, AfterFailure, Attempt, DrainStep, Draining, Failed, Phase, PhaseName, Restarting,
+    Swapping, Wait, Why,
 };
 use super::super::recover::{Observed, Row, row};
 use super::super::state::{Candidate, Hold, Stage, State};
@@ -148,7 +149,12 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
         mend_files(next, row, observed, before.attempt());
     }
     keep_candidate(&mut next.state, observed);
-    go_on(next, row, attempt_of(&before, observed), observed)
+    let mut attempt = attempt_of(&before, observed);
+    if observed.version.is_none() && may_have_swapped(&before) {
+        // The swap may have moved the version file before that was lost: its backup stays.
+        attempt = attempt.map(|attempt| Attempt { backup: None, ..attempt });
+    }
+    go_on(next, row, attempt, observed)
 }
 
 /// What follows from a row, once what was found is taken over.
@@ -161,8 +167,6 @@ fn go_on(next: &mut Next, row: Row, attempt: Option<Attempt>, observed: &Observe
             attempt::discard(next, attempt.as_ref().and_then(|attempt| attempt.backup.clone()));
             give_up(next, attempt);
         }
-        // With the version file lost, the failed swap may have moved it before: its backup stays.
-        Row::WasFailing if observed.version.is_none() => {}
         Row::WasFailing | Row::AttemptWithdrawn | Row::AttemptUnprepared => {
             attempt::discard(next, attempt.and_then(|attempt| attempt.backup));
         }
@@ -173,6 +177,12 @@ fn go_on(next: &mut Next, row: Row, attempt: Option<Attempt>, observed: &Observe
     }
     begin(next, observed);
     Ok(())
+}
+
+/// Whether an attempt failed in its swap, and it was not yet known what that had moved.
+fn may_have_swapped(before: &Phase) -> bool {
+    let Phase::Failed(Failed { phase, then, .. }) = before else { return false };
+    *phase == PhaseName::Swapping && matches!(then, AfterFailure::OldVersion { .. })
 }
 
 /// What was under way. Nothing that is known of a plan holds for one that is written anew.

@@ -4,186 +4,166 @@
 //! in the same order, from 1, and what nothing refers to any more is left out: so the space of
 //! states is finite.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde_json::{Map, Value, json};
+use nymvisor::machine::{Archive, Binary, Code, State};
 
 use crate::model::engine::Engine;
+use crate::model::numbers::Number;
+use crate::model::values;
 
-/// New numbers for old ones, by kind.
+/// The numbers that are in use, by kind, each once and in order.
 #[derive(Default)]
-struct Numbers {
-    attempts: BTreeMap<u64, u64>,
-    serials: BTreeMap<u64, u64>,
-    archives: BTreeSet<String>,
+struct Used {
+    attempts: Vec<u64>,
+    /// Of processes, files and archives: they come from one counter.
+    serials: Vec<u64>,
+    archives: Vec<u64>,
 }
 
-/// The engine as text; equal for engines that decide alike.
-pub(super) fn text(mut engine: Engine) -> String {
-    engine.forget();
-    let mut value = serde_json::to_value(&engine).unwrap();
-    for dropped in ["records", "states", "first"] {
-        value[dropped] = json!([]);
+/// Numbers anew; equal for engines that decide alike.
+pub(super) fn renumber(engine: &mut Engine) {
+    engine.drop_records();
+    forget_counts(&mut engine.state);
+    if let Some(durable) = &mut engine.durable {
+        forget_counts(&mut durable.state);
     }
-    let backups = value["world"]["files"]["backups"].take();
-    let mut oracles = vec![value["oracle"].take()];
-    if !value["durable"].is_null() {
-        oracles.push(value["durable"]["oracle"].take());
+    let mut used = Used::default();
+    engine.numbers(&mut |number| used.note(&number));
+    used.note_backed(engine);
+    used.sort();
+    keep_backups(engine, &used);
+    let (attempts, serials) = (used.attempts.len() as u64, used.serials.len() as u64);
+    if !used.is_settled() {
+        engine.numbers(&mut |number| used.rename(number));
+        for (archive, _) in &mut engine.world.files.backups {
+            used.rename(Number::Archive(archive));
+        }
     }
-    let mut numbers = Numbers::default();
-    numbers.collect(&value);
-    for oracle in &oracles {
-        numbers.collect_backed(oracle, &backups);
+    let durable = engine.durable.as_mut();
+    if let Some(durable) = durable {
+        durable.state.last_attempt = attempts;
+        used.rename_oracle(&mut durable.oracle);
     }
-    keep_backups(&mut value["world"]["files"], backups, &numbers);
-    numbers.count();
-    numbers.rename(&mut value);
-    for oracle in &mut oracles {
-        numbers.prune(oracle);
-        numbers.rename(oracle);
-    }
-    value["world"]["serial"] = json!(numbers.serials.len());
-    if oracles.len() == 2 {
-        value["durable"]["oracle"] = oracles.pop().unwrap();
-    }
-    value["oracle"] = oracles.pop().unwrap();
-    value.to_string()
+    used.rename_oracle(&mut engine.oracle);
+    engine.state.last_attempt = attempts;
+    engine.world.count_from(u32::try_from(serials).unwrap());
 }
 
-/// The engine that a text stands for.
-pub(super) fn engine(text: &str) -> Engine {
-    let mut value: Value = serde_json::from_str(text).unwrap();
-    value["first"] = value["state"].clone();
-    let mut engine: Engine = serde_json::from_value(value).unwrap();
-    engine.forget();
-    engine
+/// How often something failed, and why, decides how long a pause is and what is told of it:
+/// neither is anything here.
+fn forget_counts(state: &mut State) {
+    for trouble in &mut state.troubles {
+        trouble.times = 1;
+        if trouble.failure.code != Code::Io {
+            trouble.failure = values::failure(Code::Io);
+        }
+    }
 }
 
 /// Archives that something refers to; what was in the home at their times is numbered from 1.
-fn keep_backups(files: &mut Value, backups: Value, numbers: &Numbers) {
-    let Value::Array(mut kept) = backups else { panic!("no list of backups") };
-    kept.retain(|backup| numbers.archives.contains(backup[0]["path"].as_str().unwrap()));
-    let generation = |value: &Value| value.as_u64().unwrap();
-    let mut homes = BTreeSet::from([generation(&files["home"])]);
-    homes.extend(kept.iter().map(|backup| generation(&backup[1])));
-    let rank = |value: &Value| json!(homes.range(..=generation(value)).count());
-    for backup in &mut kept {
-        backup[1] = rank(&backup[1]);
+fn keep_backups(engine: &mut Engine, used: &Used) {
+    let files = &mut engine.world.files;
+    files.backups.retain(|(archive, _)| {
+        of_archive(archive).is_some_and(|serial| used.archives.contains(&serial))
+    });
+    let mut homes = vec![files.home];
+    homes.extend(files.backups.iter().map(|(_, home)| *home));
+    homes.sort_unstable();
+    homes.dedup();
+    let rank = |home: u64| homes.iter().filter(|other| **other <= home).count() as u64;
+    for (_, home) in &mut files.backups {
+        *home = rank(*home);
     }
-    files["home"] = rank(&files["home"]);
-    files["homes"] = json!(homes.len());
-    files["backups"] = Value::Array(kept);
+    files.home = rank(files.home);
+    files.homes = homes.len() as u64;
 }
 
-/// The number at the end of a name such as `file 7` or `backup-7.tar.zst`.
-fn serial(text: &str) -> Option<(&str, u64, &str)> {
-    let (before, rest) = ["file ", "backup-", "sha-"]
-        .iter()
-        .find_map(|before| text.strip_prefix(before).map(|rest| (*before, rest)))?;
-    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    let (digits, after) = rest.split_at(end);
-    Some((before, digits.parse().ok()?, after))
+fn of_archive(archive: &Archive) -> Option<u64> {
+    archive.path.strip_prefix("backup-")?.strip_suffix(".tar.zst")?.parse().ok()
 }
 
-fn is_attempt(key: &str) -> bool {
-    matches!(key, "attempt" | "id")
+fn of_binary(binary: &Binary) -> Option<u64> {
+    binary.identity.strip_prefix("file ")?.parse().ok()
 }
 
-impl Numbers {
-    fn collect(&mut self, value: &Value) {
-        match value {
-            Value::Object(members) => self.collect_members(members),
-            Value::Array(all) => all.iter().for_each(|value| self.collect(value)),
-            Value::String(text) => {
-                if let Some((before, number, _)) = serial(text) {
-                    self.serials.insert(number, 0);
-                    if before == "backup-" {
-                        self.archives.insert(text.clone());
-                    }
-                }
-            }
-            _ => {}
+/// The new number for an old one.
+fn place(used: &[u64], old: u64) -> Option<u64> {
+    used.iter().position(|number| *number == old).map(|at| at as u64 + 1)
+}
+
+impl Used {
+    fn note(&mut self, number: &Number<'_>) {
+        match number {
+            Number::Attempt(attempt) => self.attempts.push(**attempt),
+            Number::Daemon(daemon) => self.serials.push(u64::from(daemon.pid) - 1000),
+            Number::Archive(archive) => self.note_archive(archive),
+            Number::Binary(binary) => self.serials.extend(of_binary(binary)),
         }
     }
 
-    fn collect_members(&mut self, members: &Map<String, Value>) {
-        for (key, value) in members {
-            match (key.as_str(), value.as_u64()) {
-                (key, Some(number)) if is_attempt(key) => drop(self.attempts.insert(number, 0)),
-                ("pid", Some(number)) => drop(self.serials.insert(number - 1000, 0)),
-                ("due", None) if value.is_array() => {
-                    self.attempts.insert(value[0].as_u64().unwrap(), 0);
-                }
-                _ => self.collect(value),
-            }
-        }
+    fn note_archive(&mut self, archive: &Archive) {
+        let serial = of_archive(archive);
+        self.serials.extend(serial);
+        self.archives.extend(serial);
     }
 
     /// An archive that an oracle holds to be of no use counts as long as it is there.
-    fn collect_backed(&mut self, oracle: &Value, backups: &Value) {
-        for (attempt, archive) in oracle["backed"].as_object().unwrap() {
-            let is_there = backups.as_array().unwrap().iter().any(|backup| backup[0] == *archive);
-            let attempt: u64 = attempt.parse().unwrap();
-            if is_there || self.attempts.contains_key(&attempt) {
-                self.attempts.insert(attempt, 0);
-                self.collect(archive);
-            }
-        }
-    }
-
-    fn count(&mut self) {
-        for numbers in [&mut self.attempts, &mut self.serials] {
-            (1..).zip(numbers.values_mut()).for_each(|(new, number)| *number = new);
-        }
-    }
-
-    fn rename(&self, value: &mut Value) {
-        match value {
-            Value::Object(members) => self.rename_members(members),
-            Value::Array(all) => all.iter_mut().for_each(|value| self.rename(value)),
-            Value::String(text) => {
-                if let Some((before, number, after)) = serial(text) {
-                    *text = format!("{before}{}{after}", self.serials[&number]);
+    fn note_backed(&mut self, engine: &Engine) {
+        let durable = engine.durable.iter().map(|durable| &durable.oracle);
+        for oracle in durable.chain([&engine.oracle]) {
+            for (attempt, archive) in oracle.backed() {
+                let is_there = archive.is_some_and(|archive| engine.world.files.has(archive));
+                if is_there || self.attempts.contains(&attempt) {
+                    self.attempts.push(attempt);
+                    if let Some(archive) = archive {
+                        self.note_archive(archive);
+                    }
                 }
             }
-            _ => {}
         }
     }
 
-    fn rename_members(&self, members: &mut Map<String, Value>) {
-        for (key, value) in members {
-            match (key.as_str(), value.as_u64()) {
-                (key, Some(number)) if is_attempt(key) => *value = json!(self.attempts[&number]),
-                ("last_attempt", _) => *value = json!(self.attempts.len()),
-                ("pid", Some(number)) => *value = json!(1000 + self.serials[&(number - 1000)]),
-                ("started_ticks", Some(ticks)) => {
-                    let pid = ticks / 10;
-                    *value = json!((1000 + self.serials[&(pid - 1000)]) * 10);
+    fn sort(&mut self) {
+        for numbers in [&mut self.attempts, &mut self.serials, &mut self.archives] {
+            numbers.sort_unstable();
+            numbers.dedup();
+        }
+    }
+
+    /// The numbers are from 1 on already.
+    fn is_settled(&self) -> bool {
+        [&self.attempts, &self.serials]
+            .iter()
+            .all(|numbers| numbers.last().is_none_or(|last| *last == numbers.len() as u64))
+    }
+
+    fn rename(&self, number: Number<'_>) {
+        match number {
+            Number::Attempt(attempt) => *attempt = place(&self.attempts, *attempt).unwrap(),
+            Number::Daemon(daemon) => {
+                let serial = place(&self.serials, u64::from(daemon.pid) - 1000).unwrap();
+                *daemon = values::daemon(1000 + u32::try_from(serial).unwrap());
+            }
+            Number::Archive(archive) => self.rename_archive(archive),
+            Number::Binary(binary) => {
+                let new = of_binary(binary).and_then(|serial| place(&self.serials, serial));
+                if let Some(serial) = new {
+                    binary.identity = format!("file {serial}");
                 }
-                ("due", None) if value.is_array() => {
-                    value[0] = json!(self.attempts[&value[0].as_u64().unwrap()]);
-                }
-                _ => self.rename(value),
             }
         }
     }
 
-    /// Leaves in an oracle what can still be asked about.
-    fn prune(&self, oracle: &mut Value) {
-        for set in ["checked", "locked", "roomy", "settled_data"] {
-            let Value::Array(known) = &mut oracle[set] else { panic!("{set} is no list") };
-            known.retain(|id| self.attempts.contains_key(&id.as_u64().unwrap()));
-            for id in known {
-                *id = json!(self.attempts[&id.as_u64().unwrap()]);
-            }
+    fn rename_archive(&self, archive: &mut Archive) {
+        let old = of_archive(archive);
+        let new = old.and_then(|serial| place(&self.serials, serial));
+        if let Some(serial) = new.filter(|_| new != old) {
+            *archive = values::archive(serial);
         }
-        for map in ["upgrades", "backed"] {
-            let Value::Object(known) = oracle[map].take() else { panic!("{map} is no map") };
-            let kept = known.into_iter().filter_map(|(id, value)| {
-                let id = self.attempts.get(&id.parse().unwrap())?;
-                Some((id.to_string(), value))
-            });
-            oracle[map] = Value::Object(kept.collect());
-        }
+    }
+
+    fn rename_oracle(&self, oracle: &mut crate::model::oracle::Oracle) {
+        oracle.renumber(&|attempt| place(&self.attempts, attempt), &mut |archive| {
+            self.rename_archive(archive);
+        });
     }
 }

@@ -41,6 +41,9 @@ pub(super) enum Move {
     ReadPlan,
     DaemonEnds(How, u64),
     Tell(Event),
+    /// A session begins, after one that ended in order.
+    Start,
+    RollBack(u8),
     Other(Stimulus),
 }
 
@@ -58,15 +61,19 @@ impl Move {
             Self::ReadPlan => engine.read_plan(),
             Self::DaemonEnds(how, uptime_ms) => engine.daemon_ends(*how, *uptime_ms),
             Self::Tell(event) => engine.take(event.clone()),
+            Self::Start => engine.start(engine.state.policy.clone()),
+            Self::RollBack(pick) => engine.roll_back(*pick),
             Self::Other(stimulus) => engine.happen(stimulus),
         }
     }
 }
 
-/// All that can happen at this cost, apart from what a run without faults does next.
+/// All that can happen at this cost; first of what is free, what a run without faults does next.
 pub(super) fn moves(engine: &Engine, cost: Cost, upgrades: u8) -> Vec<Move> {
     match cost {
         Cost::Free if engine.up => free(engine, upgrades),
+        Cost::Free if engine.world.exit.is_some() => vec![Move::GoOn, Move::Start],
+        Cost::Free => vec![Move::GoOn],
         Cost::Crash if engine.up => crashes(engine),
         Cost::DaemonCrash if is_alive(engine) => {
             vec![Move::DaemonEnds(How::Status, 50), Move::DaemonEnds(How::Signal, 600_000)]
@@ -75,28 +82,27 @@ pub(super) fn moves(engine: &Engine, cost: Cost, upgrades: u8) -> Vec<Move> {
         Cost::Stop if engine.up => {
             let mut all = vec![Move::Tell(Event::StopRequested { signal: 15 })];
             all.extend(is_alive(engine).then_some(Move::DaemonEnds(How::Well, 600_000)));
-            if engine.listens() && engine.state.last_performed().is_some() {
-                // With the data, and without.
-                all.extend([1, 2].map(|pick| Move::Other(Stimulus::RollBack(pick))));
-            }
+            all.extend(roll_backs(engine));
             all
         }
-        Cost::Stop if engine.world.exit.is_some() => {
-            vec![Move::Other(Stimulus::Start(crate::model::stimulus::Settings {
-                restarts: engine.state.policy.restart_on_failure,
-                restart_after_upgrade: engine.state.policy.restart_after_upgrade,
-                prepare_ahead: engine.state.policy.prepare_ahead,
-                skip_backup: engine.state.policy.skip_backup,
-                max_failures: engine.state.policy.max_startup_failures,
-                rolls_back: engine.state.policy.rollback_on_failed_upgrade,
-                restores_data: engine.state.policy.rollback_restores_data,
-            }))]
-        }
+        Cost::Stop => roll_backs(engine),
         Cost::Journal if engine.up && engine.state.recording => {
             vec![Move::Tell(Event::JournalFailed { failure: values::failure(values::CODES[4]) })]
         }
-        Cost::Free | Cost::Crash | Cost::DaemonCrash | Cost::Stop | Cost::Journal => vec![],
+        Cost::Crash | Cost::DaemonCrash | Cost::Journal => vec![],
     }
+}
+
+/// Requests to go back: with the data, and without. Nobody hears them before recovery is over.
+fn roll_backs(engine: &Engine) -> Vec<Move> {
+    let picks: &[u8] = match engine.state.last_performed() {
+        _ if engine.state.recovering => &[],
+        Some(_) => &[1, 2],
+        None if engine.up => &[1],
+        // What was never run has no journal to write to.
+        None => &[],
+    };
+    picks.iter().map(|pick| Move::RollBack(*pick)).collect()
 }
 
 fn is_alive(engine: &Engine) -> bool {
@@ -106,7 +112,8 @@ fn is_alive(engine: &Engine) -> bool {
 fn free(engine: &Engine, upgrades: u8) -> Vec<Move> {
     let world = &engine.world;
     let ready = ready(engine);
-    let mut all: Vec<Move> = (0..ready.len()).map(|pick| Move::Finish(pick, Luck::Good)).collect();
+    let mut all = vec![Move::GoOn];
+    all.extend((0..ready.len()).map(|pick| Move::Finish(pick, Luck::Good)));
     all.extend(world.timers.iter().cloned().map(Move::Fire));
     all.extend(world.due.map(|_| Move::ComeDue));
     if world.process.as_ref().is_some_and(|process| process.leader_lives && process.asked) {
@@ -119,8 +126,13 @@ fn free(engine: &Engine, upgrades: u8) -> Vec<Move> {
         if world.files.queue.as_ref().is_some_and(|queue| *queue != engine.state.queue) {
             all.push(Move::ReadPlan);
         }
+        // With several, upstream is asked again only once its last word is in the plan: else every
+        // order of what waits to be written would count.
+        let is_pending =
+            |work: &Effect| matches!(work, Effect::QueueAnnouncement(_) | Effect::DropFromQueue(_));
+        let is_asked = upgrades == 1 || !world.work.iter().any(is_pending);
         for pick in 0..upgrades {
-            all.push(Move::Other(Stimulus::Announce(pick)));
+            all.extend(is_asked.then_some(Move::Other(Stimulus::Announce(pick))));
             let name = catalogue(pick).name;
             let held = |trouble: &nymvisor::machine::Trouble| {
                 trouble.name == name && trouble.hold != Hold::Free
@@ -159,7 +171,8 @@ fn faults(engine: &Engine) -> Vec<Move> {
             Effect::RestoreHome { .. } | Effect::CommitRollBack { .. } => {
                 &[Luck::Bad(0), Luck::Half]
             }
-            Effect::SpawnDaemon(_)
+            Effect::StandDown { in_doubt: Some(_), .. }
+            | Effect::SpawnDaemon(_)
             | Effect::SkipRestore { .. }
             | Effect::LockRollBack { .. }
             | Effect::CheckRoom { .. }

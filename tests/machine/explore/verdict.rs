@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use nymvisor::machine::{Effect, Phase, Swapping};
+use nymvisor::machine::{Effect, Phase, PhaseName, Record, State, Swapping, replay};
 
-use super::Pair;
-use crate::model::engine::Engine;
+use crate::model::engine::{Engine, through_json};
 use crate::state_machine_md::states::word;
 
-/// A move that was made. Its turns were checked by the model already: replay equals live, the
-/// counts of failures are the oracle's, no second daemon.
+/// Event, the phase it meets, the phase it leads to.
+pub(super) type Pair = (&'static str, PhaseName, PhaseName);
+
+/// How often each was taken.
+pub(super) type Pairs = BTreeMap<Pair, u64>;
+
+/// A move that was made. Its turns were checked by the model already: the counts of failures are
+/// the oracle's, no second daemon.
 pub(super) fn of_move(before: &Engine, after: &Engine) -> Result<(), String> {
     if after.records.is_empty() && after.up && before.up && before.state != after.state {
         return Err("the state changes with no record".to_owned());
@@ -55,13 +60,33 @@ pub(super) fn of_rest(mut engine: Engine) -> Result<(), String> {
 }
 
 /// Counts the edges that the records of a move are.
-pub(super) fn pairs(before: &Engine, after: &Engine, pairs: &mut BTreeMap<Pair, u64>) {
+pub(super) fn pairs(before: &Engine, after: &Engine, pairs: &mut Pairs) {
     let states = std::iter::once(&before.state).chain(&after.states);
     for (record, state) in after.records.iter().zip(states) {
         if !state.recovering {
             *pairs.entry((word(&record.event), record.from, record.to)).or_default() += 1;
         }
     }
+}
+
+/// The records of a move, as they come back from the journal, lead where the move led.
+pub(super) fn replays(
+    before: &Engine,
+    records: &[Record],
+    states: &[State],
+    mut is_known: impl FnMut(&Record) -> bool,
+) -> Result<(), String> {
+    let befores = std::iter::once(&before.state).chain(states);
+    for ((record, before), after) in records.iter().zip(befores).zip(states) {
+        if !is_known(record) {
+            through_json(record)?;
+        }
+        let replayed = replay(before, record).map_err(|why| format!("no replay: {why:?}"))?;
+        if replayed != *after {
+            return Err("replay differs from live".to_owned());
+        }
+    }
+    Ok(())
 }
 
 /// The same thing is to be done, or waits to be told, twice: hearing it again and again leads
