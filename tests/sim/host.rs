@@ -165,7 +165,10 @@ impl Machine {
         }
         let had_lock = self.world.lock;
         if let Effect::SpawnDaemon(_) = effect {
-            self.world.files.version = self.medium.quietly(|| self.files.version().ok());
+            // By hand and unseen, for an error, it may have been moved: the next session sees that.
+            let is_seen = !self.by_hand || !self.medium.was_hit();
+            let version = self.medium.quietly(|| self.files.version().ok());
+            self.world.files.version = version.filter(|_| is_seen);
         }
         if let Err(why) = self.world.perform(&effect) {
             self.broke(why);
