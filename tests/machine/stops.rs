@@ -2,9 +2,10 @@
 
 use nymvisor::machine::{Code, Phase, PhaseName, Policy, Timer, Upgrade};
 
+use crate::model::host::Luck;
 use crate::model::stimulus::How;
 use crate::model::tale::Tale;
-use crate::model::values::{policy, upgrade};
+use crate::model::values::{genesis, policy, upgrade};
 
 fn u1() -> Upgrade {
     upgrade("u1", "1.1.0", 10)
@@ -244,6 +245,18 @@ fn upgraded(policy: Policy) -> Tale {
     let mut tale = Tale::ready(policy, &u1());
     tale.due().until(PhaseName::Restarting).work(1).forget();
     tale
+}
+
+/// Moving history, plan and link to a version writes the version file where it names another.
+#[test]
+fn a_plan_that_is_behind_is_not_moved_once_a_roll_back_is_ordered() {
+    let mut tale = Tale::at(policy(), &u1(), PhaseName::Swapping);
+    tale.engine.finish(0, Luck::Half).unwrap();
+    tale.work(1).roll_back().until(PhaseName::Swapping).read_plan().until(PhaseName::Running);
+    let files = &tale.engine.world.files;
+    assert_eq!(files.version.as_ref(), Some(&genesis()));
+    assert_eq!(files.link.as_deref(), Some("genesis"));
+    assert!(tale.engine.world.work.is_empty(), "{:?}", tale.engine.world.work);
 }
 
 #[test]

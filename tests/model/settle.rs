@@ -1,6 +1,6 @@
 //! From wherever a story stands: nothing goes wrong any more, and everything comes to rest.
 
-use nymvisor::machine::{Event, Outcome, PhaseName, State, Timer};
+use nymvisor::machine::{Archive, Event, Outcome, PhaseName, State, Timer};
 
 use super::engine::Engine;
 use super::host::{Luck, World};
@@ -112,7 +112,7 @@ impl World {
         &self,
         state: &State,
         oracle: &Oracle,
-        plan_was_lost: bool,
+        was_damaged: bool,
     ) -> Result<(), String> {
         let files = &self.files;
         let wrong = |what: &str| Err(format!("{what}: {state:?}, {files:?}"));
@@ -137,14 +137,17 @@ impl World {
         }
         let performed = state.installed.name.as_str();
         let named = performed == "genesis" || performed == "hand";
-        // A lost plan and a commit that could not write the new one: the entry has no source left.
-        if !named && !plan_was_lost && !files.history.contains(&state.installed.name) {
+        // A damaged journal can't tell what a commit could not write: the entry has no source left.
+        if !named && !was_damaged && !files.history.contains(&state.installed.name) {
             return wrong("what runs is not in the history");
         }
         if state.next_upgrade().is_some() {
             return wrong("nobody takes up what could be performed");
         }
-        if let Some(archive) = oracle.unneeded().find(|archive| files.has(archive)) {
+        // A commit that was found, and could not be recorded then, still may be rolled back.
+        let kept = state.performed.as_ref().and_then(|last| last.backup.as_ref());
+        let is_left = |archive: &&Archive| files.has(archive) && Some(*archive) != kept;
+        if let Some(archive) = oracle.unneeded().find(is_left) {
             return wrong(&format!("{} is of no use", archive.path));
         }
         if files.half_restored {

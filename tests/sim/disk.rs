@@ -6,7 +6,7 @@
 //! medium in the order in which they were given.
 //!
 //! After a failed sync the cache may go on showing what is lost. Whoever was told of the failure
-//! lives through that; where that process is killed before it has written anew, nobody knows of it
+//! lives through that; where that process ends before it has written anew, nobody knows of it
 //! any more, and the cache is taken to tell the truth again.
 
 use std::ffi::OsString;

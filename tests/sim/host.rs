@@ -56,7 +56,6 @@ pub(crate) struct Machine {
     pub(crate) upstream: Option<UpgradeInfo>,
     /// Somebody has moved the version file, or lost the plan.
     pub(crate) by_hand: bool,
-    pub(crate) plan_was_lost: bool,
     /// The settings of the next session.
     pub(crate) settings: Settings,
     pub(crate) session: Session,
@@ -132,7 +131,6 @@ impl Machine {
             while_down: Vec::new(),
             upstream: None,
             by_hand: false,
-            plan_was_lost: false,
             settings,
             session: Session::default(),
             ticks: 0,
@@ -168,7 +166,10 @@ impl Machine {
         }
         let had_lock = self.world.lock;
         if let Effect::SpawnDaemon(_) = effect {
-            self.world.files.version = self.medium.quietly(|| self.files.version().ok());
+            // By hand and unseen, for an error, it may have been moved: the next session sees that.
+            let is_seen = !self.by_hand || !self.medium.was_hit();
+            let version = self.medium.quietly(|| self.files.version().ok());
+            self.world.files.version = version.filter(|_| is_seen);
         }
         if let Err(why) = self.world.perform(&effect) {
             self.broke(why);

@@ -188,3 +188,37 @@ fn a_plan_that_could_not_be_rebuilt_is_rebuilt_by_the_next_session() {
         ends_well(&story, &[killed, Mishap::Fails(at, io)]);
     }
 }
+
+/// No room for one write, after a swap has begun: plan, history and link follow in the end.
+#[test]
+fn a_plan_that_could_not_follow_the_swap_follows_later() {
+    let queue = Step::Do(Stimulus::Tamper(Tamper::Queue(1)));
+    let steps = [queue, Step::Until("commit-swap"), Step::Do(Stimulus::Announce(0))];
+    let story = story(&steps);
+    for at in 100..260 {
+        ends_well(&story, &[Mishap::Fails(at, Reach::NoRoom(1))]);
+    }
+}
+
+/// A version file that can't be read for a moment, moved by hand meanwhile.
+#[test]
+fn a_version_that_was_moved_by_hand_and_not_seen_is_seen_by_the_next_session() {
+    let moved = Step::Do(Stimulus::Tamper(Tamper::MoveVersion));
+    let story = story(&[moved, Step::Rest, Step::Do(Stimulus::Stop), Step::Rest]);
+    for at in 1..30 {
+        let io = Reach::Io { lasts: 1, cache_lies: false };
+        ends_well(&story, &[Mishap::Dies(25, KILL), Mishap::Fails(at, io)]);
+    }
+}
+
+/// The version file can't be read for a moment, after a swap was cut short: which version may be
+/// started is not guessed.
+#[test]
+fn h14_a_version_file_that_can_not_be_read_is_read_again() {
+    let story = story(&[Step::Do(Stimulus::Tamper(Tamper::Queue(0)))]);
+    let moved = first(&story, Op::Rename, "current-version-info.json");
+    for at in 1..40 {
+        let io = Reach::Io { lasts: 4, cache_lies: false };
+        ends_well(&story, &[Mishap::Dies(moved + 1, KILL), Mishap::Fails(at, io)]);
+    }
+}

@@ -260,8 +260,7 @@ impl Play {
         let dies_of = if machine.medium.is_stopped() { self.death } else { Death::Kill };
         match (end, dies_of) {
             (End::Died, Death::Power(keep)) => machine.medium.cut_power(keep),
-            (End::Died, Death::Kill) => machine.medium.end_of_lies(),
-            (End::Exited(_) | End::Rested | End::Refused, _) => {}
+            (_, Death::Kill | Death::Power(_)) => machine.medium.end_of_lies(),
         }
         let survives = session.daemon_survives && dies_of == Death::Kill;
         let world = &mut machine.world;
@@ -283,8 +282,7 @@ impl Play {
         let mut machine = self.machine();
         machine.mirror();
         let state = machine.witness.state().ok_or("nothing was recorded")?;
-        let lost = machine.plan_was_lost || machine.witness.was_damaged;
-        machine.world.rests(state, machine.witness.oracle(), lost)?;
+        machine.world.rests(state, machine.witness.oracle(), machine.witness.was_damaged)?;
         let queue = machine.world.files.queue.as_ref().ok_or("no plan")?;
         let current = queue.current.as_ref().map(nymvisor::machine::Upgrade::target);
         if !machine.by_hand && current.as_ref() != Some(&state.installed) {

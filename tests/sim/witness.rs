@@ -1,7 +1,8 @@
 //! Reads the journal as it lies there, and holds it against what was done.
 //!
 //! Each record is replayed and shown to the model's oracle. What a power cut or a failed write took
-//! back is forgotten again; whether anything was done on its word is judged after each session.
+//! back is forgotten again, unless something had been done on its word: that is judged after each
+//! session.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -42,7 +42,7 @@ pub(super) fn restored(next: &mut Next) -> Step {
     }
     next.state.recording = true;
     attempt::discard_unneeded(next);
-    session::move_what_was_left(next);
+    session::catch_up(next);
     prepare::choose(next);
     prepare::advance(next);
     Ok(())

@@ -2,6 +2,7 @@
 
 use super::super::effect::{Effect, Timer};
 use super::super::order::{Order, compare};
+use super::super::phase::{AfterFailure, Failed, Phase, PhaseName};
 use super::super::state::{Hold, Queue, State, Trouble};
 use super::super::values::{Failure, Remedy, Requester, Upgrade};
 use super::{Next, Rejected, Step, prepare, rollback, session};
@@ -20,9 +21,7 @@ pub(super) fn read(next: &mut Next, queue: &Queue) -> Step {
     next.state.plan_reads = true;
     rollback::note_plan(&mut next.state);
     drop_superseded(next);
-    if next.state.recording {
-        session::move_what_was_left(next);
-    }
+    session::catch_up(next);
     release_where_binary_is_in_place(&mut next.state);
     prepare::choose(next);
     prepare::advance(next);
@@ -56,7 +55,7 @@ fn release_where_binary_is_in_place(state: &mut State) {
 /// Upstream announces something: it is queued if it is news, and nobody's wish stands against it.
 /// An older version than the same upstream has queued takes that one back.
 pub(super) fn announced(next: &mut Next, upgrade: &Upgrade) -> Step {
-    let withdrawn = withdrawn_by(&next.state.queue, upgrade);
+    let withdrawn = withdrawn_by(&next.state, upgrade);
     if !withdrawn.is_empty() {
         next.order(Effect::DropFromQueue(withdrawn));
     }
@@ -66,13 +65,33 @@ pub(super) fn announced(next: &mut Next, upgrade: &Upgrade) -> Step {
     if next.effects.is_empty() { Err(Rejected::Unchanged) } else { Ok(()) }
 }
 
-fn withdrawn_by(queue: &Queue, upgrade: &Upgrade) -> Vec<String> {
+/// What is committed, or may be by now, is not taken back: the plan has yet to follow it.
+fn withdrawn_by(state: &State, upgrade: &Upgrade) -> Vec<String> {
+    let committing = match &state.phase {
+        Phase::Swapping(swapping) => Some(&swapping.attempt.upgrade.name),
+        Phase::Failed(Failed { phase: PhaseName::Swapping, then, .. }) => match then {
+            AfterFailure::OldVersion { attempt, .. } => Some(&attempt.upgrade.name),
+            AfterFailure::RollBack(_)
+            | AfterFailure::RollBackFailed(_)
+            | AfterFailure::GivenUp { .. } => None,
+        },
+        Phase::Running(_)
+        | Phase::Draining(_)
+        | Phase::BackingUp(_)
+        | Phase::Locking(_)
+        | Phase::Downloading(_)
+        | Phase::Verifying(_)
+        | Phase::Restarting(_)
+        | Phase::Failed(_) => None,
+    };
     let taken_back = |entry: &&Upgrade| {
-        entry.requester == upgrade.requester
+        entry.name != state.installed.name
+            && Some(&entry.name) != committing
+            && entry.requester == upgrade.requester
             && matches!(entry.requester, Requester::Upstream { .. })
             && compare(&upgrade.version, &entry.version) == Order::Older
     };
-    queue.entries.iter().filter(taken_back).map(|entry| entry.name.clone()).collect()
+    state.queue.entries.iter().filter(taken_back).map(|entry| entry.name.clone()).collect()
 }
 
 fn is_news(state: &State, upgrade: &Upgrade) -> bool {

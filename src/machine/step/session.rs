@@ -237,8 +237,27 @@ fn mend_files(next: &mut Next, row: Row, observed: &Observed, attempt: Option<&A
     }
 }
 
+/// The same while a session goes on. Not once a swap is ordered: what comes after it would undo
+/// it. Nor before it is known what there is.
+pub(super) fn catch_up(next: &mut Next) {
+    let is_swapping = match &next.state.phase {
+        Phase::Swapping(_) => true,
+        Phase::Failed(failed) => failed.phase == PhaseName::Swapping,
+        Phase::Running(_)
+        | Phase::Draining(_)
+        | Phase::BackingUp(_)
+        | Phase::Locking(_)
+        | Phase::Downloading(_)
+        | Phase::Verifying(_)
+        | Phase::Restarting(_) => false,
+    };
+    if next.state.recording && !next.state.recovering && !is_swapping {
+        move_what_was_left(next);
+    }
+}
+
 /// History, plan and link are moved to what is committed, where they could not be moved then.
-pub(super) fn move_what_was_left(next: &mut Next) -> bool {
+fn move_what_was_left(next: &mut Next) -> bool {
     if let Some(undone) = next.state.left_to_move_back().cloned() {
         next.order(Effect::MoveSharedBack { upgrade: undone.upgrade, to: undone.to });
         return true;

@@ -39,10 +39,7 @@ impl Machine {
         for tamper in std::mem::take(&mut self.while_down) {
             match tamper {
                 Tamper::LoseVersion => self.medium.take_away(&self.paths.current_version()),
-                Tamper::LosePlan => {
-                    self.medium.take_away(&self.paths.plan());
-                    self.plan_was_lost = true;
-                }
+                Tamper::LosePlan => self.medium.take_away(&self.paths.plan()),
                 Tamper::LoseLink => self.medium.take_away(&self.paths.current()),
                 Tamper::MoveVersion if !self.world.files.half_restored => {
                     let upgrade = values::upgrade("hand", "1.0.5", 0);
