@@ -20,7 +20,7 @@ mod commit;
 mod link;
 mod mend;
 
-pub use mend::Mended;
+pub use mend::{Mended, is_told};
 
 /// What could not be done with one of the files.
 #[derive(Debug, thiserror::Error)]

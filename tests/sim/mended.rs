@@ -210,3 +210,15 @@ fn a_version_that_was_moved_by_hand_and_not_seen_is_seen_by_the_next_session() {
         ends_well(&story, &[Mishap::Dies(25, KILL), Mishap::Fails(at, io)]);
     }
 }
+
+/// The version file can't be read for a moment, after a swap was cut short: which version may be
+/// started is not guessed.
+#[test]
+fn h14_a_version_file_that_can_not_be_read_is_read_again() {
+    let story = story(&[Step::Do(Stimulus::Tamper(Tamper::Queue(0)))]);
+    let moved = first(&story, Op::Rename, "current-version-info.json");
+    for at in 1..40 {
+        let io = Reach::Io { lasts: 4, cache_lies: false };
+        ends_well(&story, &[Mishap::Dies(moved + 1, KILL), Mishap::Fails(at, io)]);
+    }
+}

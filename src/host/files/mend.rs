@@ -108,9 +108,12 @@ fn is_damaged<T>(read: &Result<T, Error>) -> bool {
 
 /// What is absent or damaged may be written anew; what the system doesn't hand out may be whole.
 fn refuse_unreadable<T>(read: Result<T, Error>) -> Result<(), Error> {
+    if is_told(&read) { Ok(()) } else { read.map(drop) }
+}
+
+/// Whether it is known what there is: the content, or that there is none that could be used. What
+/// the system doesn't hand out at the moment may be whole, and can be read later.
+pub fn is_told<T>(read: &Result<T, Error>) -> bool {
     use release::Error::{Absent, Damaged};
-    match read {
-        Ok(_) | Err(Error::Release(Absent { .. } | Damaged { .. })) => Ok(()),
-        Err(error) => Err(error),
-    }
+    matches!(read, Ok(_) | Err(Error::Release(Absent { .. } | Damaged { .. })))
 }

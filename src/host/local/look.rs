@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::task::{spawn_blocking, spawn_local};
 
-use super::super::{Stimulus, backup, place, processes};
+use super::super::{Stimulus, backup, files, place, processes};
 use super::LocalHost;
 use crate::config::Paths;
 use crate::digest::Algorithm;
@@ -14,6 +14,10 @@ use crate::release::UpgradeName;
 
 /// Before a look that ended early is taken again.
 const AGAIN_PAUSE: Duration = Duration::from_secs(1);
+
+/// Tries to read a file that the system doesn't hand out: five seconds in all.
+const READS_MAX: u32 = 20;
+const READ_PAUSE: Duration = Duration::from_millis(250);
 
 impl LocalHost {
     pub(super) fn observe(
@@ -30,7 +34,7 @@ impl LocalHost {
         let look = move || Observed {
             at: Utc::now(),
             daemon,
-            version: seen("the version file", files.version()),
+            version: seen("the version file", patiently(|| files.version())),
             queue: seen("the plan", files.queue()),
             link: seen("the link", files.link()).unwrap_or(Link::Absent),
             binary: binary.as_ref().and_then(|(of, was)| same_binary(&paths, of, was)),
@@ -50,8 +54,21 @@ impl LocalHost {
     }
 }
 
+/// After a swap the version file alone tells which version may be started: where the system doesn't
+/// hand it out, it is asked for a while.
+fn patiently<T>(read: impl Fn() -> Result<T, files::Error>) -> Result<T, files::Error> {
+    for _ in 0..READS_MAX {
+        let read = read();
+        if files::is_told(&read) {
+            return read;
+        }
+        std::thread::sleep(READ_PAUSE);
+    }
+    read()
+}
+
 /// What can't be read is as good as absent; the log says why.
-fn seen<T>(what: &str, read: Result<T, super::super::files::Error>) -> Option<T> {
+fn seen<T>(what: &str, read: Result<T, files::Error>) -> Option<T> {
     read.inspect_err(|error| tracing::warn!("{what} can't be used: {error}")).ok()
 }
 

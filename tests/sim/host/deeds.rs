@@ -3,7 +3,7 @@
 use nymvisor::disk;
 use nymvisor::host::Stimulus as Reported;
 use nymvisor::host::backup;
-use nymvisor::host::files::Mended;
+use nymvisor::host::files::{self, Mended};
 use nymvisor::machine::{
     Archive, Binary, Code, Effect, Event, Failure, Link, Observed, PhaseName, Upgrade, Version,
 };
@@ -238,7 +238,7 @@ impl Machine {
         Observed {
             at,
             daemon: process.filter(|p| p.leader_lives).map(|process| process.daemon),
-            version: self.files.version().ok(),
+            version: self.read_version().ok(),
             queue: self.files.queue().ok(),
             link: self.files.link().unwrap_or(Link::Absent),
             binary: binary.filter(is_same).map(|(_, was)| was.clone()),
@@ -247,6 +247,12 @@ impl Machine {
                     && self.is_confirmed(archive).unwrap_or(false)
             }),
         }
+    }
+
+    /// As often as the real look tries.
+    fn read_version(&self) -> Result<Version, files::Error> {
+        let mut reads = (0..20).map(|_| self.files.version());
+        reads.find(files::is_told).unwrap_or_else(|| self.files.version())
     }
 
     /// Whether the file that was checked is still the one.
