@@ -40,7 +40,8 @@ fn mishaps() -> impl Strategy<Value = Vec<Mishap>> {
         6 => num::u64::ANY.prop_map(Keep::Seed),
     ];
     let death = prop_oneof![Just(Death::Kill), keep.prop_map(Death::Power)];
-    let lasts = || prop_oneof![4 => Just(1_u64), 1 => 2..40_u64];
+    // No longer than the look for the version file is patient.
+    let lasts = || prop_oneof![4 => Just(1_u64), 1 => 2..20_u64];
     let reach = prop_oneof![
         lasts().prop_map(Reach::NoRoom),
         (lasts(), proptest::bool::ANY)
