@@ -47,6 +47,9 @@ fn h26_hostile_names_are_ignored_logged_once_and_reach_no_path() {
         "é",
         &long,
     ];
+    // Made when the feeds are opened, a moment after the daemon is up.
+    let requests = ".nym/nymvisors/instances/nym-node-default/data/requests";
+    stage.until("its feeds", || stage.site.path(requests).exists().then_some(()));
     let mut before = stage.site.tree();
     let keep = |path: &std::path::Path| {
         !path.to_string_lossy().contains("/logs/") && !path.to_string_lossy().contains("run-")
