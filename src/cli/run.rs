@@ -20,7 +20,7 @@ use crate::host::http::Timeouts;
 use crate::host::local::{LocalHost, Setup};
 use crate::host::lock::{self, HeldLock};
 use crate::host::signals::Signals;
-use crate::host::{daemon, processes};
+use crate::host::{daemon, processes, restore};
 use crate::journal::{self, Owner};
 use crate::machine::{Event, Outcome, State, Version};
 use crate::release::UpgradeName;
@@ -114,7 +114,10 @@ async fn session(setup: Setup) -> Result<Outcome, Error> {
         instance: setup.config.nymvisor.id.clone(),
         daemon: setup.config.daemon.name.clone(),
     };
-    let initial = State::initial(installed(&files, &paths, &owner)?, setup.config.policy());
+    let mut initial = State::initial(installed(&files, &paths, &owner)?, setup.config.policy());
+    // Where a new chain begins, these are all that is left to tell of earlier roll-backs.
+    initial.last_attempt = restore::last_number(&paths.rollbacks());
+    initial.troubles = files.rolled_back();
     let opened = journal::open(
         setup.disk.clone(),
         &paths.journal(),
@@ -126,6 +129,7 @@ async fn session(setup: Setup) -> Result<Outcome, Error> {
     if let Some(mishap) = &opened.mishap {
         tracing::warn!("{}", journal::describe(mishap));
     }
+    refuse_half_restored(&paths, &opened.state)?;
     let started = Event::SessionStarted {
         nymvisor: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -133,6 +137,21 @@ async fn session(setup: Setup) -> Result<Outcome, Error> {
     };
     let host = LocalHost::new(setup, signals);
     Ok(Shell::new(opened.state, opened.journal, host).run(started).await)
+}
+
+/// No daemon may start on half of the data, and only the journal knows that a restore is to go on.
+fn refuse_half_restored(paths: &Paths, state: &State) -> Result<(), Error> {
+    if state.phase.attempt().is_some_and(|attempt| attempt.back.is_some()) {
+        return Ok(());
+    }
+    let unfinished = restore::unfinished(&paths.rollbacks(), state.last_attempt);
+    let Some(work) = unfinished else { return Ok(()) };
+    let (home, work) = (paths.home().display(), work.display());
+    Err(Error::Unusable(format!(
+        "a roll-back was interrupted while it put data back into {home}, and the journal no longer \
+         tells how it goes on; make {home} whole by hand ({work} holds what was there in `aside`, \
+         and what is left of the backup in `staged`), then remove {work}/state.json"
+    )))
 }
 
 /// One `run` an instance, and one a home.
