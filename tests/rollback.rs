@@ -258,6 +258,31 @@ fn half_restored_data_is_neither_left_as_it_is_nor_run_on_without_the_journal() 
 }
 
 #[test]
+fn the_daemon_is_not_stopped_for_a_roll_back_that_cannot_succeed() {
+    let stage = stage(false);
+    let run = upgraded(&stage);
+    let backups = stage.site.home("nymvisor/backups/v1.1.0");
+    let backup = fs::read_dir(backups).unwrap().next().unwrap().unwrap().path();
+    let whole = fs::read(&backup).unwrap();
+    fs::write(&backup, &whole[..whole.len() - 1]).unwrap();
+    let refused = stage.site.run(&["rollback"]);
+    assert_eq!(refused.status, 1, "{}", refused.stderr);
+    assert!(refused.stderr.contains("--keep-data"), "{}", refused.stderr);
+    fs::write(&backup, &whole).unwrap();
+    let binary = stage.site.data("genesis/bin/nym-node");
+    let hidden = binary.with_extension("hidden");
+    fs::rename(&binary, &hidden).unwrap();
+    fs::write(&binary, "no program").unwrap();
+    assert_eq!(stage.site.run(&["rollback"]).status, 1);
+    assert_eq!(stage.logged("signal"), 1, "{:?}", stage.log());
+    fs::rename(&hidden, &binary).unwrap();
+    stage.site.ok(&["rollback"]);
+    stage.until_log("started 1.0.0", 2);
+    assert_back_with_data(&stage);
+    end(&stage, run);
+}
+
+#[test]
 fn without_the_journal_what_was_rolled_back_stays_held_and_a_later_roll_back_restores() {
     let stage = stage(false);
     let run = upgraded(&stage);
