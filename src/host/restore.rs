@@ -10,10 +10,11 @@
 //! power cut or a [`Cancel`], the same call goes on from the last record and ends in the same
 //! place. The daemon must be down, and one caller alone be at it; all of it blocks.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use super::backup::Cancel;
-use crate::disk::{RealDisk, create_dirs};
+use crate::disk::{Disk, RealDisk, create_dirs};
 use crate::machine::Archive;
 
 mod entries;
@@ -86,6 +87,26 @@ pub fn restore(job: &Job, cancel: &Cancel) -> Result<Restored, Error> {
 /// Whether a restore is finished; one that was never begun isn't.
 pub fn is_done(job: &Job) -> Result<bool, Error> {
     Ok(State::load(job)?.is_some_and(|state| state.phase == Phase::Done))
+}
+
+/// The folder below `rollbacks` of the restore with this number, if that was begun and is not
+/// finished: the home may be half of one and half of the other.
+#[must_use]
+pub fn unfinished(rollbacks: &Path, attempt: u64) -> Option<PathBuf> {
+    let of = format!("{attempt}-");
+    let names = RealDisk.list(rollbacks).unwrap_or_default().into_iter();
+    names
+        .filter(|name| name.to_string_lossy().starts_with(&of))
+        .map(|name| rollbacks.join(name))
+        .find(|work| state::is_unfinished(work))
+}
+
+/// The highest number that a restore below `rollbacks` has had.
+#[must_use]
+pub fn last_number(rollbacks: &Path) -> u64 {
+    let names = RealDisk.list(rollbacks).unwrap_or_default().into_iter();
+    let number = |name: OsString| name.to_str()?.split_once('-')?.0.parse().ok();
+    names.filter_map(number).max().unwrap_or_default()
 }
 
 /// How many bytes a backup takes when it is unpacked, in whole blocks. Reads all of it, and fails
