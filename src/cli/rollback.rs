@@ -55,7 +55,15 @@ pub(super) fn rollback(disk: &dyn Disk, env: &Env, args: &RollBackArgs) -> Resul
 /// A version by its name, as its folder describes it.
 fn named(disk: &dyn Disk, paths: &Paths, name: &str) -> Result<Version, Error> {
     let name = UpgradeName::installed(name)?;
-    let info: UpgradeInfo = release::load(disk, &paths.upgrade_info(&name))?;
+    let info: Option<UpgradeInfo> =
+        release::if_there(release::load(disk, &paths.upgrade_info(&name)))?;
+    let Some(info) = info else {
+        let folder = paths.upgrade_info(&name);
+        return Err(Error::Refused(format!(
+            "there is no version '{name}' here: {} is missing",
+            folder.display()
+        )));
+    };
     Ok(Version { name: name.to_string(), version: info.version.to_string() })
 }
 
@@ -92,7 +100,9 @@ fn version_before(disk: &dyn Disk, config: &Config, paths: &Paths) -> Result<Ver
     let before = state.as_ref().and_then(|state| state.last_performed());
     before.map(|last| last.from.clone()).ok_or_else(|| {
         Error::Refused(
-            "no upgrade to what is installed is on record that could be rolled back".to_owned(),
+            "only the last upgrade can be rolled back, and none to what is installed is on record; \
+             for another version there is `nymvisor add-upgrade --allow-downgrade`"
+                .to_owned(),
         )
     })
 }
