@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::config::Paths;
 use crate::disk::Disk;
 use crate::host::files::{self, Files};
+use crate::host::restore;
 use crate::journal::{self, Opened, Owner};
 use crate::machine::{Event, Policy, State, Version};
 use crate::release::{self, UpgradeName};
@@ -68,7 +69,12 @@ pub struct Beginning {
 pub fn begin(beginning: Beginning) -> Result<(Opened, Event), Error> {
     let Beginning { disk, paths, owner, session, policy, at } = beginning;
     let installed = installed(&disk, &paths, &owner)?;
-    let initial = State::initial(installed, policy.clone());
+    // Where a new chain begins, these are all that is left to tell of earlier roll-backs.
+    let initial = State {
+        last_attempt: restore::last_number(&paths.rollbacks()),
+        troubles: Files::new(disk.clone(), paths.clone()).rolled_back(),
+        ..State::initial(installed, policy.clone())
+    };
     let opened = journal::open(disk, &paths.journal(), owner, session, initial, at)?;
     if let Some(mishap) = &opened.mishap {
         tracing::warn!("{}", journal::describe(mishap));

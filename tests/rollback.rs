@@ -233,3 +233,74 @@ fn a_roll_back_that_cannot_go_on_starts_nothing_and_is_finished_once_it_can() {
     assert_back_with_data(&stage);
     end(&stage, run);
 }
+
+#[test]
+fn half_restored_data_is_neither_left_as_it_is_nor_run_on_without_the_journal() {
+    let stage = stage(false);
+    let run = upgraded(&stage);
+    end(&stage, run);
+    stage.site.ok(&["rollback"]);
+    let work = stage.site.home("nymvisor/rollbacks/2-v1.1.0");
+    fs::create_dir_all(&work).unwrap();
+    fs::write(work.join("state.json"), r#"{"phase":"aside"}"#).unwrap();
+    stage.site.ok(&["rollback", "--keep-data"]);
+    let run = stage.run_to_end(&NOTHING);
+    assert_eq!(run.status, Some(4), "{}", run.stderr);
+    assert!(run.stderr.contains("2-v1.1.0 holds the rest"), "{}", run.stderr);
+    fs::remove_dir_all(stage.site.path(".nym/nymvisors/instances/nym-node-default/data/journal"))
+        .unwrap();
+    for _ in 0..2 {
+        let run = stage.run_to_end(&NOTHING);
+        assert_eq!(run.status, Some(3), "{}", run.stderr);
+        assert!(run.stderr.contains("then remove"), "{}", run.stderr);
+    }
+    assert_eq!(stage.logged("started"), 2, "{:?}", stage.log());
+}
+
+#[test]
+fn the_daemon_is_not_stopped_for_a_roll_back_that_cannot_succeed() {
+    let stage = stage(false);
+    let run = upgraded(&stage);
+    let backups = stage.site.home("nymvisor/backups/v1.1.0");
+    let backup = fs::read_dir(backups).unwrap().next().unwrap().unwrap().path();
+    let whole = fs::read(&backup).unwrap();
+    fs::write(&backup, &whole[..whole.len() - 1]).unwrap();
+    let refused = stage.site.run(&["rollback"]);
+    assert_eq!(refused.status, 1, "{}", refused.stderr);
+    assert!(refused.stderr.contains("--keep-data"), "{}", refused.stderr);
+    fs::write(&backup, &whole).unwrap();
+    let binary = stage.site.data("genesis/bin/nym-node");
+    let hidden = binary.with_extension("hidden");
+    fs::rename(&binary, &hidden).unwrap();
+    fs::write(&binary, "no program").unwrap();
+    assert_eq!(stage.site.run(&["rollback"]).status, 1);
+    assert_eq!(stage.logged("signal"), 1, "{:?}", stage.log());
+    fs::rename(&hidden, &binary).unwrap();
+    stage.site.ok(&["rollback"]);
+    stage.until_log("started 1.0.0", 2);
+    assert_back_with_data(&stage);
+    end(&stage, run);
+}
+
+#[test]
+fn without_the_journal_what_was_rolled_back_stays_held_and_a_later_roll_back_restores() {
+    let stage = stage(false);
+    let run = upgraded(&stage);
+    stage.site.ok(&["rollback"]);
+    stage.until_log("started 1.0.0", 2);
+    end(&stage, run);
+    fs::remove_dir_all(stage.site.path(".nym/nymvisors/instances/nym-node-default/data/journal"))
+        .unwrap();
+    let run = stage.start(&NOTHING);
+    stage.until_phase("Running");
+    assert_eq!(stage.logged("started 1.1.0"), 0, "{}", stage.story());
+    stage.site.ok(&["retry", "v1.1.0"]);
+    stage.until_event("swap-committed", 1);
+    stage.until_phase("Running");
+    stage.switch("precious", "newer");
+    stage.site.ok(&["rollback"]);
+    stage.until_event("home-restored", 1);
+    stage.until_phase("Running");
+    assert_eq!(read(&stage, "precious"), "old");
+    end(&stage, run);
+}

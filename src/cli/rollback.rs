@@ -2,9 +2,10 @@
 
 use clap::Args;
 
-use super::{Error, ask, output, user};
+use super::{Error, ask, output, probe, user};
 use crate::config::{self, Config, Env, Paths};
 use crate::disk::{Disk, Kind};
+use crate::host::{backup, restore};
 use crate::journal;
 use crate::machine::Version;
 use crate::release::{self, UpgradeInfo, UpgradeName};
@@ -39,6 +40,12 @@ pub(super) fn rollback(disk: &dyn Disk, env: &Env, args: &RollBackArgs) -> Resul
             to.name
         )));
     }
+    if probe::ask(&binary)?.build_version != to.version {
+        return Err(Error::Refused(format!("{} is not {}", binary.display(), to.version)));
+    }
+    if !args.keep_data && config.daemon.rollback_restores_data {
+        backup_holds(disk, &config, &paths, &to)?;
+    }
     let wish = Wish::RollBack { to, keep_data: args.keep_data };
     let request = Request { wish, requester: user::requester(env) };
     let (granted, text) = ask::engine(&config, &paths, request, "nothing can be rolled back")?;
@@ -48,8 +55,44 @@ pub(super) fn rollback(disk: &dyn Disk, env: &Env, args: &RollBackArgs) -> Resul
 /// A version by its name, as its folder describes it.
 fn named(disk: &dyn Disk, paths: &Paths, name: &str) -> Result<Version, Error> {
     let name = UpgradeName::installed(name)?;
-    let info: UpgradeInfo = release::load(disk, &paths.upgrade_info(&name))?;
+    let info: Option<UpgradeInfo> =
+        release::if_there(release::load(disk, &paths.upgrade_info(&name)))?;
+    let Some(info) = info else {
+        let folder = paths.upgrade_info(&name);
+        return Err(Error::Refused(format!(
+            "there is no version '{name}' here: {} is missing",
+            folder.display()
+        )));
+    };
     Ok(Version { name: name.to_string(), version: info.version.to_string() })
+}
+
+/// Whether what the data would come from is as it was sealed: the daemon isn't stopped for less.
+fn backup_holds(
+    disk: &dyn Disk,
+    config: &Config,
+    paths: &Paths,
+    to: &Version,
+) -> Result<(), Error> {
+    let state = journal::last_state(disk, &paths.journal(), &ask::owner(config))?;
+    let Some(state) = state else { return Ok(()) };
+    let last = state.last_performed();
+    let Some(archive) = last.filter(|last| last.from == *to).and_then(|last| last.backup.as_ref())
+    else {
+        return Ok(());
+    };
+    // What has begun no longer needs it.
+    let goes_on = restore::unfinished(&paths.rollbacks(), state.last_attempt).is_some();
+    match backup::confirm(archive) {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) if goes_on => Ok(()),
+        Ok(false) => Err(Error::Refused(format!(
+            "the backup {} is gone, or is not what was sealed ({} bytes, sha256 {}); put it back, \
+             or leave the data as it is with --keep-data",
+            archive.path, archive.bytes, archive.sha256
+        ))),
+        Err(error) => Err(Error::Refused(error.to_string())),
+    }
 }
 
 fn version_before(disk: &dyn Disk, config: &Config, paths: &Paths) -> Result<Version, Error> {
@@ -57,7 +100,9 @@ fn version_before(disk: &dyn Disk, config: &Config, paths: &Paths) -> Result<Ver
     let before = state.as_ref().and_then(|state| state.last_performed());
     before.map(|last| last.from.clone()).ok_or_else(|| {
         Error::Refused(
-            "no upgrade to what is installed is on record that could be rolled back".to_owned(),
+            "only the last upgrade can be rolled back, and none to what is installed is on record; \
+             for another version there is `nymvisor add-upgrade --allow-downgrade`"
+                .to_owned(),
         )
     })
 }

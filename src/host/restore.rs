@@ -10,10 +10,11 @@
 //! power cut or a [`Cancel`], the same call goes on from the last record and ends in the same
 //! place. The daemon must be down, and one caller alone be at it; all of it blocks.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use super::backup::Cancel;
-use crate::disk::{RealDisk, create_dirs};
+use crate::disk::{Disk, RealDisk, create_dirs};
 use crate::machine::Archive;
 
 mod entries;
@@ -107,6 +108,26 @@ pub fn abandon(job: &Job) -> Result<(), Error> {
     }
     // With another mount over the home it was none of them.
     stage::wipe(&job.work)
+}
+
+/// The folder below `rollbacks` of the restore with this number, if that was begun and is not
+/// finished: the home may be half of one and half of the other.
+#[must_use]
+pub fn unfinished(rollbacks: &Path, attempt: u64) -> Option<PathBuf> {
+    let of = format!("{attempt}-");
+    let names = RealDisk.list(rollbacks).unwrap_or_default().into_iter();
+    names
+        .filter(|name| name.to_string_lossy().starts_with(&of))
+        .map(|name| rollbacks.join(name))
+        .find(|work| state::is_unfinished(work))
+}
+
+/// The highest number that a restore below `rollbacks` has had.
+#[must_use]
+pub fn last_number(rollbacks: &Path) -> u64 {
+    let names = RealDisk.list(rollbacks).unwrap_or_default().into_iter();
+    let number = |name: OsString| name.to_str()?.split_once('-')?.0.parse().ok();
+    names.filter_map(number).max().unwrap_or_default()
 }
 
 /// How many bytes a backup takes when it is unpacked, in whole blocks. Reads all of it, and fails

@@ -327,3 +327,16 @@ fn a_backup_of_an_attempt_that_is_recovered_unrecorded_is_kept_or_removed_once()
         assert_eq!((tale.engine.settle(), backups), (Ok(End::Runs), 1), "{tale}");
     }
 }
+
+/// The plan is read back while a roll-back moves it: nothing is moved on again under its hands.
+#[test]
+fn a_plan_that_a_roll_back_has_just_moved_back_is_not_moved_on_again() {
+    let mut tale = Tale::at(policy(), &u1(), PhaseName::Swapping);
+    tale.until(PhaseName::Running).roll_back().until(PhaseName::Swapping).forget();
+    let left = tale.engine.world.files.roll_back(&u1(), &version("genesis", "1.0.0"), true);
+    assert_eq!(left, "");
+    tale.read_plan();
+    insta::assert_snapshot!(tale, @"
+    queue-read genesis [u1]: Swapping #2 u1 back to genesis with its data
+    ");
+}

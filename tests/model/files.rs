@@ -69,7 +69,7 @@ impl Files {
     }
 
     /// The version file, then history, plan and link.
-    pub(super) fn roll_back(&mut self, upgrade: &Upgrade, to: &Version, shared: bool) -> String {
+    pub(crate) fn roll_back(&mut self, upgrade: &Upgrade, to: &Version, shared: bool) -> String {
         self.version = Some(to.clone());
         let Some(queue) = self.queue.as_mut().filter(|_| shared) else {
             return "the plan".to_owned();

@@ -3,10 +3,27 @@
 use chrono::{DateTime, Utc};
 
 use super::{Error, Files};
-use crate::machine::{Upgrade, Version};
-use crate::release::{self, CurrentVersion, Plan, UpgradeInfo, UpgradeName};
+use crate::machine::{Code, Failure, Hold, State, Trouble, Upgrade, Version};
+use crate::release::{self, CurrentVersion, HistoryEntry, Plan, UpgradeInfo, UpgradeName};
 
 impl Files {
+    /// What the history says was rolled back, and not performed again since, as it is held back.
+    #[must_use]
+    pub fn rolled_back(&self) -> Vec<Trouble> {
+        let history = self.history().unwrap_or_default();
+        let latest = |entry: &&HistoryEntry| history.find(&entry.info.name) == Some(*entry);
+        let trouble = |entry: &HistoryEntry| {
+            let text = format!("rolled back at {}", entry.rolled_back_at?.to_rfc3339());
+            let Upgrade { name, digest, .. } = entry.info.to_upgrade();
+            let failure = Failure { code: Code::RolledBack, text };
+            Some(Trouble { name, digest, failure, times: 1, hold: Hold::Quarantine })
+        };
+        let troubles = history.history.iter().rev().filter(latest).filter_map(trouble);
+        let mut troubles: Vec<_> = troubles.take(State::TROUBLES_MAX).collect();
+        troubles.reverse();
+        troubles
+    }
+
     /// Moves the version file back to `to` (the commit point), then history, plan and link.
     ///
     /// An error means that nothing is committed. What could not be moved after the commit point

@@ -1,6 +1,7 @@
 //! The steps of a roll-back: the data, the lock, the files.
 
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use chrono::Utc;
 use tokio::task::spawn_blocking;
@@ -15,8 +16,8 @@ use crate::release::UpgradeName;
 
 /// What to do about a roll-back that can't go on.
 const REMEDY: &str = "the roll-back is not finished, and the daemon stays down; see to it and \
-                      start `nymvisor run` again, which goes on, or have the data left as it is \
-                      with `nymvisor rollback --keep-data`";
+                      start `nymvisor run` again, which goes on, or, while nothing is moved yet, \
+                      have the data left as it is with `nymvisor rollback --keep-data`";
 
 impl LocalHost {
     pub(super) fn restore_home(
@@ -51,7 +52,9 @@ impl LocalHost {
     }
 
     pub(super) fn skip_restore(&mut self, attempt: u64, to: &Version) {
-        let outcome = is_in_place(&*self.setup.disk, &self.setup.paths, to)
+        let paths = &self.setup.paths;
+        let outcome = is_in_place(&*self.setup.disk, paths, to)
+            .and_then(|()| is_whole(&paths.rollbacks(), attempt))
             .map(|()| Event::RestoreSkipped { attempt });
         self.teller.tell_outcome(attempt, outcome);
     }
@@ -76,6 +79,17 @@ impl LocalHost {
             }
         });
     }
+}
+
+/// Data that is half restored can't be left as it is.
+fn is_whole(rollbacks: &Path, attempt: u64) -> Result<(), Failure> {
+    let Some(work) = restore::unfinished(rollbacks, attempt) else { return Ok(()) };
+    let text = format!(
+        "the data can't be left as it is: its restore from the backup has begun, and {} holds the \
+         rest; have it finished with `nymvisor rollback` and `nymvisor run`",
+        work.display()
+    );
+    Err(Failure { code: Code::Io, text })
 }
 
 /// Nothing is moved for a version that could not be started afterwards.

@@ -86,6 +86,13 @@ impl State {
     }
 }
 
+/// Whether a restore in this folder has begun, and is not known to be done.
+pub(super) fn is_unfinished(work: &Path) -> bool {
+    let Ok(bytes) = RealDisk.read(&path(work)) else { return false };
+    let state: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+    state.is_none_or(|state| state.get("phase") != Some(&serde_json::json!(Phase::Done)))
+}
+
 fn path(work: &Path) -> PathBuf {
     work.join("state.json")
 }

@@ -5,7 +5,7 @@ use super::super::{Error, Hash, Mishap, describe};
 use super::result::{FaultKind, Last};
 use super::{Walk, failed};
 use crate::disk::Kind;
-use crate::machine::State;
+use crate::machine::{Code, State, Trouble};
 
 impl Walk<'_> {
     pub(super) fn judge_header(
@@ -40,7 +40,14 @@ impl Walk<'_> {
             (None, None) if number == 1 => {
                 self.judge_beginning(file, content);
                 let state = &header.state;
-                if *state != State::initial(state.installed.clone(), state.policy.clone()) {
+                // Where the journal was removed, the disk tells of earlier roll-backs.
+                let never_run = State {
+                    troubles: state.troubles.clone(),
+                    last_attempt: state.last_attempt,
+                    ..State::initial(state.installed.clone(), state.policy.clone())
+                };
+                let of_disk = |trouble: &Trouble| trouble.failure.code == Code::RolledBack;
+                if *state != never_run || !state.troubles.iter().all(of_disk) {
                     let text = "it begins with a state other than one that has never run";
                     self.header_fault(FaultKind::Illegal, file, text.to_owned());
                 }

@@ -82,7 +82,10 @@ fn wished(
         return Err("the journal can't be written, and a roll-back must be on the record".into());
     }
     let Some(last) = state.last_performed() else {
-        return Err(format!("no upgrade to {installed} is on record that could be rolled back"));
+        return Err(format!(
+            "only the last upgrade can be rolled back, and none to {installed} is on record; for \
+             another version there is `nymvisor add-upgrade --allow-downgrade`"
+        ));
     };
     if *to == state.installed {
         return Err(format!("{installed} is what runs already"));

@@ -262,6 +262,10 @@ fn move_what_was_left(next: &mut Next) -> bool {
         next.order(Effect::MoveSharedBack { upgrade: undone.upgrade, to: undone.to });
         return true;
     }
+    // A roll-back that is being committed moves them back itself, before its record tells.
+    if next.state.phase.attempt().is_some_and(|attempt| attempt.back.is_some()) {
+        return false;
+    }
     let Some(upgrade) = next.state.unmoved().cloned() else { return false };
     let plan_current = next.state.queue.current.as_ref().map(Upgrade::announcement);
     next.order(Effect::MoveShared { upgrade, plan_current });
