@@ -41,6 +41,12 @@ pub fn line(record: &Record) -> String {
 /// What happened, and what it led to where that is not plain from it.
 fn text(record: &Record) -> String {
     let mut text = event(&record.event);
+    for effect in &record.effects {
+        if let Effect::Answer { granted, text: answer, .. } = effect {
+            let word = if *granted { "granted" } else { "refused" };
+            text = format!("{text}; {word}: {answer}");
+        }
+    }
     let Event::Recovered { row, observed } = &record.event else { return text };
     if record.seq <= FIRST_RECOVERED && *row == Row::AtRest {
         "this is the first session on record".clone_into(&mut text);
@@ -276,7 +282,7 @@ pub fn row(row: Row) -> &'static str {
         Row::AttemptWithdrawn => "an upgrade was interrupted, and is no longer in the plan",
         Row::AttemptUnprepared => "an upgrade was interrupted, and its binary has changed",
         Row::SwapInterrupted => "an upgrade was interrupted after its commit; it is finished",
-        Row::RollBackResumed => "a roll-back was interrupted; it goes on",
+        Row::RollBackResumed => "a roll-back is due, or was interrupted; it is performed",
         Row::RollBackSwapInterrupted => {
             "a roll-back was interrupted after its commit; it is finished"
         }

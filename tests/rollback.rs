@@ -274,8 +274,15 @@ fn the_daemon_is_not_stopped_for_a_roll_back_that_cannot_succeed() {
     fs::rename(&binary, &hidden).unwrap();
     fs::write(&binary, "no program").unwrap();
     assert_eq!(stage.site.run(&["rollback"]).status, 1);
-    assert_eq!(stage.logged("signal"), 1, "{:?}", stage.log());
     fs::rename(&hidden, &binary).unwrap();
+    // Nothing can be moved aside.
+    let rollbacks = stage.site.home("nymvisor/rollbacks");
+    fs::write(&rollbacks, "in the way").unwrap();
+    let refused = stage.site.run(&["rollback"]);
+    assert_eq!(refused.status, 1, "{}", refused.stderr);
+    assert!(refused.stderr.contains("can't be written to"), "{}", refused.stderr);
+    fs::remove_file(&rollbacks).unwrap();
+    assert_eq!(stage.logged("signal"), 1, "{:?}", stage.log());
     stage.site.ok(&["rollback"]);
     stage.until_log("started 1.0.0", 2);
     assert_back_with_data(&stage);
@@ -303,4 +310,21 @@ fn without_the_journal_what_was_rolled_back_stays_held_and_a_later_roll_back_res
     stage.until_phase("Running");
     assert_eq!(read(&stage, "precious"), "old");
     end(&stage, run);
+}
+
+#[test]
+fn a_damaged_journal_is_named_and_a_version_that_is_not_there_too() {
+    let stage = stage(false);
+    let run = upgraded(&stage);
+    let none = stage.site.run(&["rollback", "--to", "nope"]);
+    assert_eq!(none.status, 1, "{}", none.stderr);
+    assert!(none.stderr.contains("no version 'nope'"), "{}", none.stderr);
+    end(&stage, run);
+    let journal = stage.site.path(".nym/nymvisors/instances/nym-node-default/data/journal");
+    fs::write(journal.join("00000001.jsonl"), "{}\n{}\n").unwrap();
+    for command in [&["rollback"][..], &["retry", "v1.1.0"]] {
+        let refused = stage.site.run(command);
+        assert_eq!(refused.status, 3, "{}", refused.stderr);
+        assert!(refused.stderr.contains("journal verify"), "{}", refused.stderr);
+    }
 }

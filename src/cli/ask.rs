@@ -8,7 +8,7 @@ use chrono::Utc;
 
 use super::Error;
 use crate::config::{Config, Paths};
-use crate::disk::RealDisk;
+use crate::disk::{Disk, Kind, RealDisk};
 use crate::host::lock::{self, HeldLock};
 use crate::journal::{self, Owner};
 use crate::machine::{Effect, State, step};
@@ -56,6 +56,7 @@ fn running(paths: &Paths, request: &Request) -> Result<Answer, Error> {
 /// No engine runs: the fact is put on the record, and the next session finds it there.
 fn alone(paths: &Paths, owner: Owner, request: Request, what: &str) -> Result<Answer, Error> {
     let Some(state) = journal::last_state(&RealDisk, &paths.journal(), &owner)? else {
+        refuse_damaged(&RealDisk, paths)?;
         return Ok((false, format!("{what}: nothing was run here yet")));
     };
     let session = format!("{}-{}", Utc::now().format("%Y%m%dT%H%M%S%.3fZ"), std::process::id());
@@ -76,6 +77,21 @@ fn alone(paths: &Paths, owner: Owner, request: Request, what: &str) -> Result<An
         let _ = journal.append(&opened.state, &event, &transition, Utc::now())?;
     }
     Ok(answer)
+}
+
+/// A journal that is there and can't be read is no journal of an instance that has never run.
+pub(super) fn refuse_damaged(disk: &dyn Disk, paths: &Paths) -> Result<(), Error> {
+    let folder = paths.journal();
+    if !matches!(disk.kind(&folder), Ok(Some(Kind::Folder)))
+        || journal::segments(disk, &folder)?.is_empty()
+    {
+        return Ok(());
+    }
+    Err(Error::Unusable(format!(
+        "the journal in {} is damaged; `nymvisor journal verify` names the line, and the next \
+         `nymvisor run` sets it aside and goes by the files",
+        folder.display()
+    )))
 }
 
 fn answer_in(effect: &Effect) -> Option<Answer> {

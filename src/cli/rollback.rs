@@ -4,10 +4,10 @@ use clap::Args;
 
 use super::{Error, ask, output, probe, user};
 use crate::config::{self, Config, Env, Paths};
-use crate::disk::{Disk, Kind};
-use crate::host::{backup, restore};
+use crate::disk::{Disk, Kind, create_dirs, remove_if_there};
+use crate::host::{backup, restore, room};
 use crate::journal;
-use crate::machine::Version;
+use crate::machine::{Archive, Version};
 use crate::release::{self, UpgradeInfo, UpgradeName};
 use crate::requests::{Request, Wish};
 
@@ -84,8 +84,8 @@ fn backup_holds(
     // What has begun no longer needs it.
     let goes_on = restore::unfinished(&paths.rollbacks(), state.last_attempt).is_some();
     match backup::confirm(archive) {
-        Ok(true) => Ok(()),
-        Ok(false) | Err(_) if goes_on => Ok(()),
+        Ok(_) | Err(_) if goes_on => Ok(()),
+        Ok(true) => home_takes(disk, paths, archive),
         Ok(false) => Err(Error::Refused(format!(
             "the backup {} is gone, or is not what was sealed ({} bytes, sha256 {}); put it back, \
              or leave the data as it is with --keep-data",
@@ -95,8 +95,30 @@ fn backup_holds(
     }
 }
 
+/// Whether the home has room for what is unpacked, and lets itself be written to.
+fn home_takes(disk: &dyn Disk, paths: &Paths, archive: &Archive) -> Result<(), Error> {
+    let refused = |error: String| {
+        Error::Refused(format!("{error}; or leave the data as it is with --keep-data"))
+    };
+    let bytes = restore::needed(archive).map_err(|error| refused(error.to_string()))?;
+    let needs = [(paths.home().to_owned(), bytes)];
+    room::check(&needs).map_err(|error| refused(error.to_string()))?;
+    let path = paths.rollbacks().join(".nymvisor-tries");
+    let tried = create_dirs(disk, &paths.rollbacks(), 0o700)
+        .and_then(|()| remove_if_there(disk, &path))
+        .and_then(|()| disk.create(&path, 0o600).map(drop))
+        .and_then(|()| disk.remove_file(&path));
+    tried.map_err(|error| {
+        let folder = paths.rollbacks();
+        refused(format!("{} can't be written to, as a roll-back must: {error}", folder.display()))
+    })
+}
+
 fn version_before(disk: &dyn Disk, config: &Config, paths: &Paths) -> Result<Version, Error> {
     let state = journal::last_state(disk, &paths.journal(), &ask::owner(config))?;
+    if state.is_none() {
+        ask::refuse_damaged(disk, paths)?;
+    }
     let before = state.as_ref().and_then(|state| state.last_performed());
     before.map(|last| last.from.clone()).ok_or_else(|| {
         Error::Refused(

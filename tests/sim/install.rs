@@ -19,10 +19,10 @@ pub(crate) const INSTANCE: &str = "nym-node-default";
 /// An installation that has never run, and its paths; made once and copied.
 static INSTALLED: LazyLock<(SimDisk, Paths)> = LazyLock::new(|| {
     let disk = SimDisk::new();
-    let root = PathBuf::from("/root/.nym/nymvisors");
+    let root = PathBuf::from("/user/.nym/nymvisors");
     let config = format!("[daemon]\nname = \"{DAEMON}\"\nhome = \"/node\"\n");
     disk.put(&root.join("instances").join(INSTANCE).join("config/config.toml"), config.as_bytes());
-    let env = Env::of([("HOME".into(), "/root".into())]);
+    let env = Env::of([("HOME".into(), "/user".into())]);
     let (_, paths) = config::load(&disk, &env).unwrap();
     let genesis = UpgradeInfo::genesis(details("1.0.0")).unwrap();
     put_version(&disk, &paths, &genesis);

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use proptest::prelude::{Just, ProptestConfig, Strategy};
-use proptest::test_runner::{FileFailurePersistence, TestCaseError, TestError, TestRunner};
+use proptest::test_runner::{
+    FileFailurePersistence, RngSeed, TestCaseError, TestError, TestRunner,
+};
 use proptest::{collection, num, prop_oneof};
 
 use super::disk::{Keep, Reach};
@@ -73,6 +75,14 @@ fn count() -> u32 {
     asked.map_or(STORIES, |asked| asked.expect("NYMVISOR_STORIES is a number") / PARTS)
 }
 
+/// The suite tells the same stories each time; whoever asks for a number of them gets new ones.
+fn seed(part: &str) -> RngSeed {
+    match std::env::var_os("NYMVISOR_STORIES") {
+        Some(_) => RngSeed::Random,
+        None => RngSeed::Fixed(part.parse().unwrap()),
+    }
+}
+
 /// Tells random stories. Seeds of those that end badly are kept.
 fn tell(part: &str) {
     let config = ProptestConfig {
@@ -82,6 +92,7 @@ fn tell(part: &str) {
             "proptest-regressions",
         ))),
         source_file: Some(file!()),
+        rng_seed: seed(part),
         ..ProptestConfig::default()
     };
     let [sessions, hits] = [const { AtomicU64::new(0) }; 2];

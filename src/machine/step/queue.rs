@@ -65,9 +65,9 @@ pub(super) fn announced(next: &mut Next, upgrade: &Upgrade) -> Step {
     if next.effects.is_empty() { Err(Rejected::Unchanged) } else { Ok(()) }
 }
 
-/// What is committed, or may be by now, is not taken back: the plan has yet to follow it.
-fn withdrawn_by(state: &State, upgrade: &Upgrade) -> Vec<String> {
-    let committing = match &state.phase {
+/// The upgrade that is committed, or may be by now, while its record is still to come.
+fn committing(state: &State) -> Option<&String> {
+    match &state.phase {
         Phase::Swapping(swapping) => Some(&swapping.attempt.upgrade.name),
         Phase::Failed(Failed { phase: PhaseName::Swapping, then, .. }) => match then {
             AfterFailure::OldVersion { attempt, .. } => Some(&attempt.upgrade.name),
@@ -83,7 +83,12 @@ fn withdrawn_by(state: &State, upgrade: &Upgrade) -> Vec<String> {
         | Phase::Verifying(_)
         | Phase::Restarting(_)
         | Phase::Failed(_) => None,
-    };
+    }
+}
+
+/// What is committed, or may be by now, is not taken back: the plan has yet to follow it.
+fn withdrawn_by(state: &State, upgrade: &Upgrade) -> Vec<String> {
+    let committing = committing(state);
     let taken_back = |entry: &&Upgrade| {
         entry.name != state.installed.name
             && Some(&entry.name) != committing
@@ -98,6 +103,7 @@ fn is_news(state: &State, upgrade: &Upgrade) -> bool {
     let queued = &state.queue;
     let known = queued.performed.contains(&upgrade.name)
         || upgrade.name == state.installed.name
+        || Some(&upgrade.name) == committing(state)
         || queued.current.as_ref().is_some_and(|current| current.name == upgrade.name)
         || queued.entries.iter().any(|entry| entry.is(upgrade));
     !known && is_newer_than_all_that_run(state, upgrade) && !is_wished_otherwise(queued, upgrade)
