@@ -87,9 +87,11 @@ fn backup_holds(
         Ok(_) | Err(_) if goes_on => Ok(()),
         Ok(true) => home_takes(disk, paths, archive),
         Ok(false) => Err(Error::Refused(format!(
-            "the backup {} is gone, or is not what was sealed ({} bytes, sha256 {}); put it back, \
-             or leave the data as it is with --keep-data",
-            archive.path, archive.bytes, archive.sha256
+            "the backup {} is gone, or is not what was sealed ({} bytes{}); put it back, or leave \
+             the data as it is with --keep-data",
+            archive.path,
+            archive.bytes,
+            archive.sha256.as_ref().map(|sha256| format!(", sha256 {sha256}")).unwrap_or_default()
         ))),
         Err(error) => Err(Error::Refused(error.to_string())),
     }
