@@ -17,7 +17,7 @@ mod restore;
 mod restoring;
 mod verify;
 
-pub(super) use restoring::refuse_half_restored;
+pub(super) use restoring::{refuse_amid_a_restore, refuse_half_restored};
 
 /// What can be done with backups.
 #[derive(Debug, Subcommand)]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Error, ask, output, probe, user};
+use super::{Error, ask, backups, output, probe, user};
 use crate::config::{self, Config, Env, Paths};
 use crate::disk::{Disk, Kind, create_dirs, remove_if_there};
 use crate::host::{backup, restore, room};
@@ -27,6 +27,8 @@ pub(super) struct RollBackArgs {
 pub(super) fn rollback(disk: &dyn Disk, env: &Env, args: &RollBackArgs) -> Result<(), Error> {
     let (config, paths) = config::load(disk, env)?;
     user::check_owner([paths.instance().as_path(), paths.data(), paths.home()])?;
+    // Neither could go on: no session begins before that is done, nor is it done amid a roll-back.
+    backups::refuse_amid_a_restore(&paths)?;
     let to = match &args.to {
         Some(name) => named(disk, &paths, name)?,
         None => version_before(disk, &config, &paths)?,

@@ -19,9 +19,9 @@ use crate::host::http::Timeouts;
 use crate::host::local::{LocalHost, Setup};
 use crate::host::lock::{self, HeldLock};
 use crate::host::signals::Signals;
-use crate::host::{daemon, processes, restore};
+use crate::host::{daemon, processes};
 use crate::journal::Owner;
-use crate::machine::{Outcome, State};
+use crate::machine::Outcome;
 use crate::session::{self, Beginning};
 use crate::shell::Shell;
 use crate::{logs, narrate, proc};
@@ -107,7 +107,6 @@ async fn engine(setup: Setup) -> Result<Outcome, Error> {
     let paths = setup.paths.clone();
     let _locks = take_locks(&paths).await?;
     config::claim(&RealDisk, &paths)?;
-    backups::refuse_half_restored(&paths)?;
     refuse_beside_a_stranger(&setup).await?;
     let owner = Owner {
         instance: setup.config.nymvisor.id.clone(),
@@ -121,24 +120,9 @@ async fn engine(setup: Setup) -> Result<Outcome, Error> {
         policy: setup.config.policy(),
         at: Utc::now(),
     })?;
-    refuse_half_restored(&paths, &opened.state)?;
+    backups::refuse_half_restored(&paths, &opened.state)?;
     let host = LocalHost::new(setup, signals);
     Ok(Shell::new(opened.state, opened.journal, host).run(started).await)
-}
-
-/// No daemon may start on half of the data, and only the journal knows that a restore is to go on.
-fn refuse_half_restored(paths: &Paths, state: &State) -> Result<(), Error> {
-    if state.phase.attempt().is_some_and(|attempt| attempt.back.is_some()) {
-        return Ok(());
-    }
-    let unfinished = restore::unfinished(&paths.rollbacks(), state.last_attempt);
-    let Some(work) = unfinished else { return Ok(()) };
-    let (home, work) = (paths.home().display(), work.display());
-    Err(Error::Unusable(format!(
-        "a roll-back was interrupted while it put data back into {home}, and the journal no longer \
-         tells how it goes on; make {home} whole by hand ({work} holds what was there in `aside`, \
-         and what is left of the backup in `staged`), then remove {work}/state.json"
-    )))
 }
 
 /// One `run` an instance, and one a home.

@@ -14,7 +14,7 @@ use crate::config::Paths;
 use crate::disk::{self, Disk, RealDisk};
 use crate::host::backup;
 use crate::host::restore::{self, Job};
-use crate::machine::{Archive, Version};
+use crate::machine::{Archive, State, Version};
 
 const FORMAT: u32 = 1;
 
@@ -108,18 +108,43 @@ fn left_out(paths: &Paths) -> Vec<PathBuf> {
     vec![paths.home_nymvisor(), paths.backups().to_owned()]
 }
 
-/// Refuses to start a daemon on a home that is half restored. The mark of a restore that is done,
-/// or that touched nothing, is taken away, with what it left.
-pub(in crate::cli) fn refuse_half_restored(paths: &Paths) -> Result<(), Error> {
+/// Refuses to start a daemon on a home that is half restored, be it by `backups restore` or by a
+/// roll-back that the journal, which is in `state`, no longer knows of.
+pub(in crate::cli) fn refuse_half_restored(paths: &Paths, state: &State) -> Result<(), Error> {
+    refuse_amid_a_restore(paths)?;
+    take_away_what_is_over(paths)?;
+    if state.phase.attempt().is_some_and(|attempt| attempt.back.is_some()) {
+        return Ok(());
+    }
+    let unfinished = restore::unfinished(&paths.rollbacks(), state.last_attempt);
+    let Some(work) = unfinished else { return Ok(()) };
+    let (home, work) = (paths.home().display(), work.display());
+    Err(Error::Unusable(format!(
+        "a roll-back was interrupted while it put data back into {home}, and the journal no longer \
+         tells how it goes on; make {home} whole, with `nymvisor backups restore` or by hand \
+         ({work} holds what was there in `aside`, and what is left of the backup in `staged`), \
+         then remove {work}/state.json"
+    )))
+}
+
+/// Refuses where `backups restore` has moved something, and is not done. Nothing is changed.
+pub(in crate::cli) fn refuse_amid_a_restore(paths: &Paths) -> Result<(), Error> {
     let Some(restoring) = Restoring::load(paths)? else { return Ok(()) };
     let job = restoring.job(paths);
-    if restore::has_begun(&job)? && !restore::is_done(&job)? {
-        return Err(Error::Unusable(format!(
-            "{} is half restored: finish it with `nymvisor backups restore {}`",
-            paths.home().display(),
-            super::plain(&restoring.name)
-        )));
+    if !restore::has_begun(&job)? || restore::is_done(&job)? {
+        return Ok(());
     }
+    Err(Error::Unusable(format!(
+        "{} is half restored: finish it with `nymvisor backups restore {}`",
+        paths.home().display(),
+        super::plain(&restoring.name)
+    )))
+}
+
+/// Removes the mark of a restore that is done, or that touched nothing, with what it left.
+fn take_away_what_is_over(paths: &Paths) -> Result<(), Error> {
+    let Some(restoring) = Restoring::load(paths)? else { return Ok(()) };
+    let job = restoring.job(paths);
     if !restore::has_begun(&job)? {
         tracing::warn!("`backups restore {}` was broken off; nothing was touched", restoring.name);
     }

@@ -54,7 +54,9 @@ impl Machine {
             Err(error) => return Err(failed(error)),
         };
         let files = &mut self.world.files;
-        let of = files.backups.iter().find(|(kept, _)| kept == archive).map(|(_, home)| *home);
+        // Its examination has added the digest since.
+        let mut backups = files.backups.iter();
+        let of = backups.find(|(kept, _)| kept.path == archive.path).map(|(_, home)| *home);
         let Some(of) = of else {
             let text = format!("{} is nobody's backup", archive.path);
             return Err(Failure { code: Code::Io, text });

@@ -248,7 +248,8 @@ impl Machine {
             link: self.files.link().unwrap_or(Link::Absent),
             binary: binary.filter(is_same).map(|(_, was)| was.clone()),
             backup_holds: backup.is_some_and(|archive| {
-                self.world.files.backups.contains(&(archive.clone(), home))
+                let mut backups = self.world.files.backups.iter();
+                backups.any(|(kept, of)| kept.path == archive.path && *of == home)
                     && self.is_confirmed(archive).unwrap_or(false)
             }),
         }
