@@ -347,8 +347,7 @@ fn files_that_say_something_else_are_named_with_both_sides() {
 #[test]
 fn backups_are_read_only_if_asked_for() {
     let (stage, _) = upgraded();
-    let folder = stage.site.home("nymvisor/backups/v1.1.0");
-    let archive = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let archive = stage.archives().remove(0);
     append(archive.clone(), b"x");
     expect(&stage, CLEAN, &[]);
     let (status, report) = verify(&stage, &["--backups"]);

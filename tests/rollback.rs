@@ -261,8 +261,7 @@ fn half_restored_data_is_neither_left_as_it_is_nor_run_on_without_the_journal() 
 fn the_daemon_is_not_stopped_for_a_roll_back_that_cannot_succeed() {
     let stage = stage(false);
     let run = upgraded(&stage);
-    let backups = stage.site.home("nymvisor/backups/v1.1.0");
-    let backup = fs::read_dir(backups).unwrap().next().unwrap().unwrap().path();
+    let backup = stage.archives().remove(0);
     let whole = fs::read(&backup).unwrap();
     fs::write(&backup, &whole[..whole.len() - 1]).unwrap();
     let refused = stage.site.run(&["rollback"]);

@@ -222,3 +222,21 @@ fn h14_a_version_file_that_can_not_be_read_is_read_again() {
         ends_well(&story, &[Mishap::Dies(moved + 1, KILL), Mishap::Fails(at, io)]);
     }
 }
+
+/// What is known of a backup changes once it has been read whole: it gets its digest. It is still
+/// the backup that a roll-back needs, on whichever side of the reading that is asked for.
+#[test]
+fn a_backup_that_was_read_since_it_was_sealed_is_still_the_one_to_restore() {
+    let settings = Settings { max_failures: 0, ..usual() };
+    let (announced, back) = (Step::Do(Stimulus::Announce(0)), Step::Do(Stimulus::RollBack(1)));
+    let told = |steps: &[Step]| Story { settings, steps: steps.to_vec(), mishaps: Vec::new() };
+    let upgraded = told(&[announced.clone(), Step::Rest, back.clone()]);
+    ends_well(&upgraded, &[Mishap::Dies(1, KILL)]);
+    let unread = told(&[announced.clone(), Step::Until("examine-backup"), back.clone()]);
+    ends_well(&unread, &[]);
+    let asked_before = told(&[Step::Rest, back, Step::Rest, announced]);
+    for at in 30..60 {
+        let io = Reach::Io { lasts: 1, cache_lies: false };
+        ends_well(&asked_before, &[Mishap::Fails(at, io)]);
+    }
+}

@@ -26,7 +26,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => prop_oneof![
             Just("fetch-binary"), Just("check-room"), Just("take-lock"), Just("seal-backup"),
             Just("confirm-binary"), Just("confirm-check"), Just("commit-swap"),
-            Just("spawn-daemon"), Just("move-shared"), Just("stand-down"),
+            Just("spawn-daemon"), Just("move-shared"), Just("stand-down"), Just("copy-home"),
+            Just("refresh-copy"), Just("examine-backup"), Just("restore-home"),
+            Just("commit-roll-back"),
         ].prop_map(Step::Until),
         1 => jump.prop_map(Step::Jump),
     ];

@@ -13,6 +13,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -231,6 +232,14 @@ impl Stage {
     pub(crate) fn log(&self) -> Vec<String> {
         let content = fs::read_to_string(self.site.home("events.log")).unwrap_or_default();
         content.lines().map(str::to_owned).collect()
+    }
+
+    /// The backups in their usual folder, without what lies beside them.
+    pub(crate) fn archives(&self) -> Vec<PathBuf> {
+        let folder = self.site.home("nymvisor/backups");
+        let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter();
+        let paths = entries.filter_map(Result::ok).map(walkdir::DirEntry::into_path);
+        paths.filter(|path| path.to_string_lossy().ends_with("-preupgrade.tar.zst")).collect()
     }
 
     /// How many lines of the daemons' log begin so.

@@ -9,7 +9,7 @@ use nymvisor::host::lock::HeldLock;
 
 use super::stories::Story;
 use super::trial::{Trial, end};
-use crate::support::run::{Record, Stage};
+use crate::support::run::Record;
 use crate::support::site::read_json;
 
 /// Files by their paths, with what is in them. Folders end in nothing but their name.
@@ -171,7 +171,7 @@ impl Trial<'_> {
         let stage = self.stage;
         let verified = stage.site.run(&["journal", "verify", "--backups"]);
         assert_eq!(verified.status, 0, "{}{}{}", verified.stdout, verified.stderr, stage.story());
-        let archives = archives(stage);
+        let archives = stage.archives();
         let is_back = self.template.story.is_back();
         let most = if is_back { backups } else { backups + self.mishaps.get() };
         let count = archives.len();
@@ -217,12 +217,6 @@ pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter();
     let files = entries.filter_map(Result::ok).filter(|entry| !entry.file_type().is_dir());
     files.map(walkdir::DirEntry::into_path).collect()
-}
-
-/// The backups of a stage, the oldest first.
-pub(super) fn archives(stage: &Stage) -> Vec<PathBuf> {
-    let is_archive = |path: &PathBuf| path.to_string_lossy().ends_with("-preupgrade.tar.zst");
-    files(&stage.site.home("nymvisor/backups")).into_iter().filter(is_archive).collect()
 }
 
 /// Files of ours that are there only while something is done.

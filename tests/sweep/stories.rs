@@ -116,7 +116,7 @@ impl Template {
             stage.set("DAEMON_MAX_STARTUP_FAILURES", "1");
         }
         story.prepare(&stage);
-        let backups = ends::archives(&stage);
+        let backups = stage.archives();
         let sealed = backups.first().map(|archive| unpacked(archive)).unwrap_or_default();
         let before = ends::content(&stage.site.home(""));
         let put_back = save(&stage.site.path(""));
