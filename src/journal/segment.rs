@@ -94,7 +94,8 @@ pub struct Line {
 pub enum Rest {
     /// Nothing.
     Nothing,
-    /// A line with no newline: a write that a crash cut short.
+    /// A last line with no newline, or with a hole of zeros, which no line has: a write that a
+    /// crash cut short, or of which a power cut took a part.
     Torn,
     /// A line that is whole and wrong.
     Bad {
@@ -107,7 +108,7 @@ pub enum Rest {
 
 /// Reads a segment and replays it. The error is that of its very first line.
 pub fn read_segment(bytes: &[u8], owner: &Owner) -> Result<Content, BadLine> {
-    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').peekable();
     let first = lines.next().unwrap_or_default();
     let (header, links) = read_header(first, owner)?;
     let mut content = Content {
@@ -120,13 +121,16 @@ pub fn read_segment(bytes: &[u8], owner: &Owner) -> Result<Content, BadLine> {
         good_bytes: first.len() as u64,
         rest: Rest::Nothing,
     };
-    for (number, line) in (2..).zip(lines) {
+    let mut number = 1;
+    while let Some(line) = lines.next() {
+        number += 1;
         if line.last() != Some(&b'\n') {
             content.rest = Rest::Torn;
             break;
         }
         if let Err(why) = content.take(line) {
-            content.rest = Rest::Bad { line: number, why };
+            let has_hole = line.contains(&0) && lines.peek().is_none();
+            content.rest = if has_hole { Rest::Torn } else { Rest::Bad { line: number, why } };
             break;
         }
     }

@@ -39,6 +39,33 @@ fn a_cut_at_any_byte_of_the_records_loses_only_the_line_it_is_in() {
     }
 }
 
+/// A power cut may keep the end of a write and lose what is before it. Zeros stand there then, and
+/// in no line that was written whole.
+#[test]
+fn a_hole_in_the_last_line_is_cut_off_and_one_before_it_is_damage() {
+    let (whole, states) = book::written(RECORDS);
+    let bytes = whole.bytes(&segment(1));
+    let last_bytes = lines(&bytes)[RECORDS].len();
+    let opened_with = |from: usize, to: usize| {
+        let (disk, mut holed) = (whole.copy(), bytes.clone());
+        holed[from..to].fill(0);
+        disk.put(&segment(1), &holed);
+        open(&disk, book::from_disk())
+    };
+    let last = bytes.len() - last_bytes;
+    for from in last..bytes.len() - 1 {
+        for to in [from + 1, bytes.len() - 1, bytes.len()] {
+            let opened = opened_with(from, to);
+            assert!(matches!(opened.mishap, Some(Mishap::TornTail { .. })), "{from} to {to}");
+            assert_eq!(opened.state, states[RECORDS - 1]);
+        }
+    }
+    for (from, to) in [(9, 10), (last - 9, last - 1)] {
+        let opened = opened_with(from, to);
+        assert!(matches!(opened.mishap, Some(Mishap::Damaged { .. })), "{from} to {to}");
+    }
+}
+
 /// The next segment's header tells of the cut, and the chain goes on over it.
 fn tells(disk: &super::memory::Memory, mishap: Option<&Mishap>, records: usize) {
     let parts = journal::read(disk, FOLDER.as_ref(), &owner()).unwrap();

@@ -240,3 +240,21 @@ fn a_backup_that_was_read_since_it_was_sealed_is_still_the_one_to_restore() {
         ends_well(&asked_before, &[Mishap::Fails(at, io)]);
     }
 }
+
+/// Of the record that a power cut takes half of, the beginning or the middle may be missing. It is
+/// not yet acted on: the roll-back that the records before it tell of goes on.
+#[test]
+fn h14_a_roll_back_is_not_forgotten_for_a_hole_in_the_last_record() {
+    let steps = [
+        Step::Do(Stimulus::Announce(0)),
+        Step::Rest,
+        Step::Do(Stimulus::RollBack(1)),
+        Step::Until("restore-home"),
+    ];
+    let story = story(&[&steps[..], &[Step::Rest]].concat());
+    let placed = first(&story, Op::Rename, "state.json") + 4;
+    for (at, seed) in (1..30).flat_map(|at| (0..12).map(move |seed| (at, seed))) {
+        let cut = Mishap::Dies(at, Death::Power(Keep::Seed(seed)));
+        ends_well(&story, &[Mishap::Dies(placed, KILL), cut]);
+    }
+}
