@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Paths;
-use crate::digest;
 use crate::host::backup;
 use crate::host::files::Files;
 use crate::journal::{Fault, FaultKind, Verified};
@@ -201,29 +200,18 @@ impl Backups {
     pub(super) fn read(archives: &BTreeMap<String, Archive>, faults: &mut Vec<Fault>) -> Self {
         let mut backups = Self::default();
         for archive in archives.values() {
-            let digest = match digest::of_file(&backup::path_of(archive)) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    backups.absent += 1;
-                    continue;
-                }
-                digest => digest,
-            };
-            backups.read += 1;
-            match digest {
-                Ok(digest) => {
-                    // `None` is one that was never examined: nothing is known of it but its size.
-                    let sealed = archive.sha256.as_ref().filter(|sealed| **sealed != digest);
-                    faults.extend(sealed.map(|sealed| {
-                        differs(format!(
-                            "the backup {} has the sha256 {digest}, and was sealed with {sealed}",
-                            archive.path
-                        ))
-                    }));
-                }
-                Err(error) => {
-                    faults.push(differs(format!("the backup {}: {error}", archive.path)));
-                }
+            let path = backup::path_of(archive);
+            if matches!(path.try_exists(), Ok(false)) {
+                backups.absent += 1;
+                continue;
             }
+            backups.read += 1;
+            let found = match backup::check(&path, Some(archive)) {
+                Ok(checked) => checked.faults,
+                Err(error) => vec![error.to_string()],
+            };
+            let told = |fault| differs(format!("the backup {}: {fault}", archive.path));
+            faults.extend(found.into_iter().map(told));
         }
         backups
     }
