@@ -253,7 +253,8 @@ fn h14_a_roll_back_is_not_forgotten_for_a_hole_in_the_last_record() {
     ];
     let story = story(&[&steps[..], &[Step::Rest]].concat());
     let placed = first(&story, Op::Rename, "state.json") + 4;
-    for (at, seed) in (1..30).flat_map(|at| (0..12).map(move |seed| (at, seed))) {
+    let seeds = [12, 23, 30, 31, 38];
+    for (at, seed) in (1..30).flat_map(|at| seeds.map(|seed| (at, seed))) {
         let cut = Mishap::Dies(at, Death::Power(Keep::Seed(seed)));
         ends_well(&story, &[Mishap::Dies(placed, KILL), cut]);
     }
