@@ -86,7 +86,8 @@ pub(crate) fn sweep(what: &str, jobs: Jobs, workers: usize, attempt: impl Fn(&Jo
     }
     for Tally { tried, hit, bad } in tallies.values() {
         assert!(bad.is_empty(), "{}", bad.join("\n\n"));
-        assert!(hit * 10 >= tried * 9, "{hit} of {tried}");
+        // One in a sample is one that the threads shared out otherwise.
+        assert!(hit + 1 + tried / 10 >= *tried, "{hit} of {tried}");
     }
 }
 

@@ -231,7 +231,8 @@ impl Stage {
     /// What the daemons wrote to their `events.log`.
     pub(crate) fn log(&self) -> Vec<String> {
         let content = fs::read_to_string(self.site.home("events.log")).unwrap_or_default();
-        content.lines().map(str::to_owned).collect()
+        // A power cut may leave zeros where a daemon's lines were that it had not synced.
+        content.lines().map(|line| line.trim_start_matches('\0').to_owned()).collect()
     }
 
     /// The backups in their usual folder, without what lies beside them.
