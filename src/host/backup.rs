@@ -39,7 +39,7 @@ pub use error::Error;
 pub use examine::examine;
 pub use live::{LiveCopy, Pass, Sealed};
 pub use manifest::{Origin, manifest_of, origin_of};
-pub use partial::discard_partials;
+pub use partial::{discard_all_partials, discard_partials};
 pub use records::{Known, Records};
 pub use shelf::{Shelved, shelf};
 pub use tempo::Tempo;

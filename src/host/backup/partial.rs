@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use crate::disk::{Disk, RealDisk, folder_of, try_lock};
+use crate::disk::{Disk, Kind, RealDisk, folder_of, try_lock};
 
 const PARTIAL_SUFFIX: &str = ".zst.partial";
 
@@ -91,4 +91,20 @@ pub fn discard_partials(folder: &Path) -> Result<u64, Error> {
         }
     }
     Ok(count)
+}
+
+/// The same in every folder below `backups`: of an upgrade that is not tried again, or of a backup
+/// that is not read again. What can't be removed is told, and left.
+pub fn discard_all_partials(backups: &Path) {
+    for name in RealDisk.list(backups).unwrap_or_default() {
+        let folder = backups.join(name);
+        if !matches!(RealDisk.kind(&folder), Ok(Some(Kind::Folder))) {
+            continue;
+        }
+        match discard_partials(&folder) {
+            Ok(0) => {}
+            Ok(count) => tracing::info!("{count} unfinished in {} removed", folder.display()),
+            Err(error) => tracing::warn!("what an interrupted backup left stays: {error}"),
+        }
+    }
 }

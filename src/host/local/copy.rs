@@ -34,8 +34,10 @@ impl LocalHost {
     pub(super) fn copy_home(&mut self, attempt: u64, upgrade: &Upgrade) {
         let (job, tempo) = (backup_job(&self.setup.paths, upgrade), tempo(&self.setup.config));
         let (copy, daemon) = (self.work(attempt).copy.clone(), self.daemon_group.get());
+        let backups = self.setup.paths.backups().to_owned();
         self.step(attempt, async move {
             let copied = spawn_blocking(move || {
+                backup::discard_all_partials(&backups);
                 let mut held = copy.hold();
                 *held = None;
                 let live = held.insert(LiveCopy::begin(&job, tempo, daemon)?);
