@@ -127,6 +127,17 @@ pub fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes a file in a folder, which is made where it is missing, and removes it: whether `who` can
+/// write there is known before it has to.
+pub fn try_writing_into(disk: &dyn Disk, folder: &Path, mode: u32, who: &str) -> io::Result<()> {
+    // The same name each time: a crash may have left one.
+    let path = folder.join(format!(".nymvisor-tries-{who}"));
+    create_dirs(disk, folder, mode)?;
+    remove_if_there(disk, &path)?;
+    disk.create(&path, 0o600)?;
+    disk.remove_file(&path)
+}
+
 /// The folder that holds `path`'s name.
 #[must_use]
 pub fn folder_of(path: &Path) -> &Path {

@@ -71,7 +71,7 @@ pub fn begin(beginning: Beginning) -> Result<(Opened, Event), Error> {
     let installed = installed(&disk, &paths, &owner)?;
     // Where a new chain begins, these are all that is left to tell of earlier roll-backs.
     let initial = State {
-        last_attempt: restore::last_number(&paths.rollbacks()),
+        last_attempt: restore::last_number(&*disk, &paths.rollbacks()),
         troubles: Files::new(disk.clone(), paths.clone()).rolled_back(),
         ..State::initial(installed, policy.clone())
     };

@@ -4,8 +4,8 @@ use clap::Args;
 
 use super::{Error, ask, output, probe, user};
 use crate::config::{self, Config, Env, Paths};
-use crate::disk::{Disk, Kind, create_dirs, remove_if_there};
-use crate::host::{backup, restore, room};
+use crate::disk::{Disk, Kind, try_writing_into};
+use crate::host::{restore, room};
 use crate::journal;
 use crate::machine::{Archive, Version};
 use crate::release::{self, UpgradeInfo, UpgradeName};
@@ -41,7 +41,13 @@ pub(super) fn rollback(disk: &dyn Disk, env: &Env, args: &RollBackArgs) -> Resul
         )));
     }
     if probe::ask(&binary)?.build_version != to.version {
-        return Err(Error::Refused(format!("{} is not {}", binary.display(), to.version)));
+        return Err(Error::Refused(format!(
+            "{} is not of the version {}, as '{}' should be; put the right binary back, or go back \
+             to another version with --to and --keep-data",
+            binary.display(),
+            to.version,
+            to.name
+        )));
     }
     if !args.keep_data && config.daemon.rollback_restores_data {
         backup_holds(disk, &config, &paths, &to)?;
@@ -58,10 +64,10 @@ fn named(disk: &dyn Disk, paths: &Paths, name: &str) -> Result<Version, Error> {
     let info: Option<UpgradeInfo> =
         release::if_there(release::load(disk, &paths.upgrade_info(&name)))?;
     let Some(info) = info else {
-        let folder = paths.upgrade_info(&name);
+        let file = paths.upgrade_info(&name);
         return Err(Error::Refused(format!(
             "there is no version '{name}' here: {} is missing",
-            folder.display()
+            file.display()
         )));
     };
     Ok(Version { name: name.to_string(), version: info.version.to_string() })
@@ -83,19 +89,11 @@ fn backup_holds(
     };
     // What has begun no longer needs it.
     let goes_on = restore::unfinished(&paths.rollbacks(), state.last_attempt).is_some();
-    match backup::confirm(archive) {
-        Ok(_) | Err(_) if goes_on => Ok(()),
-        Ok(true) => home_takes(disk, paths, archive),
-        Ok(false) => Err(Error::Refused(format!(
-            "the backup {} is gone, or is not what was sealed ({} bytes, sha256 {}); put it back, \
-             or leave the data as it is with --keep-data",
-            archive.path, archive.bytes, archive.sha256
-        ))),
-        Err(error) => Err(Error::Refused(error.to_string())),
-    }
+    if goes_on { Ok(()) } else { home_takes(disk, paths, archive) }
 }
 
-/// Whether the home has room for what is unpacked, and lets itself be written to.
+/// Whether the backup is whole, and the home has room for what is unpacked and lets itself be
+/// written to.
 fn home_takes(disk: &dyn Disk, paths: &Paths, archive: &Archive) -> Result<(), Error> {
     let refused = |error: String| {
         Error::Refused(format!("{error}; or leave the data as it is with --keep-data"))
@@ -103,13 +101,8 @@ fn home_takes(disk: &dyn Disk, paths: &Paths, archive: &Archive) -> Result<(), E
     let bytes = restore::needed(archive).map_err(|error| refused(error.to_string()))?;
     let needs = [(paths.home().to_owned(), bytes)];
     room::check(&needs).map_err(|error| refused(error.to_string()))?;
-    let path = paths.rollbacks().join(".nymvisor-tries");
-    let tried = create_dirs(disk, &paths.rollbacks(), 0o700)
-        .and_then(|()| remove_if_there(disk, &path))
-        .and_then(|()| disk.create(&path, 0o600).map(drop))
-        .and_then(|()| disk.remove_file(&path));
-    tried.map_err(|error| {
-        let folder = paths.rollbacks();
+    let folder = paths.rollbacks();
+    try_writing_into(disk, &folder, 0o700, "rollback").map_err(|error| {
         refused(format!("{} can't be written to, as a roll-back must: {error}", folder.display()))
     })
 }

@@ -94,7 +94,8 @@ pub struct Line {
 pub enum Rest {
     /// Nothing.
     Nothing,
-    /// A line with no newline: a write that a crash cut short.
+    /// A last line with no newline, or with a hole in it: a write that a crash cut short, or of
+    /// which not every page has reached the disk.
     Torn,
     /// A line that is whole and wrong.
     Bad {
@@ -120,17 +121,25 @@ pub fn read_segment(bytes: &[u8], owner: &Owner) -> Result<Content, BadLine> {
         good_bytes: first.len() as u64,
         rest: Rest::Nothing,
     };
-    for (number, line) in (2..).zip(lines) {
+    let mut lines = (2..).zip(lines).peekable();
+    while let Some((number, line)) = lines.next() {
         if line.last() != Some(&b'\n') {
             content.rest = Rest::Torn;
             break;
         }
         if let Err(why) = content.take(line) {
-            content.rest = Rest::Bad { line: number, why };
+            let is_last = lines.peek().is_none();
+            let rest = Rest::Bad { line: number, why };
+            content.rest = if is_last && has_hole(line) { Rest::Torn } else { rest };
             break;
         }
     }
     Ok(content)
+}
+
+/// What a file system has not written reads as zeros; a record has none.
+fn has_hole(line: &[u8]) -> bool {
+    line.contains(&0)
 }
 
 impl Content {

@@ -243,10 +243,10 @@ impl Walk<'_> {
             Rest::Torn if is_last => self
                 .result
                 .notes
-                .push(format!("{file}: its last line is cut short; the next run puts it in order")),
+                .push(format!("{file}: its last line is not whole; the next run puts it in order")),
             Rest::Nothing => {}
             Rest::Torn => {
-                let text = "it is cut short, and a segment follows".to_owned();
+                let text = "its last line is not whole, and a segment follows".to_owned();
                 self.fault(FaultKind::Chain, file, Some((good + 2, seq + 1)), text);
                 return None;
             }

@@ -15,8 +15,8 @@ impl Candidate {
     pub fn checked_binary(&self) -> Option<&Binary> {
         match &self.stage {
             Stage::Fetching | Stage::Checking => None,
-            Stage::Sizing(binary) | Stage::Locking(binary) | Stage::Locked(binary) => Some(binary),
-            Stage::Ready(binary) => binary.as_ref(),
+            Stage::Locking(binary) | Stage::Locked(binary) => Some(binary),
+            Stage::Sizing(binary) | Stage::Ready(binary) => binary.as_ref(),
         }
     }
 
@@ -112,14 +112,20 @@ pub(super) fn came_due(next: &mut Next, id: u64) -> Step {
 pub(super) fn room_found(next: &mut Next, id: u64) -> Step {
     let Some(candidate) = candidate(next, id) else { return Err(Rejected::Stale) };
     let Stage::Sizing(binary) = &candidate.stage else { return Err(Rejected::Stale) };
-    candidate.stage = Stage::Ready(Some(binary.clone()));
-    advance(next);
+    let is_prepared = binary.is_some();
+    // Where the daemon can't be stopped now, what was not prepared looks for room again then.
+    candidate.stage = Stage::Ready(binary.clone());
+    if is_prepared {
+        advance(next);
+    } else if may_go_on(&next.state) {
+        stop_daemon_for_upgrade(next);
+    }
     Ok(())
 }
 
 /// Goes on with a candidate that is due and ready: the lock first, then the drain.
 pub(super) fn advance(next: &mut Next) {
-    if !is_up_or_coming(&next.state.phase) || !may_begin(&next.state) {
+    if !may_go_on(&next.state) {
         return;
     }
     let Some(candidate) = next.state.candidate.as_mut().filter(|candidate| candidate.due) else {
@@ -132,8 +138,14 @@ pub(super) fn advance(next: &mut Next) {
             candidate.stage = Stage::Locking(binary);
             next.order(effect);
         }
-        // Nothing was prepared, nor is the lock taken ahead: the guide's literal order.
-        Stage::Ready(None) | Stage::Locked(_) => stop_daemon_for_upgrade(next),
+        // Nothing was prepared, nor is the lock taken ahead: the guide's literal order. But the
+        // daemon is not stopped for what can't succeed.
+        Stage::Ready(None) => {
+            candidate.stage = Stage::Sizing(None);
+            let attempt = candidate.id;
+            next.order(Effect::CheckRoom { attempt });
+        }
+        Stage::Locked(_) => stop_daemon_for_upgrade(next),
         Stage::Fetching | Stage::Checking | Stage::Sizing(_) | Stage::Locking(_) => {}
     }
 }
@@ -178,14 +190,22 @@ fn may_begin(state: &State) -> bool {
     state.recording && state.plan_reads && !state.is_ahead_of_plan()
 }
 
-/// The candidate's time has come, and nothing is left to prepare.
+fn may_go_on(state: &State) -> bool {
+    is_up_or_coming(&state.phase) && may_begin(state)
+}
+
+/// The candidate's time has come, and nothing is left to prepare. Where nothing is prepared at all
+/// the room isn't waited for: the daemon is down already.
 pub(super) fn is_due_and_ready(state: &State) -> bool {
     may_begin(state)
         && state.candidate.as_ref().is_some_and(|candidate| {
             candidate.due
                 && match candidate.stage {
-                    Stage::Fetching | Stage::Checking | Stage::Sizing(_) => false,
-                    Stage::Ready(_) | Stage::Locking(_) | Stage::Locked(_) => true,
+                    Stage::Fetching | Stage::Checking | Stage::Sizing(Some(_)) => false,
+                    Stage::Sizing(None)
+                    | Stage::Ready(_)
+                    | Stage::Locking(_)
+                    | Stage::Locked(_) => true,
                 }
         })
 }
