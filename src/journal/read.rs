@@ -5,7 +5,7 @@ use std::path::Path;
 use super::segment::{self, Rest, read_segment, segments};
 use super::{Error, Mishap, Owner};
 use crate::disk::{Disk, Kind};
-use crate::machine::{Record, State};
+use crate::machine::{Attempt, Record, State};
 
 /// A piece of a journal.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub enum Part {
     Record {
         /// The record.
         record: Box<Record>,
+        /// The roll-back that was under way when it was made.
+        back: Option<Box<Attempt>>,
         /// Its line, without the newline.
         line: String,
     },
@@ -39,7 +41,7 @@ pub fn read(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Vec<Part>, 
                 let lines = bytes.split(|byte| *byte == b'\n').skip(1);
                 parts.extend(content.records.into_iter().zip(lines).map(|(read, line)| {
                     let line = String::from_utf8_lossy(line).into_owned();
-                    Part::Record { record: Box::new(read.record), line }
+                    Part::Record { record: Box::new(read.record), back: read.back, line }
                 }));
                 match content.rest {
                     // The line that is just being written, or that a crash cut short.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::chain::{self, BadLine, Hash, Links};
 use super::{Error, FILE_MODE, FORMAT, Header, Owner};
 use crate::disk::{self, Disk, DiskFile};
-use crate::machine::{Illegal, Record, State, replay};
+use crate::machine::{Attempt, Illegal, Record, State, replay};
 
 /// What the files are named after their number.
 const SUFFIX: &str = ".jsonl";
@@ -80,11 +80,13 @@ pub struct Content {
     pub rest: Rest,
 }
 
-/// A record and its hash.
+/// A record, its hash, and what it was about.
 #[derive(Debug)]
 pub struct Line {
     /// The record.
     pub record: Record,
+    /// The roll-back that was under way when it was made.
+    pub back: Option<Box<Attempt>>,
     /// The hash of its line.
     pub hash: Hash,
 }
@@ -146,10 +148,11 @@ impl Content {
         if record.seq != last + 1 {
             return Err(BadLine::WrongSeq);
         }
+        let back = self.state.phase.roll_back().cloned().map(Box::new);
         self.state = replay(&self.state, &record).map_err(|illegal| describe(&record, &illegal))?;
         self.head = links.hash.clone();
         self.good_bytes += line.len() as u64;
-        self.records.push(Line { record, hash: links.hash });
+        self.records.push(Line { record, back, hash: links.hash });
         Ok(())
     }
 }
