@@ -11,6 +11,7 @@ use crate::support::run::{Run, Stage};
 use crate::support::site::read_json;
 
 mod forge;
+mod no_file;
 
 use forge::Forged;
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::chain::{self, BadLine, Hash, Links};
 use super::{Error, FILE_MODE, FORMAT, Header, Owner};
-use crate::disk::{self, Disk, DiskFile};
+use crate::disk::{self, Disk, DiskFile, Kind};
 use crate::machine::{Attempt, Illegal, Record, State, replay};
 
 /// What the files are named after their number.
@@ -28,6 +28,17 @@ pub fn segments(disk: &dyn Disk, folder: &Path) -> Result<Vec<u64>, Error> {
         name.to_str()?.strip_suffix(SUFFIX).filter(|digits| digits.len() == 8)?.parse().ok()
     };
     Ok(names.iter().filter_map(number).collect())
+}
+
+/// The bytes of a segment; a link is not followed. The inner error is that no file lies there.
+pub(super) fn read_bytes(disk: &dyn Disk, path: &Path) -> Result<Result<Vec<u8>, BadLine>, Error> {
+    let failed = |source| Error::Io { doing: "read", path: path.to_owned(), source };
+    let instead = match disk.kind(path).map_err(failed)? {
+        Some(Kind::File(_)) => return disk.read(path).map(Ok).map_err(failed),
+        Some(kind) => disk::in_words(disk, path, &kind),
+        None => "gone".to_owned(),
+    };
+    Ok(Err(BadLine::NoFile(instead)))
 }
 
 /// A segment that has just been begun.
