@@ -10,9 +10,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 mod flock;
+mod instead;
 mod real;
 
 pub use flock::try_lock;
+pub use instead::{expect_file, in_words, mv_aside};
 pub use real::RealDisk;
 pub(crate) use real::inherit_owner;
 

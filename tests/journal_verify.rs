@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use crate::support::run::{Run, Stage};
 use crate::support::site::read_json;
 
+mod down_and_up;
 mod forge;
+mod no_file;
 
 use forge::Forged;
 

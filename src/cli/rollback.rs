@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Error, ask, output, probe, user};
 use crate::config::{self, Config, Env, Paths};
-use crate::disk::{Disk, Kind, try_writing_into};
+use crate::disk::{Disk, expect_file, try_writing_into};
 use crate::host::{restore, room};
 use crate::journal;
 use crate::machine::{Archive, Version};
@@ -32,14 +32,13 @@ pub(super) fn rollback(disk: &dyn Disk, env: &Env, args: &RollBackArgs) -> Resul
         None => version_before(disk, &config, &paths)?,
     };
     let binary = paths.binary(&UpgradeName::installed(&to.name)?);
-    if !matches!(disk.kind(&binary), Ok(Some(Kind::File(_)))) {
-        return Err(Error::Refused(format!(
-            "{} is missing, the binary of {}; put it back, or go back to another version with \
-             --to and --keep-data",
-            binary.display(),
+    expect_file(disk, &binary).map_err(|what| {
+        Error::Refused(format!(
+            "{what}; put the binary of {} back there, or go back to another version with --to and \
+             --keep-data",
             to.name
-        )));
-    }
+        ))
+    })?;
     if probe::ask(&binary)?.build_version != to.version {
         return Err(Error::Refused(format!(
             "{} is not of the version {}, as '{}' should be; put the right binary back, or go back \
@@ -114,10 +113,9 @@ fn version_before(disk: &dyn Disk, config: &Config, paths: &Paths) -> Result<Ver
     }
     let before = state.as_ref().and_then(|state| state.last_performed());
     before.map(|last| last.from.clone()).ok_or_else(|| {
-        Error::Refused(
-            "only the last upgrade can be rolled back, and none to what is installed is on record; \
-             for another version there is `nymvisor add-upgrade --allow-downgrade`"
-                .to_owned(),
-        )
+        let text = "only the last upgrade can be rolled back, and none to what is installed is on \
+                    record; for another version there is `nymvisor add-upgrade --allow-downgrade`";
+        let phase = state.as_ref().map(|state| &state.phase);
+        Error::Refused(phase.map_or(text.to_owned(), |of| ask::with_phase(text.to_owned(), of)))
     })
 }
