@@ -103,6 +103,18 @@ fn a_folder_in_the_place_of_the_old_binary_is_not_called_missing() {
     run.stop(Signal::SIGINT);
 }
 
+#[test]
+fn a_folder_in_the_place_of_the_binary_that_runs_is_named_at_the_start() {
+    let site = Site::new().initialised();
+    let binary = site.data("genesis/bin/nym-node");
+    in_its_place(&binary);
+    let refused = site.run(&["run"]);
+    assert_eq!(refused.status, 3, "{}", refused.stderr);
+    let order = format!("move it out of the way: mv '{0}' '{0}.aside'", binary.display());
+    assert!(refused.stderr.contains(&order), "{}", refused.stderr);
+    assert!(refused.stderr.contains("put that binary back"), "{}", refused.stderr);
+}
+
 /// The command is one that a shell takes, also where a path has a quote in it.
 #[test]
 fn a_folder_in_the_place_of_a_state_file_is_named_with_the_command_that_moves_it() {
