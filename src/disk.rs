@@ -10,9 +10,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 mod flock;
+mod instead;
 mod real;
 
 pub use flock::try_lock;
+pub use instead::{expect_file, in_words, mv_aside};
 pub use real::RealDisk;
 pub(crate) use real::inherit_owner;
 
@@ -125,6 +127,17 @@ pub fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
+}
+
+/// Makes a file in a folder, which is made where it is missing, and removes it: whether `who` can
+/// write there is known before it has to.
+pub fn try_writing_into(disk: &dyn Disk, folder: &Path, mode: u32, who: &str) -> io::Result<()> {
+    // The same name each time: a crash may have left one.
+    let path = folder.join(format!(".nymvisor-tries-{who}"));
+    create_dirs(disk, folder, mode)?;
+    remove_if_there(disk, &path)?;
+    disk.create(&path, 0o600)?;
+    disk.remove_file(&path)
 }
 
 /// The folder that holds `path`'s name.

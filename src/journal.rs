@@ -116,9 +116,9 @@ pub enum Mishap {
     Damaged {
         /// Name that the file has now.
         kept_as: String,
-        /// Its SHA-256 (hex).
+        /// Its SHA-256 (hex); that of nothing where it was no file.
         sha256: String,
-        /// The first bad line, from 1.
+        /// The first bad line, from 1; 0 where it was no file.
         line: u64,
         /// What is wrong with it.
         reason: String,

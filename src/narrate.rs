@@ -2,18 +2,19 @@
 
 use crate::journal::Hash;
 use crate::machine::{
-    Archive, Binary, Effect, Ending, Event, Failure, Link, Outcome, PhaseName, Queue, Record,
-    Requester, Row, Upgrade,
+    Archive, Attempt, Binary, Effect, Ending, Event, Failure, Link, Outcome, PhaseName, Queue,
+    Record, Requester, Row, State, Upgrade, Version,
 };
 use crate::units::human;
 
 /// An instance's first session begins the journal: its look is the second record.
 const FIRST_RECOVERED: u64 = 2;
 
-/// Writes a record to the log. With every upgrade goes the journal's head, so that what it covers
-/// can be proven later by somebody who kept the log elsewhere.
-pub(crate) fn log(record: &Record, head: &Hash) {
-    let text = text(record);
+/// Writes a record to the log, which was made in the state `before`. With every upgrade goes the
+/// journal's head, so that what it covers can be proven later by somebody who kept the log
+/// elsewhere.
+pub(crate) fn log(record: &Record, before: &State, head: &Hash) {
+    let text = text(record, before.phase.roll_back());
     let phases = phases(record);
     match severity(record) {
         Severity::Bad => tracing::error!("{phases}: {text}"),
@@ -26,21 +27,21 @@ pub(crate) fn log(record: &Record, head: &Hash) {
     }
 }
 
-/// One line: number, time, phases, what happened.
+/// One line: number, time, phases, what happened; `back` is the roll-back that was under way.
 #[must_use]
-pub fn line(record: &Record) -> String {
+pub fn line(record: &Record, back: Option<&Attempt>) -> String {
     format!(
         "{:>6}  {}  {:<24}  {}",
         record.seq,
         record.at.format("%Y-%m-%d %H:%M:%S%.3fZ"),
         phases(record),
-        text(record),
+        text(record, back),
     )
 }
 
 /// What happened, and what it led to where that is not plain from it.
-fn text(record: &Record) -> String {
-    let mut text = event(&record.event);
+fn text(record: &Record, back: Option<&Attempt>) -> String {
+    let mut text = event(&record.event, back);
     for effect in &record.effects {
         if let Effect::Answer { granted, text: answer, .. } = effect {
             let word = if *granted { "granted" } else { "refused" };
@@ -129,9 +130,10 @@ fn severity(record: &Record) -> Severity {
     }
 }
 
-/// What happened, in words.
+/// What happened, in words; `back` is the roll-back that was under way.
 #[must_use]
-pub fn event(event: &Event) -> String {
+pub fn event(event: &Event, back: Option<&Attempt>) -> String {
+    let tried = |attempt: &u64| tried(*attempt, back);
     match event {
         Event::SessionStarted { nymvisor, pid, .. } => {
             format!("a session began (nymvisor {nymvisor}, process {pid})")
@@ -161,10 +163,10 @@ pub fn event(event: &Event) -> String {
             roll_back_requested(&to.name, *keep_data, requester)
         }
         Event::HomeRestored { attempt, aside, moved_aside } => {
-            home_restored(*attempt, aside, *moved_aside)
+            home_restored(&tried(attempt), aside, *moved_aside)
         }
-        Event::RestoreSkipped { attempt } => format!("roll-back {attempt}: the data is kept"),
-        Event::SwapCommitted { attempt, left } => committed(*attempt, left),
+        Event::RestoreSkipped { attempt } => format!("{}: the data is kept", tried(attempt)),
+        Event::SwapCommitted { attempt, left } => committed(&tried(attempt), back, left),
         Event::BinaryFetched { attempt, sha256, bytes, source } => {
             fetched(*attempt, *bytes, source, sha256)
         }
@@ -178,7 +180,7 @@ pub fn event(event: &Event) -> String {
         Event::CopyRefreshed { attempt, changed, bytes, keeps_up } => {
             refreshed(*attempt, *changed, *bytes, *keeps_up)
         }
-        Event::LockTaken { attempt } => format!("upgrade {attempt}: the upgrade lock is held"),
+        Event::LockTaken { attempt } => format!("{}: the upgrade lock is held", tried(attempt)),
         Event::BackupSealed { attempt, archive } => {
             format!("upgrade {attempt}: the backup is sealed, {}", self::archive(archive))
         }
@@ -191,14 +193,28 @@ pub fn event(event: &Event) -> String {
         Event::BackupSkipped { attempt } => format!("upgrade {attempt}: no backup, UNSAFE"),
         Event::BinaryPresent { attempt } => format!("upgrade {attempt}: the binary is still there"),
         Event::StoodDown { attempt } => {
-            format!("upgrade {attempt}: what it left half-done is removed, and its lock given back")
+            let tried = tried(attempt);
+            format!("{tried}: what it left half-done is removed, and its lock given back")
         }
         Event::JournalFailed { failure } => journal_failed(failure),
         Event::JournalRestored => "the journal can be written again".to_owned(),
         Event::WorkFailed { attempt, failure } => {
-            format!("upgrade {attempt} failed: {}", self::failure(failure))
+            format!("{} failed: {}", tried(attempt), self::failure(failure))
         }
     }
+}
+
+/// A try: `upgrade 3`, or `roll-back of v1.1.0 (1.1.0) to genesis (1.0.0)` where it is one.
+fn tried(attempt: u64, back: Option<&Attempt>) -> String {
+    let back = back.filter(|of| of.id == attempt);
+    match back.and_then(|of| of.back.as_ref().map(|back| (&of.from, &back.to))) {
+        Some((from, to)) => format!("roll-back of {} to {}", version(from), version(to)),
+        None => format!("upgrade {attempt}"),
+    }
+}
+
+fn version(version: &Version) -> String {
+    format!("{} ({})", version.name, version.version)
 }
 
 fn fetched(attempt: u64, bytes: u64, source: &str, sha256: &str) -> String {
@@ -217,7 +233,7 @@ fn plan_lost(failure: &Failure) -> String {
 
 fn journal_failed(failure: &Failure) -> String {
     let why = self::failure(failure);
-    format!("no record can be written, no upgrade begins, the daemon runs on: {why}")
+    format!("no record can be written, no upgrade begins until one can: {why}")
 }
 
 fn copied(attempt: u64, entries: u64, bytes: u64) -> String {
@@ -252,19 +268,19 @@ fn roll_back_requested(to: &str, keep_data: bool, by: &Requester) -> String {
     format!("{} wants to go back to {to}{data}", requester(by))
 }
 
-fn home_restored(attempt: u64, aside: &str, moved_aside: u64) -> String {
+fn home_restored(tried: &str, aside: &str, moved_aside: u64) -> String {
     format!(
-        "roll-back {attempt}: the data is as the backup has it; what was there ({moved_aside} \
-         files and folders) lies in {aside}"
+        "{tried}: the data is as the backup has it; what was there ({moved_aside} files and \
+         folders) lies in {aside}"
     )
 }
 
-fn committed(attempt: u64, left: &str) -> String {
-    if left.is_empty() {
-        format!("upgrade {attempt}: committed, the new version holds")
-    } else {
-        format!("upgrade {attempt}: committed, but some files are still to be moved: {left}")
+fn committed(tried: &str, back: Option<&Attempt>, left: &str) -> String {
+    if !left.is_empty() {
+        return format!("{tried}: committed, but some files are still to be moved: {left}");
     }
+    let which = if back.is_some() { "version before" } else { "new version" };
+    format!("{tried}: committed, the {which} holds")
 }
 
 /// What a row of the recovery table means.

@@ -7,6 +7,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::disk;
+
 mod build_info;
 mod checksum;
 mod files;
@@ -51,6 +53,18 @@ pub enum Error {
         path: PathBuf,
         /// The system's word.
         source: io::Error,
+    },
+    /// Something that is no file lies in its place. It is somebody's, and never removed.
+    #[error(
+        "{} is {is}, and should be a file; nothing replaces it. Move it out of the way, and start \
+         `nymvisor run`, which goes by what else it knows: {}",
+        path.display(), disk::mv_aside(path)
+    )]
+    NoFile {
+        /// Where the file should be.
+        path: PathBuf,
+        /// What there is, with its article.
+        is: String,
     },
     /// The file's content is not what belongs there. It is never overwritten.
     #[error(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::config::Paths;
-use crate::disk::Disk;
+use crate::disk::{self, Disk, Kind};
 use crate::host::files::{self, Files};
 use crate::host::restore;
 use crate::journal::{self, Opened, Owner};
@@ -29,16 +29,16 @@ pub enum Error {
     },
     /// The binary of the version that runs is not there.
     #[error(
-        "{} names {name} as the version that runs, but {} is missing; put that binary back",
-        file.display(), binary.display()
+        "{} names {name} as the version that runs, but {what}; put that binary back",
+        file.display()
     )]
     NoBinary {
         /// The version file.
         file: PathBuf,
         /// Name of the version.
         name: String,
-        /// Where its binary should be.
-        binary: PathBuf,
+        /// What is wrong with its binary, and where that should be.
+        what: String,
     },
     /// The version has a name that can't be one.
     #[error(transparent)]
@@ -71,7 +71,7 @@ pub fn begin(beginning: Beginning) -> Result<(Opened, Event), Error> {
     let installed = installed(&disk, &paths, &owner)?;
     // Where a new chain begins, these are all that is left to tell of earlier roll-backs.
     let initial = State {
-        last_attempt: restore::last_number(&paths.rollbacks()),
+        last_attempt: restore::last_number(&*disk, &paths.rollbacks()),
         troubles: Files::new(disk.clone(), paths.clone()).rolled_back(),
         ..State::initial(installed, policy.clone())
     };
@@ -95,8 +95,12 @@ fn installed(disk: &Arc<dyn Disk>, paths: &Paths, owner: &Owner) -> Result<Versi
         known.ok_or_else(|| Error::NoVersion { source: Box::new(source), link })
     })?;
     let binary = paths.binary(&UpgradeName::installed(&version.name)?);
-    if let Ok(Some(_)) = disk.kind(&binary) {
-        return Ok(version);
+    match disk::expect_file(&**disk, &binary) {
+        // A link to a file of the operator's own does.
+        Err(_) if matches!(disk.kind(&binary), Ok(Some(Kind::Link))) => Ok(version),
+        Err(what) => {
+            Err(Error::NoBinary { file: paths.current_version(), name: version.name, what })
+        }
+        Ok(()) => Ok(version),
     }
-    Err(Error::NoBinary { file: paths.current_version(), name: version.name, binary })
 }

@@ -69,7 +69,7 @@ impl<H: Host> Shell<H> {
         // 3. Remember it, durably.
         match self.journal.append(&self.state, &event, &transition, self.host.now()) {
             Ok(committed) => {
-                narrate::log(committed.record(), self.journal.head());
+                narrate::log(committed.record(), &self.state, self.journal.head());
                 let (state, orders) = committed.into_parts();
                 self.enter(state);
                 // 4. Do it.
@@ -105,7 +105,7 @@ impl<H: Host> Shell<H> {
             self.waiting.push(event);
             return;
         };
-        narrate::log(unwritten.record(), self.journal.head());
+        narrate::log(unwritten.record(), &self.state, self.journal.head());
         let (state, orders) = unwritten.into_parts();
         self.enter(state);
         for order in orders {

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use crate::support::run::{Run, Stage};
 use crate::support::site::read_json;
 
+mod down_and_up;
 mod forge;
+mod no_file;
 
 use forge::Forged;
 
@@ -133,7 +135,7 @@ fn it_is_verified_while_a_run_is_up() {
 fn a_torn_tail_is_no_fault_before_and_after_the_next_run() {
     let (stage, _) = upgraded();
     append(journal(&stage, "00000001.jsonl"), b"{\"seq\":");
-    expect(&stage, CLEAN, &["its last line is cut short; the next run puts it in order"]);
+    expect(&stage, CLEAN, &["its last line is not whole; the next run puts it in order"]);
     let mut run = stage.start(&["run"]);
     stage.until_started(3);
     run.stop(Signal::SIGINT);
@@ -188,7 +190,11 @@ fn several_segments_and_every_damage_to_them() {
         ],
     );
     fs::write(second(), kept.join("\n")).unwrap();
-    expect(&stage, CHAIN, &["line 6, record 13: it is cut short, and a segment follows"]);
+    expect(
+        &stage,
+        CHAIN,
+        &["line 6, record 13: its last line is not whole, and a segment follows"],
+    );
     fs::write(second(), "").unwrap();
     expect(&stage, CHAIN, &["FAULT 00000002.jsonl, line 1: it has no hash at its end"]);
 

@@ -52,6 +52,7 @@ mod support;
 mod sweep;
 mod takeover;
 mod tidy;
+mod told;
 mod upgrades;
 mod upstream;
 mod watch;

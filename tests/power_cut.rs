@@ -135,7 +135,7 @@ fn power_cuts(mkfs: &[&str], on_disk: fn(Story) -> OnDisk) {
     }
     // What is traced needs no disk of its own.
     let pool = Pool::new(Template::new);
-    let jobs = Jobs::new(&pool, SAMPLE, &["power cut"], Point::is_of_medium);
+    let jobs = Jobs::new(&pool, SAMPLE, Point::cuts);
     let pool = Pool::new(on_disk);
     sweep(&format!("power cuts ({})", mkfs[0]), jobs, WORKERS, |job| {
         pool.with(job.story, |on_disk| cut(on_disk, &job.point))

@@ -142,7 +142,7 @@ fn a_file_is_absent_unreadable_or_damaged() {
     let read = || load::<History>(&RealDisk, &path).unwrap_err();
     assert!(matches!(read(), Error::Absent { .. }));
     fs::create_dir(&path).unwrap();
-    assert!(matches!(read(), Error::Unreadable { .. }));
+    assert!(matches!(read(), Error::NoFile { .. }));
     fs::remove_dir(&path).unwrap();
     let whole = json!({"history": [{
         "performedAt": "2026-01-01T00:00:00Z",

@@ -101,23 +101,24 @@ pub(crate) fn has_strace() -> bool {
 }
 
 impl Jobs {
-    /// Points of all stories, each with every one of these mishaps, or in a sample with one of
-    /// them. The stories come in turn, so that a few installations of each will do.
+    /// Points of all stories, each with every one of its mishaps, or in a sample with one of them.
+    /// The stories come in turn, so that a few installations of each will do.
     pub(crate) fn new(
         pool: &Pool<Template>,
         sample: usize,
-        mishaps: &[&'static str],
-        is_meant: fn(&Point) -> bool,
+        mishaps: fn(&Point) -> &'static [&'static str],
     ) -> Self {
         let (mut chosen, mut of) = (Vec::new(), BTreeMap::new());
         for (offset, story) in Story::ALL.into_iter().enumerate() {
             let mut points = pool.with(story, |template| Trial::new(template).points());
-            points.retain(is_meant);
-            *of.entry(story.kind()).or_default() += points.len() * mishaps.len();
+            points.retain(|point| !mishaps(point).is_empty());
+            let all = points.iter().map(|point| mishaps(point).len()).sum::<usize>();
+            *of.entry(story.kind()).or_default() += all;
             let points = points::chosen(&points, sample, offset * 3).into_iter().enumerate();
             for (place, point) in points {
-                let turn = (place + offset) % mishaps.len();
-                let here = if points::is_whole() { mishaps } else { &mishaps[turn..=turn] };
+                let all = mishaps(&point);
+                let turn = (place + offset) % all.len();
+                let here = if points::is_whole() { all } else { &all[turn..=turn] };
                 let job = |mishap: &&'static str| Job { story, point: point.clone(), mishap };
                 chosen.extend(here.iter().map(job).map(|job| (place, job)));
             }
@@ -133,7 +134,7 @@ fn h14_h15_h16_killed_at_any_call_it_ends_old_or_new_and_then_new() {
         return;
     }
     let pool = Pool::new(Template::new);
-    let jobs = Jobs::new(&pool, KILLS, &["signal=KILL"], |_| true);
+    let jobs = Jobs::new(&pool, KILLS, Point::kills);
     let killed = |trial: &Trial<'_>, point: &Point| {
         let hit = trial.killed_at(point);
         if point.number == 1 {
@@ -150,17 +151,25 @@ fn h14_h15_h16_killed_at_any_call_it_ends_old_or_new_and_then_new() {
 
 #[test]
 fn h30_whatever_call_fails_a_daemon_is_up_and_the_upgrade_is_done_later() {
+    sweep_errors("faults", Point::faults);
+}
+
+#[test]
+fn whatever_may_not_be_opened_or_changed_a_daemon_is_up_and_the_upgrade_is_done_later() {
+    sweep_errors("refusals", Point::refusals);
+}
+
+fn sweep_errors(what: &str, errors: fn(&Point) -> &'static [&'static str]) {
     if !has_strace() {
         return;
     }
     let pool = Pool::new(Template::new);
-    let jobs = Jobs::new(&pool, FAULTS, &["ENOSPC", "EIO"], Point::is_of_a_known_file);
     let failing = |trial: &Trial<'_>, point: &Point, error: &str| {
         let hit = trial.failing_at(point, error);
         trial.assert_ends_well();
         hit
     };
-    sweep("faults", jobs, WORKERS, |job| {
+    sweep(what, Jobs::new(&pool, FAULTS, errors), WORKERS, |job| {
         pool.with(job.story, |template| failing(&Trial::new(template), &job.point, job.mishap))
     });
 }

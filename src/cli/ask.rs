@@ -11,7 +11,7 @@ use crate::config::{Config, Paths};
 use crate::disk::{Disk, Kind, RealDisk};
 use crate::host::lock::{self, HeldLock};
 use crate::journal::{self, Owner};
-use crate::machine::{Effect, State, step};
+use crate::machine::{Effect, Phase, State, step};
 use crate::requests::{self, Request};
 
 /// How long a running engine may take to answer.
@@ -35,17 +35,22 @@ pub(super) fn engine(
     let content = format!("{}\n", std::process::id());
     match HeldLock::acquire(&paths.instance_lock(), 0o600, &content) {
         Ok(_lock) => alone(paths, owner(config), request, what),
-        Err(lock::Error::Busy { .. }) => running(paths, &request),
+        Err(lock::Error::Busy { .. }) => running(paths, &owner(config), &request),
         Err(error @ lock::Error::Io { .. }) => Err(Error::Unusable(error.to_string())),
     }
 }
 
-fn running(paths: &Paths, request: &Request) -> Result<Answer, Error> {
+fn running(paths: &Paths, owner: &Owner, request: &Request) -> Result<Answer, Error> {
     let folder = paths.requests();
     let failed = || Error::io("leave a request in", &folder);
     let id = requests::leave(&RealDisk, &folder, request).map_err(failed())?;
     let answer = requests::await_answer(&RealDisk, &folder, &id, PATIENCE).map_err(failed())?;
-    answer.map(|answer| (answer.granted, answer.text)).ok_or_else(|| {
+    let state = || journal::last_state(&RealDisk, &paths.journal(), owner).ok().flatten();
+    let told = |answer: requests::Answer| match state().filter(|_| !answer.granted) {
+        Some(state) => (false, with_phase(answer.text, &state.phase)),
+        None => (answer.granted, answer.text),
+    };
+    answer.map(told).ok_or_else(|| {
         Error::Refused(format!(
             "the nymvisor that runs has not answered within {} s; see its log",
             PATIENCE.as_secs()
@@ -75,8 +80,21 @@ fn alone(paths: &Paths, owner: Owner, request: Request, what: &str) -> Result<An
     if answer.0 {
         // What it orders besides the answer is up to the next session, which looks for itself.
         let _ = journal.append(&opened.state, &event, &transition, Utc::now())?;
+        return Ok(answer);
     }
-    Ok(answer)
+    Ok((false, with_phase(answer.1, &opened.state.phase)))
+}
+
+/// A refusal, with what is under way where something is, and what to do then.
+pub(super) fn with_phase(text: String, phase: &Phase) -> String {
+    let Some(attempt) = phase.attempt() else { return text };
+    let what = if attempt.back.is_some() { "roll-back of" } else { "upgrade to" };
+    format!(
+        "{text}; the {what} {} is under way, in the phase {}: wait for its end, which `nymvisor \
+         journal show` tells, or start `nymvisor run` where none is up, which goes on with it",
+        attempt.upgrade.name,
+        phase.name()
+    )
 }
 
 /// A journal that is there and can't be read is no journal of an instance that has never run.
@@ -88,7 +106,7 @@ pub(super) fn refuse_damaged(disk: &dyn Disk, paths: &Paths) -> Result<(), Error
         return Ok(());
     }
     Err(Error::Unusable(format!(
-        "the journal in {} is damaged; `nymvisor journal verify` names the line, and the next \
+        "the journal in {} is damaged; `nymvisor journal verify` says where, and the next \
          `nymvisor run` sets it aside and goes by the files",
         folder.display()
     )))

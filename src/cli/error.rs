@@ -102,6 +102,7 @@ impl Error {
             | Self::Release(
                 release::Error::Absent { .. }
                 | release::Error::Unreadable { .. }
+                | release::Error::NoFile { .. }
                 | release::Error::Damaged { .. }
                 | release::Error::Unwritable { .. },
             ) => Exit::Unusable,

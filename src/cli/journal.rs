@@ -64,7 +64,9 @@ fn lines(part: &Part, output: Output) -> Vec<String> {
         (Part::Note(note), Output::Text) => vec![format!("        --- {note}")],
         // Notes are not lines of the journal; what they tell stands in the headers.
         (Part::Note(_), Output::Json) => Vec::new(),
-        (Part::Record { record, .. }, Output::Text) => vec![narrate::line(record)],
+        (Part::Record { record, back, .. }, Output::Text) => {
+            vec![narrate::line(record, back.as_deref())]
+        }
         (Part::Record { line, .. }, Output::Json) => vec![line.clone()],
     }
 }

@@ -4,8 +4,8 @@ use clap::Args;
 
 use super::{Error, ask, backups, output, probe, user};
 use crate::config::{self, Config, Env, Paths};
-use crate::disk::{Disk, Kind, create_dirs, remove_if_there};
-use crate::host::{backup, restore, room};
+use crate::disk::{Disk, expect_file, try_writing_into};
+use crate::host::{restore, room};
 use crate::journal;
 use crate::machine::{Archive, Version};
 use crate::release::{self, UpgradeInfo, UpgradeName};
@@ -34,16 +34,21 @@ pub(super) fn rollback(disk: &dyn Disk, env: &Env, args: &RollBackArgs) -> Resul
         None => version_before(disk, &config, &paths)?,
     };
     let binary = paths.binary(&UpgradeName::installed(&to.name)?);
-    if !matches!(disk.kind(&binary), Ok(Some(Kind::File(_)))) {
+    expect_file(disk, &binary).map_err(|what| {
+        Error::Refused(format!(
+            "{what}; put the binary of {} back there, or go back to another version with --to and \
+             --keep-data",
+            to.name
+        ))
+    })?;
+    if probe::ask(&binary)?.build_version != to.version {
         return Err(Error::Refused(format!(
-            "{} is missing, the binary of {}; put it back, or go back to another version with \
-             --to and --keep-data",
+            "{} is not of the version {}, as '{}' should be; put the right binary back, or go back \
+             to another version with --to and --keep-data",
             binary.display(),
+            to.version,
             to.name
         )));
-    }
-    if probe::ask(&binary)?.build_version != to.version {
-        return Err(Error::Refused(format!("{} is not {}", binary.display(), to.version)));
     }
     if !args.keep_data && config.daemon.rollback_restores_data {
         backup_holds(disk, &config, &paths, &to)?;
@@ -60,10 +65,10 @@ fn named(disk: &dyn Disk, paths: &Paths, name: &str) -> Result<Version, Error> {
     let info: Option<UpgradeInfo> =
         release::if_there(release::load(disk, &paths.upgrade_info(&name)))?;
     let Some(info) = info else {
-        let folder = paths.upgrade_info(&name);
+        let file = paths.upgrade_info(&name);
         return Err(Error::Refused(format!(
             "there is no version '{name}' here: {} is missing",
-            folder.display()
+            file.display()
         )));
     };
     Ok(Version { name: name.to_string(), version: info.version.to_string() })
@@ -85,21 +90,11 @@ fn backup_holds(
     };
     // What has begun no longer needs it.
     let goes_on = restore::unfinished(&paths.rollbacks(), state.last_attempt).is_some();
-    match backup::confirm(archive) {
-        Ok(_) | Err(_) if goes_on => Ok(()),
-        Ok(true) => home_takes(disk, paths, archive),
-        Ok(false) => Err(Error::Refused(format!(
-            "the backup {} is gone, or is not what was sealed ({} bytes{}); put it back, or leave \
-             the data as it is with --keep-data",
-            archive.path,
-            archive.bytes,
-            archive.sha256.as_ref().map(|sha256| format!(", sha256 {sha256}")).unwrap_or_default()
-        ))),
-        Err(error) => Err(Error::Refused(error.to_string())),
-    }
+    if goes_on { Ok(()) } else { home_takes(disk, paths, archive) }
 }
 
-/// Whether the home has room for what is unpacked, and lets itself be written to.
+/// Whether the backup is whole, and the home has room for what is unpacked and lets itself be
+/// written to.
 fn home_takes(disk: &dyn Disk, paths: &Paths, archive: &Archive) -> Result<(), Error> {
     let refused = |error: String| {
         Error::Refused(format!("{error}; or leave the data as it is with --keep-data"))
@@ -107,13 +102,8 @@ fn home_takes(disk: &dyn Disk, paths: &Paths, archive: &Archive) -> Result<(), E
     let bytes = restore::needed(archive).map_err(|error| refused(error.to_string()))?;
     let needs = [(paths.home().to_owned(), bytes)];
     room::check(&needs).map_err(|error| refused(error.to_string()))?;
-    let path = paths.rollbacks().join(".nymvisor-tries");
-    let tried = create_dirs(disk, &paths.rollbacks(), 0o700)
-        .and_then(|()| remove_if_there(disk, &path))
-        .and_then(|()| disk.create(&path, 0o600).map(drop))
-        .and_then(|()| disk.remove_file(&path));
-    tried.map_err(|error| {
-        let folder = paths.rollbacks();
+    let folder = paths.rollbacks();
+    try_writing_into(disk, &folder, 0o700, "rollback").map_err(|error| {
         refused(format!("{} can't be written to, as a roll-back must: {error}", folder.display()))
     })
 }
@@ -125,10 +115,9 @@ fn version_before(disk: &dyn Disk, config: &Config, paths: &Paths) -> Result<Ver
     }
     let before = state.as_ref().and_then(|state| state.last_performed());
     before.map(|last| last.from.clone()).ok_or_else(|| {
-        Error::Refused(
-            "only the last upgrade can be rolled back, and none to what is installed is on record; \
-             for another version there is `nymvisor add-upgrade --allow-downgrade`"
-                .to_owned(),
-        )
+        let text = "only the last upgrade can be rolled back, and none to what is installed is on \
+                    record; for another version there is `nymvisor add-upgrade --allow-downgrade`";
+        let phase = state.as_ref().map(|state| &state.phase);
+        Error::Refused(phase.map_or(text.to_owned(), |of| ask::with_phase(text.to_owned(), of)))
     })
 }

@@ -46,9 +46,9 @@ pub enum Error {
     },
     /// Something else stands where `current` should be.
     #[error(
-        "{} is {is}, and should be a link to {}; it is left alone, the daemon runs on by its \
-         version file, and no upgrade begins. Move it out of the way: mv '{}' '{}.aside'",
-        path.display(), target.display(), path.display(), path.display()
+        "{} is {is}, and should be a link to {}; it is left alone, the daemon runs by its version \
+         file, and no upgrade begins. Move it out of the way: {}",
+        path.display(), target.display(), disk::mv_aside(path)
     )]
     NoLink {
         /// Where the link should be.

@@ -124,8 +124,8 @@ pub fn unfinished(rollbacks: &Path, attempt: u64) -> Option<PathBuf> {
 
 /// The highest number that a restore below `rollbacks` has had.
 #[must_use]
-pub fn last_number(rollbacks: &Path) -> u64 {
-    let names = RealDisk.list(rollbacks).unwrap_or_default().into_iter();
+pub fn last_number(disk: &dyn Disk, rollbacks: &Path) -> u64 {
+    let names = disk.list(rollbacks).unwrap_or_default().into_iter();
     let number = |name: OsString| name.to_str()?.split_once('-')?.0.parse().ok();
     names.filter_map(number).max().unwrap_or_default()
 }

@@ -65,6 +65,9 @@ pub enum BadLine {
     /// It does not end as a line of a journal does.
     #[error("it has no hash at its end")]
     NoHash,
+    /// What has the name of a segment is no file: what it is, with its article.
+    #[error("it is {0}, and should be a file of the journal")]
+    NoFile(String),
     /// Its bytes are not those that were sealed.
     #[error("its hash does not fit its content")]
     WrongHash,

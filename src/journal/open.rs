@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::held::Held;
 use super::segment::{self, Content, Rest, read_segment, segments};
 use super::{BadLine, Error, FORMAT, Hash, Header, Journal, Mishap, Owner, SEGMENT_BYTES_MAX};
-use crate::disk::{self, Disk, DiskFile, Kind};
+use crate::disk::{self, Disk, DiskFile};
 use crate::machine::State;
 
 /// A journal that is ready for the next record.
@@ -52,10 +52,10 @@ pub fn open(
         });
     };
     let path = segment::path(folder, last);
-    let bytes = match opening.disk.kind(&path).map_err(failed("read", &path))? {
-        Some(Kind::File(_)) => opening.disk.read(&path).map_err(failed("read", &path))?,
+    let bytes = match segment::read_bytes(&*opening.disk, &path)? {
+        Ok(bytes) => bytes,
         // A folder or a link under this name is damage like any other.
-        Some(Kind::Folder | Kind::Link | Kind::Other) | None => Vec::new(),
+        Err(why) => return opening.set_aside(last, &[], (0, &why), initial),
     };
     let content = match read_segment(&bytes, &opening.owner) {
         Ok(content) => content,

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::segment::{self, Rest, read_segment, segments};
 use super::{Error, Mishap, Owner};
 use crate::disk::{Disk, Kind};
-use crate::machine::{Record, State};
+use crate::machine::{Attempt, Record, State};
 
 /// A piece of a journal.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub enum Part {
     Record {
         /// The record.
         record: Box<Record>,
+        /// The roll-back that was under way when it was made.
+        back: Option<Box<Attempt>>,
         /// Its line, without the newline.
         line: String,
     },
@@ -26,12 +28,14 @@ pub fn read(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Vec<Part>, 
     let mut parts = Vec::new();
     for number in numbers(disk, folder)? {
         let path = segment::path(folder, number);
-        let bytes = disk.read(&path).map_err(|source| Error::Io {
-            doing: "read",
-            path: path.clone(),
-            source,
-        })?;
         let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let bytes = match segment::read_bytes(disk, &path)? {
+            Ok(bytes) => bytes,
+            Err(why) => {
+                parts.push(Part::Note(format!("{file}: {why}; unread")));
+                continue;
+            }
+        };
         match read_segment(&bytes, owner) {
             Ok(content) => {
                 parts
@@ -39,7 +43,7 @@ pub fn read(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Vec<Part>, 
                 let lines = bytes.split(|byte| *byte == b'\n').skip(1);
                 parts.extend(content.records.into_iter().zip(lines).map(|(read, line)| {
                     let line = String::from_utf8_lossy(line).into_owned();
-                    Part::Record { record: Box::new(read.record), line }
+                    Part::Record { record: Box::new(read.record), back: read.back, line }
                 }));
                 match content.rest {
                     // The line that is just being written, or that a crash cut short.
@@ -69,7 +73,7 @@ pub(super) fn numbers(disk: &dyn Disk, folder: &Path) -> Result<Vec<u64>, Error>
 pub fn last_state(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Option<State>, Error> {
     let Some(last) = numbers(disk, folder)?.last().copied() else { return Ok(None) };
     let path = segment::path(folder, last);
-    let bytes = disk.read(&path).map_err(|source| Error::Io { doing: "read", path, source })?;
+    let Ok(bytes) = segment::read_bytes(disk, &path)? else { return Ok(None) };
     Ok(read_segment(&bytes, owner).ok().map(|content| content.state))
 }
 
@@ -84,6 +88,10 @@ pub fn describe(mishap: &Mishap) -> String {
         Mishap::WriteFailed { file, seq, records } => format!(
             "{file} could not be written after record {seq}; the {records} records from then on \
              were held in memory and follow here"
+        ),
+        Mishap::Damaged { kept_as, line: 0, reason, .. } => format!(
+            "the journal was damaged: its last part was no file: {reason}; what lay there is kept \
+             as {kept_as}, and a new chain begins here, from what the disk said"
         ),
         Mishap::Damaged { kept_as, sha256, line, reason } => format!(
             "the journal was damaged: line {line} {reason}; the file is kept as {kept_as} (sha256 \

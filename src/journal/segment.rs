@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::chain::{self, BadLine, Hash, Links};
 use super::{Error, FILE_MODE, FORMAT, Header, Owner};
-use crate::disk::{self, Disk, DiskFile};
-use crate::machine::{Illegal, Record, State, replay};
+use crate::disk::{self, Disk, DiskFile, Kind};
+use crate::machine::{Attempt, Illegal, Record, State, replay};
 
 /// What the files are named after their number.
 const SUFFIX: &str = ".jsonl";
@@ -28,6 +28,17 @@ pub fn segments(disk: &dyn Disk, folder: &Path) -> Result<Vec<u64>, Error> {
         name.to_str()?.strip_suffix(SUFFIX).filter(|digits| digits.len() == 8)?.parse().ok()
     };
     Ok(names.iter().filter_map(number).collect())
+}
+
+/// The bytes of a segment; a link is not followed. The inner error is that no file lies there.
+pub(super) fn read_bytes(disk: &dyn Disk, path: &Path) -> Result<Result<Vec<u8>, BadLine>, Error> {
+    let failed = |source| Error::Io { doing: "read", path: path.to_owned(), source };
+    let instead = match disk.kind(path).map_err(failed)? {
+        Some(Kind::File(_)) => return disk.read(path).map(Ok).map_err(failed),
+        Some(kind) => disk::in_words(disk, path, &kind),
+        None => "gone".to_owned(),
+    };
+    Ok(Err(BadLine::NoFile(instead)))
 }
 
 /// A segment that has just been begun.
@@ -80,11 +91,13 @@ pub struct Content {
     pub rest: Rest,
 }
 
-/// A record and its hash.
+/// A record, its hash, and what it was about.
 #[derive(Debug)]
 pub struct Line {
     /// The record.
     pub record: Record,
+    /// The roll-back that was under way when it was made.
+    pub back: Option<Box<Attempt>>,
     /// The hash of its line.
     pub hash: Hash,
 }
@@ -94,8 +107,8 @@ pub struct Line {
 pub enum Rest {
     /// Nothing.
     Nothing,
-    /// A last line with no newline, or with a hole of zeros, which no line has: a write that a
-    /// crash cut short, or of which a power cut took a part.
+    /// A last line with no newline, or with a hole in it: a write that a crash cut short, or of
+    /// which not every page has reached the disk.
     Torn,
     /// A line that is whole and wrong.
     Bad {
@@ -108,7 +121,7 @@ pub enum Rest {
 
 /// Reads a segment and replays it. The error is that of its very first line.
 pub fn read_segment(bytes: &[u8], owner: &Owner) -> Result<Content, BadLine> {
-    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').peekable();
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
     let first = lines.next().unwrap_or_default();
     let (header, links) = read_header(first, owner)?;
     let mut content = Content {
@@ -121,20 +134,25 @@ pub fn read_segment(bytes: &[u8], owner: &Owner) -> Result<Content, BadLine> {
         good_bytes: first.len() as u64,
         rest: Rest::Nothing,
     };
-    let mut number = 1;
-    while let Some(line) = lines.next() {
-        number += 1;
+    let mut lines = (2..).zip(lines).peekable();
+    while let Some((number, line)) = lines.next() {
         if line.last() != Some(&b'\n') {
             content.rest = Rest::Torn;
             break;
         }
         if let Err(why) = content.take(line) {
-            let has_hole = line.contains(&0) && lines.peek().is_none();
-            content.rest = if has_hole { Rest::Torn } else { Rest::Bad { line: number, why } };
+            let is_last = lines.peek().is_none();
+            let rest = Rest::Bad { line: number, why };
+            content.rest = if is_last && has_hole(line) { Rest::Torn } else { rest };
             break;
         }
     }
     Ok(content)
+}
+
+/// What a file system has not written reads as zeros; a record has none.
+fn has_hole(line: &[u8]) -> bool {
+    line.contains(&0)
 }
 
 impl Content {
@@ -150,10 +168,11 @@ impl Content {
         if record.seq != last + 1 {
             return Err(BadLine::WrongSeq);
         }
+        let back = self.state.phase.roll_back().cloned().map(Box::new);
         self.state = replay(&self.state, &record).map_err(|illegal| describe(&record, &illegal))?;
         self.head = links.hash.clone();
         self.good_bytes += line.len() as u64;
-        self.records.push(Line { record, hash: links.hash });
+        self.records.push(Line { record, back, hash: links.hash });
         Ok(())
     }
 }

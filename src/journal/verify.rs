@@ -126,13 +126,13 @@ impl Walk<'_> {
     fn load(&self, number: u64) -> Result<Part, Error> {
         let path = segment::path(self.folder, number);
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let kind = self.disk.kind(&path).map_err(failed(&path))?;
-        let bytes = match kind {
-            Some(Kind::File(_)) => self.disk.read(&path).map_err(failed(&path))?,
-            // As `open` has it, which sets such a thing aside.
-            Some(Kind::Folder | Kind::Link | Kind::Other) | None => Vec::new(),
+        let (bytes, content) = match segment::read_bytes(self.disk, &path)? {
+            Ok(bytes) => {
+                let content = read_segment(&bytes, self.owner);
+                (bytes, content)
+            }
+            Err(why) => (Vec::new(), Err(why)),
         };
-        let content = read_segment(&bytes, self.owner);
         Ok(Part { number, file, bytes, content })
     }
 
@@ -153,6 +153,14 @@ impl Walk<'_> {
                 self.judge_header(&part.file, part.number, &content, before)?;
                 self.take_records(&part.file, &content);
                 self.before = self.judge_rest(&part.file, content, next.is_none());
+            }
+            Err(why @ BadLine::NoFile(_)) => {
+                let next_run = match next {
+                    Some(_) => "",
+                    None => ", or the next `nymvisor run` sets it aside and goes by the files",
+                };
+                let text = format!("{why}; put the file itself back in its place{next_run}");
+                self.fault(FaultKind::Chain, &part.file, None, text);
             }
             Err(why) => self.header_fault(FaultKind::Chain, &part.file, why.to_string()),
         }
@@ -215,8 +223,11 @@ impl Walk<'_> {
             }
             if let Event::SwapCommitted { attempt, .. } = &line.record.event {
                 match self.committing.take().filter(|(id, ..)| id == attempt) {
+                    // It may have been performed before: the last time is undone.
                     Some((_, upgrade, true)) => {
-                        self.result.committed.retain(|former| former.name != upgrade.name);
+                        let committed = &mut self.result.committed;
+                        let last = committed.iter().rposition(|of| of.name == upgrade.name);
+                        last.map(|last| committed.remove(last));
                     }
                     committed => {
                         self.result.committed.extend(committed.map(|(_, upgrade, _)| upgrade));
@@ -245,10 +256,10 @@ impl Walk<'_> {
             Rest::Torn if is_last => self
                 .result
                 .notes
-                .push(format!("{file}: its last line is cut short; the next run puts it in order")),
+                .push(format!("{file}: its last line is not whole; the next run puts it in order")),
             Rest::Nothing => {}
             Rest::Torn => {
-                let text = "it is cut short, and a segment follows".to_owned();
+                let text = "its last line is not whole, and a segment follows".to_owned();
                 self.fault(FaultKind::Chain, file, Some((good + 2, seq + 1)), text);
                 return None;
             }
@@ -274,6 +285,7 @@ fn kind_of(why: &BadLine) -> FaultKind {
         BadLine::NoHash
         | BadLine::WrongHash
         | BadLine::WrongPrev
+        | BadLine::NoFile(_)
         | BadLine::Unreadable(_)
         | BadLine::Foreign(_) => FaultKind::Chain,
         BadLine::WrongSeq => FaultKind::Sequence,

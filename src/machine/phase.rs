@@ -288,6 +288,12 @@ impl Phase {
         }
     }
 
+    /// The attempt that is under way, or rests, where it is a roll-back.
+    #[must_use]
+    pub fn roll_back(&self) -> Option<&Attempt> {
+        self.attempt().filter(|attempt| attempt.back.is_some())
+    }
+
     /// The attempt that is under way, or that rests until the next session.
     #[must_use]
     pub fn attempt(&self) -> Option<&Attempt> {

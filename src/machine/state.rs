@@ -99,8 +99,8 @@ pub enum Stage {
     Fetching,
     /// Its build info is being asked and compared.
     Checking,
-    /// Room for the backup is being looked for.
-    Sizing(Binary),
+    /// Room for the backup is being looked for; `None` where nothing else is prepared.
+    Sizing(Option<Binary>),
     /// The home is being copied into the backup.
     Copying(Binary),
     /// All that can be done ahead of the due time is done; `None` with preparation switched off.

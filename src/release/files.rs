@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{CurrentVersion, Error, json_problem};
-use crate::disk::{self, Disk};
+use crate::disk::{self, Disk, Kind};
 
 /// Mode of what is written: readable for all, as 0.1.x had it; there is nothing secret in it.
 const FILE_MODE: u32 = 0o644;
@@ -15,13 +15,12 @@ const FILE_MODE: u32 = 0o644;
 /// Reads a file: absent, unreadable and damaged are told apart.
 pub fn load<T: DeserializeOwned>(disk: &dyn Disk, path: &Path) -> Result<T, Error> {
     let path_buf = || path.to_owned();
-    let bytes = disk.read(path).map_err(|source| {
-        let absent = source.kind() == io::ErrorKind::NotFound;
-        if absent {
-            Error::Absent { path: path_buf() }
-        } else {
-            Error::Unreadable { path: path_buf(), source }
+    let bytes = disk.read(path).map_err(|source| match (source.kind(), disk.kind(path)) {
+        (io::ErrorKind::NotFound, _) => Error::Absent { path: path_buf() },
+        (_, Ok(Some(kind @ (Kind::Folder | Kind::Other)))) => {
+            Error::NoFile { path: path_buf(), is: disk::in_words(disk, path, &kind) }
         }
+        _ => Error::Unreadable { path: path_buf(), source },
     })?;
     serde_json::from_slice(&bytes).map_err(|error| {
         let (line, column, problem) = json_problem(&error);

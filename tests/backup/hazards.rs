@@ -1,9 +1,11 @@
-//! Hazards 37 to 40 and 42: what must not get into an archive, and what must.
+//! Hazards 37 to 40, 42 and 43: what must not get into an archive, and what must.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -278,4 +280,30 @@ fn h40_what_a_crash_left_is_removed_and_what_is_being_written_is_not() {
     scene.seal().unwrap();
     assert!(!live.exists() && other.exists());
     assert_eq!(backup::discard_partials(&scene.folder.path().join("none")).unwrap(), 0);
+}
+
+/// Stores through a mapping whose page is dirty already, so that the kernel stamps nothing, and is
+/// killed.
+const STORES_AND_DIES: &str = "
+import mmap, os, signal, sys, time
+with open(sys.argv[1], 'r+b') as file:
+    pages = mmap.mmap(file.fileno(), 0)
+pages[0:5] = b'first'
+time.sleep(0.1)
+before = os.stat(sys.argv[1]).st_mtime_ns
+pages[0:5] = b'again'
+assert os.stat(sys.argv[1]).st_mtime_ns == before
+os.kill(os.getpid(), signal.SIGKILL)
+";
+
+#[test]
+fn h43_what_is_stored_through_a_mapping_without_a_new_time_is_in_the_backup() {
+    let scene = Scene::new();
+    let file = scene.write("data/mapped", noise(1, 8192));
+    let ended = Command::new("python3").args(["-c", STORES_AND_DIES]).arg(&file).status().unwrap();
+    assert_eq!(ended.signal(), Some(9));
+    let archive = scene.seal().unwrap();
+    let content = fs::read(scene.restore(&archive).join("data/mapped")).unwrap();
+    assert_eq!(&content[..5], b"again");
+    assert_eq!(content, fs::read(&file).unwrap());
 }

@@ -29,7 +29,7 @@ fn the_records_come_out_as_they_went_in_and_replay_to_the_same_states() {
     let records: Vec<Record> = parts
         .into_iter()
         .map(|part| match part {
-            Part::Record { record, line } => {
+            Part::Record { record, line, .. } => {
                 assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), *record);
                 *record
             }

@@ -12,7 +12,7 @@ fn an_upgrade_in_words() {
     let mut opened = open(&disk, initial());
     let lines: Vec<String> = story()
         .iter()
-        .map(|event| narrate::line(append(&mut opened, event).unwrap().record()))
+        .map(|event| narrate::line(append(&mut opened, event).unwrap().record(), None))
         .collect();
     insta::assert_snapshot!(lines.join("\n"));
 }

@@ -80,6 +80,31 @@ fn tells(disk: &super::memory::Memory, mishap: Option<&Mishap>, records: usize) 
     }
 }
 
+/// A page of the last line that had not reached the disk reads as zeros, its newline or not. Where
+/// lines follow that is damage: each is durable before the next is written.
+#[test]
+fn a_hole_in_the_last_line_is_torn_and_in_another_one_damage() {
+    let (whole, states) = book::written(RECORDS);
+    let bytes = whole.bytes(&segment(1));
+    let last = bytes[..bytes.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    let with_hole = |from: usize, to: usize| {
+        let disk = whole.copy();
+        let mut holed = bytes.clone();
+        holed[from..to].fill(0);
+        disk.put(&segment(1), &holed);
+        open(&disk, book::from_disk())
+    };
+    for from in last..bytes.len() - 1 {
+        for to in [from + 1, bytes.len() - 1] {
+            let opened = with_hole(from, to);
+            assert!(matches!(opened.mishap, Some(Mishap::TornTail { .. })), "{from} to {to}");
+            assert_eq!(opened.state, states[RECORDS - 1]);
+        }
+    }
+    let opened = with_hole(last - 20, last - 10);
+    assert!(matches!(opened.mishap, Some(Mishap::Damaged { .. })), "{:?}", opened.mishap);
+}
+
 /// A header appears only whole, so one that is cut is damage and no torn line.
 #[test]
 fn a_cut_in_the_header_is_damage() {

@@ -136,7 +136,9 @@ fn unprepared_the_phases_do_the_work_in_the_guides_order() {
     insta::assert_snapshot!(tale, @"
     queue-read genesis [u1]: Running 1001 | #1 u1 unprepared
       => watch-due #1 00:10
-    came-due #1: Draining asked, then upgrade #1 u1 unchecked
+    came-due #1: Running 1001 | #1 u1 sizing due
+      => check-room #1
+    room-found #1: Draining asked, then upgrade #1 u1 unchecked
       => stop-timer startup, interrupt-daemon 1001, start-timer grace 10000ms
     daemon-ended Exited(0) after 1000000ms: Draining sweeping, then upgrade #1 u1 unchecked
       => stop-timer grace, sweep-group 1001

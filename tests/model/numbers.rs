@@ -46,13 +46,13 @@ fn of_state(state: &mut State, see: &mut See<'_>) {
     if let Some(candidate) = &mut state.candidate {
         see(Number::Attempt(&mut candidate.id));
         match &mut candidate.stage {
-            Stage::Sizing(binary)
+            Stage::Sizing(Some(binary))
             | Stage::Copying(binary)
             | Stage::Refreshing(binary)
             | Stage::Ready(Some(binary))
             | Stage::Locking(binary)
             | Stage::Locked(binary) => see(Number::Binary(binary)),
-            Stage::Fetching | Stage::Checking | Stage::Ready(None) => {}
+            Stage::Fetching | Stage::Checking | Stage::Sizing(None) | Stage::Ready(None) => {}
         }
     }
     for archive in &mut state.unneeded {

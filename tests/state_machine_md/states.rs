@@ -206,7 +206,8 @@ fn told() -> Vec<State> {
     take(tale.queue(&by_command(u1())).due());
     let mut tale = Tale::running(unprepared());
     take(tale.queue(&u1()));
-    take(tale.due().until(PhaseName::Downloading));
+    take(tale.due());
+    take(tale.until(PhaseName::Downloading));
     take(tale.work(1));
 
     let mut tale = Tale::running(policy());

@@ -1,4 +1,4 @@
-//! Where one run changes files: each call, the file it is on, and which one of them it is.
+//! Where one run changes or opens files: each call, the file it is on, and which one of them it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -41,6 +41,8 @@ pub(crate) struct Point {
     pub(crate) path: Option<PathBuf>,
     pub(crate) call: String,
     pub(crate) number: usize,
+    /// Whether files are not the same after it; what is only opened to be read changes nothing.
+    pub(crate) changes: bool,
 }
 
 impl fmt::Display for Point {
@@ -53,7 +55,7 @@ impl fmt::Display for Point {
 impl Point {
     /// What `strace` is told to do `what` at this point.
     pub(crate) fn inject(&self, root: &Path, what: &str) -> Vec<String> {
-        let Self { path, call, number } = self;
+        let Self { path, call, number, .. } = self;
         let mut arguments = vec!["-e".to_owned(), format!("trace={call}")];
         arguments.extend(["-e".to_owned(), format!("inject={call}:{what}:when={number}")]);
         if let Some(path) = path {
@@ -62,15 +64,38 @@ impl Point {
         arguments
     }
 
-    /// Whether it can't be a call on a descriptor of the runtime's own, which never fails.
-    pub(crate) fn is_of_a_known_file(&self) -> bool {
-        self.path.is_some() || self.call != "write"
+    /// A kill, at whatever changes a file.
+    pub(crate) fn kills(&self) -> &'static [&'static str] {
+        if self.changes { &["signal=KILL"] } else { &[] }
     }
 
-    /// Whether the medium, and not only the page cache, has to do with it.
-    pub(crate) fn is_of_medium(&self) -> bool {
+    /// What a full or a broken disk answers. A call on a descriptor of the runtime's own, which
+    /// never fails, is not meant.
+    pub(crate) fn faults(&self) -> &'static [&'static str] {
+        let is_meant = self.changes && (self.path.is_some() || self.call != "write");
+        if is_meant { &["ENOSPC", "EIO"] } else { &[] }
+    }
+
+    /// What is answered to whoever may not, or has too much open.
+    pub(crate) fn refusals(&self) -> &'static [&'static str] {
+        let opens = self.call == "openat";
+        match (self.path.is_some(), opens, self.changes) {
+            (true, true, true) => &["EMFILE", "EACCES", "EROFS"],
+            (true, true, false) => &["EMFILE", "EACCES"],
+            (true, false, true) if self.is_of_names() => &["EACCES", "EROFS"],
+            _ => &[],
+        }
+    }
+
+    /// A cut of the power, where the medium and not only the page cache has to do with it.
+    pub(crate) fn cuts(&self) -> &'static [&'static str] {
+        let is_meant = self.changes && (self.call.contains("sync") || self.is_of_names());
+        if is_meant { &["power cut"] } else { &[] }
+    }
+
+    fn is_of_names(&self) -> bool {
         const OF_NAMES: [&str; 4] = ["rename", "symlink", "unlink", "mkdir"];
-        self.call.contains("sync") || OF_NAMES.iter().any(|name| self.call.starts_with(name))
+        OF_NAMES.iter().any(|name| self.call.starts_with(name))
     }
 }
 
@@ -110,8 +135,8 @@ pub(crate) fn of(trace: &str, root: &Path, since: usize) -> Vec<Point> {
         let changes = call != "openat" || arguments.contains("O_CREAT");
         let Some(path) = the_one(call, paths) else { continue };
         let path = Some(path).filter(|path| has_fixed_name(path));
-        let point = Point { call: call.to_owned(), number: numbers[&path], path };
-        let counts = changes && offset(line) >= since && !arguments.contains(") = -1 ");
+        let point = Point { call: call.to_owned(), number: numbers[&path], path, changes };
+        let counts = offset(line) >= since && !arguments.contains(") = -1 ");
         if counts && !points.contains(&point) {
             points.push(point);
         }

@@ -191,6 +191,10 @@ impl<'a> Trial<'a> {
                 || is_quiet && self.log().contains("(INJECTED)");
             settled.then_some(())
         });
+        // What is quiet may be about to end.
+        self.stage.until("one daemon, or the end", || {
+            (self.stage.daemons().len() == 1 || run.is_over()).then_some(())
+        });
         if run.is_over() {
             let end = run.wait();
             let (may_be_down, story) = (self.may_be_down(), self.stage.story());
@@ -203,9 +207,6 @@ impl<'a> Trial<'a> {
                 assert!(!is_lost, "the daemon is lost: {end:?}\n{story}");
             }
         } else {
-            let daemons =
-                || Some(self.stage.daemons()).filter(|daemons| daemons.len() == 1).map(drop);
-            self.stage.until("one daemon", daemons);
             assert!(!run.stderr().contains("panicked"), "{}", run.stderr());
             end(run);
         }

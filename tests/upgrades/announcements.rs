@@ -120,7 +120,7 @@ fn a_failing_upstream_and_its_recovery_are_told_once() {
     let stage = Stage::new();
     stage.server.put(ANNOUNCED_AT, Reply::status(503));
     let (run, _) = started(&stage);
-    until_said_once(&stage, &run, "upstream can't be asked, the daemon runs on");
+    until_said_once(&stage, &run, "upstream can't be asked now, and will be asked again");
     let mut old = stage.announcement("0.9.0");
     old["name"] = json!("v0.9.0");
     stage.publish(&old);

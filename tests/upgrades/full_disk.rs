@@ -117,9 +117,19 @@ fn with_a_journal_without_room_a_crashed_daemon_is_started_again() {
 
 #[test]
 fn h12_h41_no_room_for_the_backup_is_found_out_before_the_stop() {
+    no_room_for_the_backup("true");
+}
+
+#[test]
+fn h12_h41_even_where_nothing_is_prepared_the_daemon_is_not_stopped_without_room_for_the_backup() {
+    no_room_for_the_backup("false");
+}
+
+fn no_room_for_the_backup(prepare_ahead: &str) {
     let stage = Stage::after(|site| {
         let folder = site.path("backups");
         site.set_env("DAEMON_BACKUP_DATA_DIRECTORY", folder.to_str().unwrap());
+        site.set_env("DAEMON_PREPARE_AHEAD", prepare_ahead);
     });
     let Some(disk) = SmallDisk::mount(&stage.site.path("backups"), "256k") else { return };
     fs::write(stage.site.home("much"), vec![1; 1 << 20]).unwrap();

@@ -72,7 +72,8 @@ pub(super) fn keep_off(
 
 fn performed(paths: &Paths, holder: Option<Holder>) -> Error {
     Error::Refused(format!(
-        "an upgrade is being performed: {} is held by {}; try again when it is done",
+        "an upgrade is being performed: {} is held by {}; try again when it is done, which \
+         `nymvisor journal show` of that instance tells",
         paths.upgrade_lock().display(),
         shown(holder, paths)
     ))

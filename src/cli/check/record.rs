@@ -37,7 +37,8 @@ pub(super) fn findings(site: &Site<'_>) -> Vec<Finding> {
     };
     let mut findings = troubles(state);
     if findings.is_empty() {
-        let text = format!("it is well; {said}: {}", narrate::event(&last.event));
+        let text =
+            format!("it is well; {said}: {}", narrate::event(&last.event, state.phase.roll_back()));
         findings.push(Finding::ok(WHAT, text));
     }
     findings.extend(phase(state));

@@ -7,7 +7,7 @@ use crate::cli::Error;
 use crate::config::{Config, Paths};
 use crate::disk::RealDisk;
 use crate::journal::{self, Owner, Part};
-use crate::machine::{Event, Record};
+use crate::machine::{Attempt, Event, Record};
 use crate::narrate;
 
 /// What has been read of a journal.
@@ -47,11 +47,11 @@ impl Follower {
         let last = self.records.last().map_or(0, |record| record.seq);
         for part in journal::read(&RealDisk, &self.paths.journal(), &self.owner)? {
             // A note tells of a line that is just being written; it is there at the next look.
-            let Part::Record { record, line } = part else { continue };
+            let Part::Record { record, back, line } = part else { continue };
             if record.seq <= last {
                 continue;
             }
-            show(page, &record)?;
+            show(page, &record, back.as_deref())?;
             self.head = hash_in(&line);
             self.records.push(*record);
         }
@@ -59,10 +59,10 @@ impl Follower {
     }
 }
 
-fn show(page: &Page, record: &Record) -> Result<(), Error> {
+fn show(page: &Page, record: &Record, back: Option<&Attempt>) -> Result<(), Error> {
     let is_new = record.from != record.to;
     let phase = if is_new { format!("-> {}", record.to) } else { format!("   {}", record.to) };
-    page.happened(record.at, &phase, &narrate::event(&record.event), is_new)
+    page.happened(record.at, &phase, &narrate::event(&record.event, back), is_new)
 }
 
 fn hash_in(line: &str) -> Option<String> {

@@ -166,15 +166,33 @@ impl Sides<'_> {
         // Which way one of them stands can't be told while it is being rolled back.
         let undone = self.moving.filter(|of| of.back.is_some());
         let undone = undone.map(|of| of.upgrade.name.as_str());
+        let file = self.paths.history();
         for name in names.into_iter().filter(|name| Some(*name) != undone) {
             let count = queue.performed.iter().filter(|performed| *performed == name).count();
-            if count != 1 {
+            let by_us = self.committed.iter().filter(|upgrade| upgrade.name == name).count();
+            let in_a_row = |pair: &[String]| pair.iter().all(|performed| performed == name);
+            // Performed again it is only after another version, to which somebody went down.
+            if count < by_us.max(1) || queue.performed.windows(2).any(in_a_row) {
+                let should = match by_us {
+                    0 | 1 => "once".to_owned(),
+                    times => format!("{times} times"),
+                };
                 to.faults.push(differs(format!(
-                    "{} has {name} {count} times, and should once",
-                    self.paths.history().display()
+                    "{} has {name} {count} times, and should {should}",
+                    file.display()
                 )));
+            } else if count > by_us.max(1) && !self.is_moving_to(name) {
+                to.notes.push(format!(
+                    "{} has {name} {count} times, and this instance has performed it {by_us} \
+                     times: the others were another instance's, or an older journal's",
+                    file.display()
+                ));
             }
         }
+    }
+
+    fn is_moving_to(&self, name: &str) -> bool {
+        self.moving.is_some_and(|of| of.upgrade.name == name)
     }
 
     fn has_committed(&self, name: &str) -> bool {

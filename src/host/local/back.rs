@@ -10,7 +10,7 @@ use super::super::restore;
 use super::prepare::left_out;
 use super::{LocalHost, our_failure};
 use crate::config::Paths;
-use crate::disk::{Disk, Kind};
+use crate::disk::{Disk, expect_file};
 use crate::machine::{Archive, Code, Event, Failure, Upgrade, Version};
 use crate::release::UpgradeName;
 
@@ -96,12 +96,8 @@ fn is_whole(rollbacks: &Path, attempt: u64) -> Result<(), Failure> {
 fn is_in_place(disk: &dyn Disk, paths: &Paths, to: &Version) -> Result<(), Failure> {
     let name = UpgradeName::installed(&to.name).map_err(our_failure)?;
     let path = paths.binary(&name);
-    if let Ok(Some(Kind::File(_))) = disk.kind(&path) {
-        return Ok(());
-    }
-    let text = format!(
-        "{} is missing, the binary of the version to go back to; put it back; {REMEDY}",
-        path.display()
-    );
-    Err(Failure { code: Code::NoBinary, text })
+    expect_file(disk, &path).map_err(|what| {
+        let text = format!("{what}; put the binary of {} back there; {REMEDY}", to.name);
+        Failure { code: Code::NoBinary, text }
+    })
 }

@@ -132,7 +132,7 @@ async fn poll(setup: Rc<Setup>, teller: Teller, announced: Announced) {
             Err(error) if failing => tracing::debug!("upstream: {error}"),
             Err(error) => {
                 failing = true;
-                tracing::warn!("upstream can't be asked, the daemon runs on: {error}");
+                tracing::warn!("upstream can't be asked now, and will be asked again: {error}");
             }
         }
         let rate = setup.config.nymvisor.upstream_polling_rate;

@@ -15,7 +15,7 @@ use super::copy::Copy;
 use super::locks::lock_name;
 use super::{LocalHost, our_failure};
 use crate::config::Paths;
-use crate::disk::Disk;
+use crate::disk::{Disk, try_writing_into};
 use crate::journal;
 use crate::machine::{Archive, Binary, Code, Event, Failure, Upgrade};
 use crate::release::UpgradeName;
@@ -205,13 +205,7 @@ fn changed(upgrade: &Upgrade) -> Failure {
 
 /// Writes a file into a folder that the upgrade will write to once the daemon is down.
 fn try_writing(disk: &dyn Disk, folder: &Path, instance: &str) -> Result<(), Failure> {
-    // The same name in each session: a crash may have left one.
-    let path = folder.join(format!(".nymvisor-tries-{instance}"));
-    let _ = disk.remove_file(&path);
-    let written = crate::disk::create_dirs(disk, folder, BACKUP_FOLDER_MODE)
-        .and_then(|()| disk.create(&path, 0o600).map(drop))
-        .and_then(|()| disk.remove_file(&path));
-    written.map_err(|error| Failure {
+    try_writing_into(disk, folder, BACKUP_FOLDER_MODE, instance).map_err(|error| Failure {
         code: if error.kind() == std::io::ErrorKind::StorageFull { Code::NoRoom } else { Code::Io },
         text: format!("{} can't be written to, as the upgrade must: {error}", folder.display()),
     })

@@ -117,7 +117,7 @@ pub(super) fn binary_present(next: &mut Next, id: u64) -> Step {
 pub(super) fn binary_checked(next: &mut Next, id: u64, binary: &Binary) -> Step {
     if let Some(candidate) = prepare::candidate(next, id) {
         let Stage::Checking = candidate.stage else { return Err(Rejected::Stale) };
-        candidate.stage = Stage::Sizing(binary.clone());
+        candidate.stage = Stage::Sizing(Some(binary.clone()));
         next.order(Effect::CheckRoom { attempt: id });
         return Ok(());
     }

@@ -15,12 +15,11 @@ impl Candidate {
     pub fn checked_binary(&self) -> Option<&Binary> {
         match &self.stage {
             Stage::Fetching | Stage::Checking => None,
-            Stage::Sizing(binary)
-            | Stage::Copying(binary)
+            Stage::Copying(binary)
             | Stage::Refreshing(binary)
             | Stage::Locking(binary)
             | Stage::Locked(binary) => Some(binary),
-            Stage::Ready(binary) => binary.as_ref(),
+            Stage::Sizing(binary) | Stage::Ready(binary) => binary.as_ref(),
         }
     }
 
@@ -40,8 +39,12 @@ impl Candidate {
     /// Whether only the last steps are left, which take moments once the daemon is down.
     fn is_ready(&self) -> bool {
         match self.stage {
-            Stage::Fetching | Stage::Checking | Stage::Sizing(_) | Stage::Copying(_) => false,
-            Stage::Ready(_) | Stage::Refreshing(_) | Stage::Locking(_) | Stage::Locked(_) => true,
+            Stage::Fetching | Stage::Checking | Stage::Sizing(Some(_)) | Stage::Copying(_) => false,
+            Stage::Sizing(None)
+            | Stage::Ready(_)
+            | Stage::Refreshing(_)
+            | Stage::Locking(_)
+            | Stage::Locked(_) => true,
         }
     }
 }
@@ -128,9 +131,15 @@ pub(super) fn came_due(next: &mut Next, id: u64) -> Step {
 pub(super) fn room_found(next: &mut Next, id: u64) -> Step {
     let Some(candidate) = candidate(next, id) else { return Err(Rejected::Stale) };
     let Stage::Sizing(binary) = &candidate.stage else { return Err(Rejected::Stale) };
-    candidate.stage = Stage::Ready(Some(binary.clone()));
-    copy_home(next);
-    advance(next);
+    let is_prepared = binary.is_some();
+    // Where the daemon can't be stopped now, what was not prepared looks for room again then.
+    candidate.stage = Stage::Ready(binary.clone());
+    if is_prepared {
+        copy_home(next);
+        advance(next);
+    } else if may_go_on(&next.state) {
+        stop_daemon_for_upgrade(next);
+    }
     Ok(())
 }
 
@@ -170,7 +179,7 @@ fn take_lock(candidate: &mut Candidate, binary: Binary) -> Effect {
 /// Goes on with a candidate that is due and ready: the changes of the home and the lock first,
 /// then the drain.
 pub(super) fn advance(next: &mut Next) {
-    if !is_up_or_coming(&next.state.phase) || !may_begin(&next.state) {
+    if !may_go_on(&next.state) {
         return;
     }
     let Some(candidate) = next.state.candidate.as_mut().filter(|candidate| candidate.due) else {
@@ -187,8 +196,14 @@ pub(super) fn advance(next: &mut Next) {
             };
             next.order(effect);
         }
-        // Nothing was prepared, nor is the lock taken ahead: the guide's literal order.
-        Stage::Ready(None) | Stage::Locked(_) => stop_daemon_for_upgrade(next),
+        // Nothing was prepared, nor is the lock taken ahead: the guide's literal order. But the
+        // daemon is not stopped for what can't succeed.
+        Stage::Ready(None) => {
+            candidate.stage = Stage::Sizing(None);
+            let attempt = candidate.id;
+            next.order(Effect::CheckRoom { attempt });
+        }
+        Stage::Locked(_) => stop_daemon_for_upgrade(next),
         Stage::Fetching
         | Stage::Checking
         | Stage::Sizing(_)
@@ -238,7 +253,12 @@ fn may_begin(state: &State) -> bool {
     state.recording && state.plan_reads && !state.is_ahead_of_plan()
 }
 
-/// The candidate's time has come, and nothing is left to prepare.
+fn may_go_on(state: &State) -> bool {
+    is_up_or_coming(&state.phase) && may_begin(state)
+}
+
+/// The candidate's time has come, and nothing is left to prepare. Where nothing is prepared at all
+/// the room isn't waited for: the daemon is down already.
 pub(super) fn is_due_and_ready(state: &State) -> bool {
     let is_ready = |candidate: &Candidate| candidate.due && candidate.is_ready();
     may_begin(state) && state.candidate.as_ref().is_some_and(is_ready)

@@ -11,7 +11,8 @@ pub(super) type Left = [u8; 5];
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) upgrades: u8,
-    pub(super) left: Left,
+    /// Any of these, which may overlap.
+    pub(super) left: &'static [Left],
     /// A search ends when it knows so many states; the shallowest come first.
     pub(super) states_max: usize,
     /// And when it has taken so long.
@@ -20,13 +21,17 @@ pub(super) struct Bounds {
 
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [crashes, daemon, faults, stops, journal] = self.left;
-        write!(
-            f,
-            "{} upgrades, {crashes} crashes, {daemon} daemon crashes, {faults} faults, {stops} \
-             stops, {journal} journal failures",
-            self.upgrades
-        )
+        write!(f, "{} upgrades", self.upgrades)?;
+        let mut word = ", ";
+        for [crashes, daemon, faults, stops, journal] in self.left {
+            write!(
+                f,
+                "{word}{crashes} crashes {daemon} daemon crashes {faults} faults {stops} stops \
+                 {journal} journal failures"
+            )?;
+            word = ", or ";
+        }
+        Ok(())
     }
 }
 

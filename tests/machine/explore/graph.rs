@@ -81,7 +81,7 @@ impl Graph {
     /// Goes as far as the bounds allow; `false` where there were more states than it may look at.
     pub(super) fn search(&mut self) -> Result<bool, String> {
         let began = Instant::now();
-        let mut queue = VecDeque::from([(0_u32, self.bounds.left)]);
+        let mut queue = self.bounds.left.iter().map(|left| (0_u32, *left)).collect::<VecDeque<_>>();
         while let Some((at, left)) = queue.pop_front() {
             if !self.is_new(at, left) {
                 continue;

@@ -86,6 +86,7 @@ fn while_the_restart_waits(take: &mut impl FnMut(&Tale)) {
     take(tale.due());
     let mut tale = Tale::running(Policy { prepare_ahead: false, ..policy() });
     take(tale.queue(&u1()).daemon_ends(How::Status, 1).work(1));
+    take(tale.due());
     // The start that was due fails, and the upgrade takes its place.
     let mut tale = Tale::running(Policy { prepare_ahead: false, ..policy() });
     tale.queue(&u1()).daemon_ends(How::Status, 1).fire(&Timer::RestartDelay);
