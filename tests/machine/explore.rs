@@ -75,15 +75,15 @@ const NEAR: [Rung; 8] = [
     (2, &[[0, 0, 0, 0, 0]]),
 ];
 
-/// Further and further, until the time is over.
+/// First what is to be searched to its end, then further and further until the time is over.
 const ALL: [Rung; 8] = [
     (2, THREE),
     (1, &[[1, 1, 0, 0, 1]]),
-    (1, &[[1, 1, 0, 1, 0]]),
     (1, &[[3, 3, 0, 1, 0]]),
     (1, &[[1, 0, 1, 0, 0]]),
-    (2, &[[3, 3, 0, 0, 0]]),
+    (2, &[[1, 0, 0, 1, 0], [0, 1, 0, 1, 0]]),
     (1, &[[1, 1, 1, 1, 1]]),
+    (2, &[[3, 3, 0, 0, 0]]),
     (2, &[[3, 3, 1, 1, 1]]),
 ];
 

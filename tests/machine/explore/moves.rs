@@ -112,6 +112,9 @@ fn is_alive(engine: &Engine) -> bool {
 fn free(engine: &Engine, upgrades: u8) -> Vec<Move> {
     let world = &engine.world;
     let ready = ready(engine);
+    if let Some(pick) = piled_up(&ready) {
+        return vec![Move::GoOn, Move::Finish(pick, Luck::Good)];
+    }
     let mut all = vec![Move::GoOn];
     all.extend((0..ready.len()).map(|pick| Move::Finish(pick, Luck::Good)));
     all.extend(world.timers.iter().cloned().map(Move::Fire));
@@ -146,6 +149,14 @@ fn free(engine: &Engine, upgrades: u8) -> Vec<Move> {
         all.push(Move::Tell(Event::JournalRestored));
     }
     all
+}
+
+/// The first of several archives that are to go. Nobody waits for that: whole attempts could pass
+/// meanwhile, and leave more and more of them.
+fn piled_up(ready: &[&Effect]) -> Option<usize> {
+    let mut discards = (0..ready.len()).filter(|at| matches!(ready[*at], Effect::DiscardBackup(_)));
+    let first = discards.next()?;
+    discards.next().map(|_| first)
 }
 
 /// The orders that can be finished now.
