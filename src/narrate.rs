@@ -192,10 +192,7 @@ pub fn event(event: &Event, back: Option<&Attempt>) -> String {
         }
         Event::BackupSkipped { attempt } => format!("upgrade {attempt}: no backup, UNSAFE"),
         Event::BinaryPresent { attempt } => format!("upgrade {attempt}: the binary is still there"),
-        Event::StoodDown { attempt } => {
-            let tried = tried(attempt);
-            format!("{tried}: what it left half-done is removed, and its lock given back")
-        }
+        Event::StoodDown { attempt } => stood_down(&tried(attempt)),
         Event::JournalFailed { failure } => journal_failed(failure),
         Event::JournalRestored => "the journal can be written again".to_owned(),
         Event::WorkFailed { attempt, failure } => {
@@ -234,6 +231,10 @@ fn plan_lost(failure: &Failure) -> String {
 fn journal_failed(failure: &Failure) -> String {
     let why = self::failure(failure);
     format!("no record can be written, no upgrade begins until one can: {why}")
+}
+
+fn stood_down(tried: &str) -> String {
+    format!("{tried}: what it left half-done is removed, and its lock given back")
 }
 
 fn copied(attempt: u64, entries: u64, bytes: u64) -> String {

@@ -1,9 +1,10 @@
 //! Upgrades that fail, and what becomes of them.
 
-use nymvisor::machine::{Code, Event, Phase, PhaseName, Timer, Upgrade};
+use nymvisor::machine::{Code, Event, Phase, PhaseName, Policy, Timer, Upgrade};
 
 use crate::model::host::Luck;
 use crate::model::show;
+use crate::model::stimulus::How;
 use crate::model::tale::Tale;
 use crate::model::values::{CODES, by_command, policy, upgrade};
 
@@ -289,4 +290,18 @@ fn another_upgrade_is_prepared_while_one_is_held() {
     work-failed #1 NoPlatform: Running 1001 | #2 u2 fetching | u1 quarantined (1)
       => cancel-preparation #1, watch-due #2 00:20, fetch-binary #2 u2
     ");
+}
+
+/// What is due and still being prepared may be the way back from a version that does not start.
+#[test]
+fn a_daemon_is_not_given_up_while_what_is_due_is_being_prepared() {
+    let policy = Policy { max_startup_failures: 1, ..policy() };
+    let mut tale = Tale::running(policy);
+    tale.queue(&upgrade("u1", "1.1.0", 10)).due();
+    tale.daemon_ends(How::Status, 1);
+    assert_eq!(tale.engine.state.phase.name(), PhaseName::Restarting, "{tale}");
+    // It is held back, and no help any more.
+    tale.fail(Code::DigestMismatch).work(1).fire(&Timer::RestartDelay).until(PhaseName::Running);
+    tale.daemon_ends(How::Status, 1);
+    assert_eq!(tale.engine.state.phase.name(), PhaseName::Failed, "{tale}");
 }

@@ -5,6 +5,7 @@ use super::super::phase::{
     AfterDrain, AfterFailure, DrainStep, Draining, Failed, Phase, PhaseName, Restarting, Running,
     Wait, Why,
 };
+use super::super::state::State;
 use super::super::values::{Code, Daemon, Ending, Failure};
 use super::{Next, Rejected, Step, attempt, prepare, rollback, session};
 
@@ -53,13 +54,13 @@ pub(super) fn spawn_failed(next: &mut Next, failure: &Failure) -> Step {
         return Ok(());
     }
     count_startup_failure(next);
-    if may_restart(next) {
+    let may_restart = may_restart(next);
+    if !may_restart && rollback::begin_by_itself(next, PhaseName::Restarting, &failure.text) {
+        next.order(Effect::SweepGroup(None));
+    } else if may_restart || is_help_near(&next.state) {
         delay_restart(next, true);
-        // What is queued may be the very thing that helps.
         prepare::choose(next);
         prepare::advance(next);
-    } else if rollback::begin_by_itself(next, PhaseName::Restarting, &failure.text) {
-        next.order(Effect::SweepGroup(None));
     } else {
         give_up(next, PhaseName::Restarting, Ending::NeverStarted, failure.clone());
         next.order(Effect::Exit(Outcome::DaemonFailed(Ending::NeverStarted)));
@@ -126,16 +127,26 @@ fn ended_by_itself(
         delay_restart(next, false);
         next.order(Effect::SweepGroup(Some(daemon)));
     } else if crashed {
-        let text = format!("{}; {}", describe(ending), why_no_restart(next));
-        if !rollback::begin_by_itself(next, PhaseName::Running, &text) {
-            give_up(next, PhaseName::Running, ending, Failure { code: Code::DaemonCrashed, text });
-        }
+        crashed_for_good(next, ending);
         next.order(Effect::SweepGroup(Some(daemon)));
     } else {
         session::rest(next, None);
         next.order(Effect::SweepGroup(Some(daemon)));
     }
     Ok(())
+}
+
+/// What crashed is not restarted any more, unless an upgrade may help.
+fn crashed_for_good(next: &mut Next, ending: Ending) {
+    let text = format!("{}; {}", describe(ending), why_no_restart(next));
+    if rollback::begin_by_itself(next, PhaseName::Running, &text) {
+        return;
+    }
+    if is_help_near(&next.state) {
+        delay_restart(next, false);
+    } else {
+        give_up(next, PhaseName::Running, ending, Failure { code: Code::DaemonCrashed, text });
+    }
 }
 
 fn count_startup_failure(next: &mut Next) {
@@ -145,6 +156,12 @@ fn count_startup_failure(next: &mut Next) {
 fn may_restart(next: &Next) -> bool {
     let policy = &next.state.policy;
     policy.restart_on_failure && next.state.startup_failures < policy.max_startup_failures.max(1)
+}
+
+/// What is due and only being prepared may be the very thing that helps: nothing is given up before
+/// it has had its turn. If its preparation fails, it is held back, and not waited for.
+fn is_help_near(state: &State) -> bool {
+    state.policy.restart_on_failure && prepare::is_due_and_on_its_way(state)
 }
 
 fn why_no_restart(next: &Next) -> String {

@@ -247,6 +247,11 @@ pub(super) fn is_due(state: &State) -> bool {
     state.candidate.as_ref().is_some_and(|candidate| candidate.due)
 }
 
+/// The candidate's time has come, and an attempt will begin as soon as it is prepared.
+pub(super) fn is_due_and_on_its_way(state: &State) -> bool {
+    may_begin(state) && is_due(state)
+}
+
 /// No attempt begins unless it can be recorded, and what the plan asks for is known: one that has
 /// not followed the last upgrade would ask for it again.
 fn may_begin(state: &State) -> bool {
