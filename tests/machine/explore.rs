@@ -38,7 +38,7 @@ const UNREACHED: [(Pair, &str); 1] = [(
 
 /// How long the searches with one kind of settings may take where they go far: with four kinds on
 /// two cores, a quarter of an hour for all.
-const FAR: Duration = Duration::from_mins(60);
+const FAR: Duration = Duration::from_mins(6);
 
 fn usual() -> Policy {
     Policy { max_startup_failures: 2, ..values::policy() }
@@ -90,7 +90,8 @@ const ALL: [Rung; 8] = [
 /// States that one search of the suite may look at, and one that goes far.
 const STATES_MAX: [usize; 2] = [6_000, 30_000_000];
 
-fn search(name: &str, from: Beginning, policy: &Policy, bounds: Bounds, taken: &mut Pairs) {
+/// Whether all was searched.
+fn search(name: &str, from: Beginning, policy: &Policy, bounds: Bounds, taken: &mut Pairs) -> bool {
     let began = Instant::now();
     let mut graph = Graph::new(from.engine(policy), bounds);
     let is_all = graph.search().unwrap_or_else(|why| panic!("{name}: {why}"));
@@ -109,6 +110,7 @@ fn search(name: &str, from: Beginning, policy: &Policy, bounds: Bounds, taken: &
     for (pair, times) in graph.pairs() {
         *taken.entry(*pair).or_default() += times;
     }
+    is_all
 }
 
 /// One kind of settings, from the beginning: no state breaks a promise, and no edge is taken that
@@ -120,11 +122,16 @@ fn explore(name: &str, policy: &Policy) {
     let mut taken = Pairs::new();
     let ends = Instant::now() + FAR;
     for (at, (upgrades, left)) in (1..).zip(rungs) {
-        // Half of what is left of the time, and all of it for the last.
+        // All that it takes for the first, then half of what is left, and all of it for the last.
         let remains = ends.saturating_duration_since(Instant::now());
-        let share = if at == rungs.len() { remains } else { remains / 2 };
-        let bounds = Bounds { upgrades: *upgrades, left: *left, states_max, share };
-        search(name, Beginning::First, policy, bounds, &mut taken);
+        let share = match at {
+            1 => Duration::MAX,
+            _ if at == rungs.len() => remains,
+            _ => remains / 2,
+        };
+        let bounds = Bounds { upgrades: *upgrades, left, states_max, share };
+        let is_all = search(name, Beginning::First, policy, bounds, &mut taken);
+        assert!(is_all || at > 1, "{name}: more than {states_max} states");
     }
     let legal = legal();
     let more: Vec<&Pair> = taken.keys().filter(|pair| !legal.contains(*pair)).collect();
