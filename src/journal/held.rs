@@ -117,6 +117,9 @@ impl Journal {
     fn write_held(&mut self, held: &Held, at: DateTime<Utc>) -> Result<(), Error> {
         let segment = self.segment;
         super::create_folder(&*self.disk, &self.folder)?;
+        // The name of the segment before may not be durable: the next must not outlive it.
+        let failed = |source| Error::Io { doing: "synced", path: self.folder.clone(), source };
+        self.disk.sync_dir(&self.folder).map_err(failed)?;
         let path = segment::path(&self.folder, segment);
         let failed_write = || Mishap::WriteFailed {
             file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),

@@ -148,6 +148,20 @@ fn h14_a_journal_whose_folder_can_not_be_synced_is_held_in_memory() {
     }
 }
 
+/// The name of the first segment was never synced, and that of the one begun in its stead is kept.
+#[test]
+fn h16_a_segment_does_not_outlive_the_one_before() {
+    let story = upgrade();
+    let killed = Mishap::Dies(first(&story, Op::Rename, "00000001.jsonl") + 1, KILL);
+    for (fails_at, later) in (8..20).flat_map(|at| (1..12).map(move |later| (at, later))) {
+        for seed in 0..8 {
+            let io = Reach::Io { lasts: 1, cache_lies: false };
+            let cut = Death::Power(Keep::Seed(seed));
+            ends_well(&story, &[killed, Mishap::FailsAndDies(fails_at, io, later, cut)]);
+        }
+    }
+}
+
 /// A doubtful journal is written again, and the process killed meanwhile.
 #[test]
 fn h14_records_that_are_written_again_are_never_missing_in_between() {
