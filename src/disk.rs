@@ -74,6 +74,13 @@ pub trait Disk: Debug + Send + Sync {
 /// A reader sees the old content or the new, whatever happens in between. What a crash leaves
 /// beside is overwritten by the next replacement of the same file.
 pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    put(disk, path, bytes, mode)?;
+    disk.sync_dir(folder_of(path))
+}
+
+/// The same for one of several files in a folder, which the caller syncs once behind the last. A
+/// power cut before that leaves of each the old or the new, whichever of them comes first.
+pub fn put(disk: &dyn Disk, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let beside = beside(path);
     remove_if_there(disk, &beside)?;
     let written =
@@ -83,7 +90,7 @@ pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8], mode: u32) -> io::Res
         let _ = remove_if_there(disk, &beside);
         return Err(error);
     }
-    disk.sync_dir(folder_of(path))
+    Ok(())
 }
 
 fn write_beside(disk: &dyn Disk, beside: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
@@ -94,11 +101,16 @@ fn write_beside(disk: &dyn Disk, beside: &Path, bytes: &[u8], mode: u32) -> io::
 
 /// Replaces `path` by a symbolic link to `target`, with no instant in which there is none.
 pub fn replace_link(disk: &dyn Disk, target: &Path, path: &Path) -> io::Result<()> {
+    put_link(disk, target, path)?;
+    disk.sync_dir(folder_of(path))
+}
+
+/// The same where the caller syncs the folder; see [`put`].
+pub fn put_link(disk: &dyn Disk, target: &Path, path: &Path) -> io::Result<()> {
     let beside = beside(path);
     remove_if_there(disk, &beside)?;
     disk.symlink(target, &beside)?;
-    disk.rename(&beside, path)?;
-    disk.sync_dir(folder_of(path))
+    disk.rename(&beside, path)
 }
 
 /// Creates a folder and those above it that are missing, each synced into its parent.

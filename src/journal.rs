@@ -38,7 +38,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{self, Disk, DiskFile};
-use crate::machine::{Effect, Event, Record, State, Transition};
+use crate::machine::{Effect, Event, PhaseName, Record, State, Transition};
 
 mod chain;
 mod held;
@@ -60,7 +60,8 @@ pub use verify::{Fault, FaultKind, Found, Last, Verified, verify};
 /// The version of the format that this program writes, and the newest it reads.
 pub const FORMAT: u32 = 1;
 
-/// A segment that has grown past this many bytes is followed by a new one.
+/// A segment that has grown past this many bytes is followed by a new one; while no daemon is up,
+/// only at twice that.
 pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Mode bits of the journal's files: they tell paths and users.
@@ -256,12 +257,18 @@ impl Journal {
         self.head = hash;
         self.bytes += line.len() as u64;
         let state = transition.state.clone();
-        if self.bytes > self.bytes_max && self.rotate(&state, at, None, &[]).is_err() {
+        if self.is_full(&state) && self.rotate(&state, at, None, &[]).is_err() {
             // The record itself is durable. Whether the next segment is begun is in doubt, so
             // nothing more may be written to this one.
             self.held = Some(Held::since(state.clone(), None));
         }
         Ok(Committed { record, state })
+    }
+
+    /// While no daemon is up a segment grows on: the next is begun once nobody waits for it.
+    fn is_full(&self, state: &State) -> bool {
+        let may_wait = state.phase.name() != PhaseName::Running;
+        self.bytes > if may_wait { 2 * self.bytes_max } else { self.bytes_max }
     }
 
     /// Gives up what is reserved, where that may help.

@@ -22,7 +22,7 @@ mod version;
 
 pub use build_info::BuildInfo;
 pub use checksum::Checksum;
-pub use files::{if_there, load, load_current_version, save};
+pub use files::{if_there, load, load_current_version, put, save};
 pub use history::{CurrentVersion, History, HistoryEntry};
 pub use info::{LocalBinary, UpgradeInfo};
 pub use lock::PlanLock;

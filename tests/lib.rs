@@ -56,3 +56,4 @@ mod told;
 mod upgrades;
 mod upstream;
 mod watch;
+mod window;

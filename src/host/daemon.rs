@@ -264,6 +264,10 @@ pub fn kill_group(daemon: Daemon) -> Result<bool, Error> {
 pub async fn group_gone(daemon: Daemon) {
     let since = Instant::now();
     let mut pause = LOOK_PAUSE_MIN;
+    if kill_group(daemon).unwrap_or(true) {
+        // Helpers are mostly gone, and buried, in less time than a look at all processes takes.
+        tokio::time::sleep(pause).await;
+    }
     let mut warned = false;
     // A refused signal (a helper of another user) leaves nothing but to wait for its end.
     while kill_group(daemon).unwrap_or(true) {

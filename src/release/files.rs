@@ -30,11 +30,24 @@ pub fn load<T: DeserializeOwned>(disk: &dyn Disk, path: &Path) -> Result<T, Erro
 
 /// Replaces a file at once and durably, also where its content stays the same.
 pub fn save<T: Serialize>(disk: &dyn Disk, path: &Path, value: &T) -> Result<(), Error> {
+    written(path, value, |bytes| disk::replace(disk, path, bytes, FILE_MODE))
+}
+
+/// Replaces a file at once; durably only once the caller has synced its folder.
+pub fn put<T: Serialize>(disk: &dyn Disk, path: &Path, value: &T) -> Result<(), Error> {
+    written(path, value, |bytes| disk::put(disk, path, bytes, FILE_MODE))
+}
+
+fn written<T: Serialize>(
+    path: &Path,
+    value: &T,
+    write: impl FnOnce(&[u8]) -> io::Result<()>,
+) -> Result<(), Error> {
     let failed = |source| Error::Unwritable { path: path.to_owned(), source };
     let mut bytes =
         serde_json::to_vec_pretty(value).map_err(|error| failed(io::Error::from(error)))?;
     bytes.push(b'\n');
-    disk::replace(disk, path, &bytes, FILE_MODE).map_err(failed)
+    write(&bytes).map_err(failed)
 }
 
 /// Turns the absence of a file into `None`.

@@ -47,9 +47,16 @@ impl PlanLock {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    disk::create_dirs(&RealDisk, folder_of(path), 0o755)?;
-    let file =
-        OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).truncate(false).mode(0o644);
+    let file = match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            disk::create_dirs(&RealDisk, folder_of(path), 0o755)?;
+            options.create(true).open(path)?
+        }
+        // No lock outlives a power cut, so there is nothing to sync.
+        opened => opened?,
+    };
     disk::inherit_owner(path)?;
     Ok(file)
 }

@@ -1,7 +1,7 @@
 //! Segments: chained, kept, and only the last one is read.
 
 use nymvisor::journal::{self, Part, SEGMENT_BYTES_MAX};
-use nymvisor::machine::Event;
+use nymvisor::machine::{Event, PhaseName};
 
 use super::book::{self, FOLDER, append, initial, open, owner, segment, story};
 use super::memory::Memory;
@@ -49,6 +49,25 @@ fn the_chain_goes_on_over_segments_and_numbers_do_too() {
     let parts = journal::read(&disk, FOLDER.as_ref(), &owner()).unwrap();
     assert!(parts.iter().all(|part| matches!(part, Part::Record { .. })));
     assert_eq!(parts.len() as u64, records);
+}
+
+/// Nobody waits for a new segment while no daemon is up; but there is a limit.
+#[test]
+fn no_segment_is_begun_while_no_daemon_is_up() {
+    let disk = Memory::default();
+    let mut opened = open(&disk, initial());
+    for event in story().iter().take(2) {
+        let _ = append(&mut opened, event).unwrap();
+    }
+    assert_ne!(opened.state.phase.name(), PhaseName::Running);
+    let size = || disk.bytes(&segment(1)).len() as u64;
+    let segments = || journal::segments(&disk, FOLDER.as_ref()).unwrap();
+    let mut events = large_events(140);
+    while size() <= 2 * SEGMENT_BYTES_MAX {
+        assert_eq!(segments(), [1], "at {} bytes", size());
+        let _ = append(&mut opened, &events.next().unwrap()).unwrap();
+    }
+    assert_eq!(segments(), [1, 2]);
 }
 
 #[test]

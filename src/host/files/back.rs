@@ -62,7 +62,7 @@ impl Files {
         if plan.current.name.as_str() == upgrade.name {
             let mut history = self.history()?;
             if history.mark_rolled_back(&plan.current.name, at) {
-                release::save(&*self.disk, &self.paths.history(), &history)?;
+                release::put(&*self.disk, &self.paths.history(), &history)?;
             }
             let failed = std::mem::replace(&mut plan.current, to);
             // Held back by its quarantine, and there to be tried again; what was announced under
@@ -70,8 +70,9 @@ impl Files {
             if plan.queued(&failed.name).is_none() {
                 plan = plan.with(failed);
             }
-            release::save(&*self.disk, &self.paths.plan(), &plan)?;
+            release::put(&*self.disk, &self.paths.plan(), &plan)?;
         }
-        self.mend_link(&plan.current.name)
+        self.put_link(&plan.current.name)?;
+        self.sync_data()
     }
 }

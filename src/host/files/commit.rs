@@ -95,21 +95,27 @@ impl Files {
         let before = before.filter(|_| !is_current);
         let moves = is_current || self.queue_of(&plan, &history).is_moved_by(upgrade, before);
         if let Some(history) = with_entry(history, &info, before, moves, at) {
-            release::save(&*self.disk, &self.paths.history(), &history)?;
+            release::put(&*self.disk, &self.paths.history(), &history)?;
         }
         let mut moved = plan.clone();
-        if is_current {
-            return self.mend_link(&plan.current.name);
-        }
-        if moves {
+        if moves && !is_current {
             moved = moved.committed(info);
-        } else {
+        } else if !is_current {
             moved.queued_up.retain(|queued| !queued.to_upgrade().is(upgrade));
         }
         if moved != plan {
-            release::save(&*self.disk, &self.paths.plan(), &moved)?;
+            release::put(&*self.disk, &self.paths.plan(), &moved)?;
         }
-        self.mend_link(&moved.current.name)
+        self.put_link(&moved.current.name)?;
+        self.sync_data()
+    }
+
+    /// Makes the names of plan, history and link durable at once: they are in one folder, and
+    /// whichever of them a power cut leaves behind is moved again.
+    pub(super) fn sync_data(&self) -> Result<(), Error> {
+        let path = self.paths.data().to_owned();
+        let failed = |source| Error::Io { doing: "sync", path: path.clone(), source };
+        self.disk.sync_dir(&path).map_err(failed)
     }
 }
 

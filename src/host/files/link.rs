@@ -1,10 +1,11 @@
 //! `current`, the link to the folder of the version that the data folder runs.
 
+use std::io;
 use std::path::Path;
 
 use super::{Error, Files};
 use crate::config::Paths;
-use crate::disk::{self, Kind};
+use crate::disk::{self, Disk, Kind};
 use crate::machine::{Link, Version};
 use crate::release::{self, UpgradeInfo, UpgradeName};
 
@@ -64,13 +65,26 @@ impl Files {
 
     /// Makes `current` lead to a version, unless it does already. What is no link stays.
     pub fn mend_link(&self, name: &UpgradeName) -> Result<(), Error> {
+        self.with_link(name, disk::replace_link)
+    }
+
+    /// The same where the caller syncs the folder.
+    pub(super) fn put_link(&self, name: &UpgradeName) -> Result<(), Error> {
+        self.with_link(name, disk::put_link)
+    }
+
+    fn with_link(
+        &self,
+        name: &UpgradeName,
+        make: impl FnOnce(&dyn Disk, &Path, &Path) -> io::Result<()>,
+    ) -> Result<(), Error> {
         self.refuse_no_link(name)?;
         let path = self.paths.current();
         let target = Paths::link_target(name);
         if self.disk.read_link(&path).is_ok_and(|there| there == target) {
             return Ok(());
         }
-        disk::replace_link(&*self.disk, &target, &path).map_err(|source| Error::Io {
+        make(&*self.disk, &target, &path).map_err(|source| Error::Io {
             doing: "make a link of",
             path,
             source,

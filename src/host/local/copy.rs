@@ -89,7 +89,7 @@ impl LocalHost {
 
     /// What changed since the last pass; everything where nothing was copied ahead.
     pub(super) fn seal_backup(&mut self, attempt: u64, upgrade: &Upgrade, sealed: Option<Archive>) {
-        let job = backup_job(&self.setup.paths, upgrade);
+        let (paths, upgrade) = (self.setup.paths.clone(), upgrade.clone());
         let work = self.work(attempt);
         let (cancel, copy) = (work.cancel.clone(), work.copy.clone());
         copy.cancel();
@@ -102,7 +102,7 @@ impl LocalHost {
                 }
                 match copy.hold().take() {
                     Some(live) => Ok(live.seal(&cancel)?.archive()),
-                    None => backup::seal(&job, &cancel),
+                    None => backup::seal(&backup_job(&paths, &upgrade), &cancel),
                 }
             });
             let archive = archive.await.map_err(our_failure)?.map_err(backup_failure)?;
