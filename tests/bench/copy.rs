@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use crate::copier::{Copier, archive};
 use crate::homes::{CHANGED_FILES, Home};
 use crate::table::{UNKNOWN, is_full, mib_per_second, ms, p50_p95, row};
-use crate::writer;
 
 const ROUNDS: usize = 3;
 
@@ -23,7 +22,6 @@ pub(crate) fn print() {
     if full {
         large_files(4096, 1);
     }
-    writer::print(if full { 1024 } else { 256 });
 }
 
 fn large_files(size_mib: usize, rounds: usize) {

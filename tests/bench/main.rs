@@ -35,9 +35,10 @@ mod support {
 }
 
 /// The groups of figures, in the order in which they are printed.
-const GROUPS: [(&str, fn()); 7] = [
+const GROUPS: [(&str, fn()); 8] = [
     ("upgrade", upgrade::print),
     ("copy", copy::print),
+    ("copy beside a writer", writer::print),
     ("idle", idle::print),
     ("crash", crash::print),
     ("journal", journal::print),

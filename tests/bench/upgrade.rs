@@ -160,7 +160,8 @@ impl Down {
         let down = &records[ended..=ended + down.unwrap()];
         let phases = down.windows(2);
         let phases = phases.map(|pair| (pair[0].to().to_owned(), ms(between(&pair[0], &pair[1]))));
-        let first = |event| records.iter().find(|record: &&Record| record.event() == event).unwrap();
+        let first =
+            |event| records.iter().find(|record: &&Record| record.event() == event).unwrap();
         let copied = first("home-copied");
         let due = if first("came-due").at() > copied.at() { first("came-due") } else { copied };
         let asked = records.iter().find(|record| record.to() == "Draining").unwrap();

@@ -12,7 +12,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use crate::copier::Copier;
 use crate::homes::{Home, noise};
-use crate::table::{UNKNOWN, row};
+use crate::table::{UNKNOWN, is_full, row};
 
 /// Phases with the copy and phases without take turns.
 const TURNS: usize = 4;
@@ -20,7 +20,8 @@ const WRITTEN_BYTES: usize = 4096;
 /// Between two phases: what the one left behind is no matter of the next.
 const PAUSE: Duration = Duration::from_millis(500);
 
-pub(crate) fn print(size_mib: usize) {
+pub(crate) fn print() {
+    let size_mib = if is_full() { 1024 } else { 256 };
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("home");
     Home::Large(size_mib).make(&home);
