@@ -8,7 +8,7 @@ pub(crate) const UNKNOWN: &str = "";
 /// Columns of a line.
 const WIDTH: usize = 80;
 
-/// Whether the figures are taken at the sizes that were asked for, which takes a quarter of an hour.
+/// Whether the figures are taken at their whole sizes, which takes long.
 pub(crate) fn is_full() -> bool {
     std::env::var_os("NYMVISOR_BENCH_FULL").is_some()
 }
