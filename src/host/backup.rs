@@ -23,6 +23,7 @@ mod mapped;
 mod medium;
 mod pack;
 mod partial;
+mod push;
 mod read_back;
 mod records;
 pub mod retention;

@@ -13,7 +13,8 @@ use nix::unistd::mkfifo;
 use crate::support::daemon::FakeDaemon;
 use crate::support::run::Stage;
 
-const DEADLINE: Duration = Duration::from_mins(2);
+/// Of an upgrade of the largest home, on a busy machine.
+const DEADLINE: Duration = Duration::from_mins(10);
 
 type Ring = (Instant, String);
 
@@ -83,6 +84,14 @@ impl Bell {
         self.daemon(version, "while :; do read -r line <&4; done")
     }
 
+    /// One that writes a MiB to each of so many files `changing-<n>` when it is asked to stop.
+    pub(crate) fn busy_daemon(&self, version: &str, folder: &Path, files: usize) -> Vec<u8> {
+        let body = BUSY
+            .replace("@FOLDER@", folder.to_str().unwrap())
+            .replace("@FILES@", &files.to_string());
+        self.daemon(version, &body)
+    }
+
     /// One that says `crashed <version>` and does so, at once.
     pub(crate) fn crashing_daemon(&self, version: &str) -> Vec<u8> {
         self.daemon(version, &format!("echo crashed {version} >&3; exit 1"))
@@ -116,6 +125,16 @@ pub(crate) fn random(bytes: usize) -> Vec<u8> {
     source.take(bytes as u64).read_to_end(&mut random).unwrap();
     random
 }
+
+const BUSY: &str = r#"exec python3 -c '
+import os, signal
+asked = {signal.SIGINT, signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, asked)
+signal.sigwait(asked)
+for n in range(@FILES@):
+    with open("@FOLDER@/changing-%d" % n, "wb") as file:
+        file.write(os.urandom(1 << 20))
+'"#;
 
 const SCRIPT: &str = r#"#!/bin/sh
 if [ "$2" = build-info ]; then

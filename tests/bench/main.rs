@@ -11,8 +11,10 @@
 )]
 
 mod bell;
+mod copier;
 mod copy;
 mod crash;
+mod homes;
 mod idle;
 mod journal;
 mod process;
@@ -20,6 +22,7 @@ mod startup;
 mod syncs;
 mod table;
 mod upgrade;
+mod writer;
 
 #[path = "../support"]
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -32,9 +35,10 @@ mod support {
 }
 
 /// The groups of figures, in the order in which they are printed.
-const GROUPS: [(&str, fn()); 7] = [
+const GROUPS: [(&str, fn()); 8] = [
     ("upgrade", upgrade::print),
     ("copy", copy::print),
+    ("copy beside a writer", writer::print),
     ("idle", idle::print),
     ("crash", crash::print),
     ("journal", journal::print),
@@ -48,7 +52,7 @@ fn main() {
     if !arguments.iter().any(|argument| argument == "--bench") {
         return;
     }
-    if copy::is_child() {
+    if copier::is_child() {
         return;
     }
     let wanted: Vec<&String> = arguments.iter().filter(|word| !word.starts_with('-')).collect();

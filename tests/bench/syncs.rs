@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use chrono::TimeDelta;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -19,7 +20,7 @@ pub(crate) fn print() {
     fs::write(stage.site.home("data"), vec![7; 1024]).unwrap();
     let bell = Bell::new(&stage.site.path(""));
     stage.install(&bell.steady_daemon("1.0.0"));
-    announce(&stage, bell.steady_daemon("1.1.0"), false);
+    announce(&stage, bell.steady_daemon("1.1.0"), TimeDelta::zero());
     let trace = stage.site.path("syncs");
     let is_traced = Command::new("strace")
         .arg("-V")

@@ -8,6 +8,11 @@ pub(crate) const UNKNOWN: &str = "";
 /// Columns of a line.
 const WIDTH: usize = 80;
 
+/// Whether the figures are taken at their whole sizes, which takes long.
+pub(crate) fn is_full() -> bool {
+    std::env::var_os("NYMVISOR_BENCH_FULL").is_some()
+}
+
 pub(crate) fn head() {
     row("figure", "value", "unit", "0.1.41");
     say(&"-".repeat(WIDTH));
@@ -35,6 +40,16 @@ pub(crate) fn parts(parts: &[(String, String)]) {
 /// A duration in the unit of its row.
 pub(crate) fn ms(duration: Duration) -> String {
     format!("{:.1}", duration.as_secs_f64() * 1e3)
+}
+
+/// How much longer one duration is than another, in the unit of its row.
+pub(crate) fn difference(longer: Duration, shorter: Duration) -> String {
+    format!("{:.1}", (longer.as_secs_f64() - shorter.as_secs_f64()) * 1e3)
+}
+
+/// How fast so much was done.
+pub(crate) fn mib_per_second(mib: usize, duration: Duration) -> String {
+    format!("{:.0}", f64::from(u32::try_from(mib).unwrap()) / duration.as_secs_f64())
 }
 
 /// A duration in the unit of its row.

@@ -1,107 +1,145 @@
-//! Down time: from the old daemon's exit to the new one's exec.
+//! Down time: from the old daemon's exit to the new one's exec, by the real program over HTTP.
+//!
+//! The rows are those of a short run; with `NYMVISOR_BENCH_FULL` set those of the figures to reach.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use nymvisor::digest;
 use serde_json::json;
 
-use crate::bell::{Bell, random};
+use crate::bell::Bell;
+use crate::homes::{CHANGING, Home};
 use crate::process::{MIB, mib};
 use crate::support::run::{Record, Stage};
 use crate::support::server::Reply;
-use crate::table::{UNKNOWN, ms, p50_p95, parts, row};
+use crate::table::{UNKNOWN, difference, is_full, ms, p50_p95, parts, row};
 
 const BINARY_BYTES: usize = 60 * MIB;
 const BYTES_PER_SECOND: u64 = 50 * MIB as u64;
-/// An upgrade that is announced so long ahead is ready when it is due.
-const AHEAD: TimeDelta = TimeDelta::seconds(10);
 const BARE_ROUNDS: usize = 11;
+/// For a copy of 4 GiB on a busy machine.
+const DEADLINE: Duration = Duration::from_mins(10);
+/// Between two looks at the journal, each of which costs a process.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
 
-/// Homes in MiB, and what the existing tool needs for them.
-const HOMES: [(usize, &str); 2] = [(16, "2500"), (256, "9070")];
+/// What becomes of the home once it is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Nothing,
+    /// 10 MiB, a page or 100 files before the upgrade is due.
+    BeforeDue,
+    /// 10 MiB by the daemon, after it was asked to stop.
+    AtStop,
+}
+
+/// A row: what it is about, the home, the seconds from the announcement to the due time, what
+/// changes, how many upgrades are measured, and what the existing tool needs.
+struct Case(&'static str, Home, i64, Change, usize, &'static str);
+
+const SHORT: [Case; 4] = [
+    Case("256 MiB", Home::Large(256), 0, Change::Nothing, 1, "9070"),
+    Case("256 MiB", Home::Large(256), 20, Change::Nothing, 1, "9070"),
+    Case("256 MiB, 10 MiB at the stop", Home::Large(256), 20, Change::AtStop, 1, ""),
+    Case("10,000 files, 100 changed", Home::Small(10_000), 20, Change::BeforeDue, 1, ""),
+];
+
+const FULL: [Case; 7] = [
+    Case("256 MiB", Home::Large(256), 0, Change::Nothing, 1, "9070"),
+    Case("256 MiB", Home::Large(256), 30, Change::Nothing, 3, "9070"),
+    Case("1 GiB", Home::Large(1024), 30, Change::Nothing, 1, "31600"),
+    Case("4 GiB, 10 MiB changed", Home::Large(4096), 180, Change::BeforeDue, 1, "120000"),
+    Case("4 GiB, 10 MiB at the stop", Home::Large(4096), 180, Change::AtStop, 1, ""),
+    Case("a file of 4 GiB, a page changed", Home::One(4096), 180, Change::BeforeDue, 1, ""),
+    Case("100,000 files, 100 changed", Home::Small(100_000), 60, Change::BeforeDue, 1, ""),
+];
 
 pub(crate) fn print() {
-    for (home_mib, existing) in HOMES {
-        for ahead in [false, true] {
-            print_one(home_mib, ahead, existing);
+    if is_full() { FULL.iter().for_each(Case::print) } else { SHORT.iter().for_each(Case::print) }
+}
+
+/// What one upgrade showed.
+struct Shown {
+    down: Duration,
+    bare: Duration,
+    peak: String,
+    journal: Down,
+}
+
+impl Case {
+    fn print(&self) {
+        let Self(what, _, ahead, _, rounds, existing) = self;
+        let mut shown: Vec<Shown> = (0..*rounds).map(|_| self.upgrade()).collect();
+        shown.sort_by_key(|shown| shown.down);
+        let Shown { down, bare, peak, journal } = &shown[(shown.len() - 1) / 2];
+        let when = if *ahead > 0 { format!("{ahead} s") } else { "at once".to_owned() };
+        row(&format!("down: {what}, due {when}"), &ms(*down), "ms", existing);
+        row("  by the journal", &ms(journal.total), "ms", UNKNOWN);
+        parts(&journal.phases);
+        row("  bare stop and exec of the same daemon", &ms(*bare), "ms", UNKNOWN);
+        row("  more than bare", &difference(*down, *bare), "ms", UNKNOWN);
+        row("  daemon up, announced to ready", &ms(journal.ready), "ms", UNKNOWN);
+        row("  daemon up, due to asked to stop", &ms(journal.due), "ms", UNKNOWN);
+        row("  peak memory of nymvisor", peak, "MiB", "7.3");
+    }
+
+    fn upgrade(&self) -> Shown {
+        let Self(what, home, ahead, change, ..) = *self;
+        let stage = Stage::new().with("NYMVISOR_UPSTREAM_POLLING_RATE", "1h");
+        let folder = stage.site.home("data");
+        home.make(&folder);
+        let bell = Bell::new(&stage.site.path(""));
+        stage.install(&match change {
+            Change::AtStop => bell.busy_daemon("1.0.0", &folder, CHANGING),
+            Change::Nothing | Change::BeforeDue => bell.steady_daemon("1.0.0"),
+        });
+        let new = bell.large_daemon("1.1.0", BINARY_BYTES);
+        let due = announce(&stage, new, TimeDelta::seconds(ahead));
+        let mut run = stage.start(&["run"]);
+        bell.until(&stage, "started 1.0.0");
+        if ahead > 0 {
+            wait_for(&stage, "home-copied");
+            if change == Change::BeforeDue {
+                home.change(&folder, 1);
+            }
+            assert!(Utc::now() < due, "{what}: not ready when due\n{}", stage.story());
         }
+        let (ended, _) = bell.until(&stage, "ended 1.0.0");
+        let (started, _) = bell.until(&stage, "started 1.1.0");
+        // Its reading of the whole archive counts as well.
+        wait_for(&stage, "backup-examined");
+        let peak = mib(run.pid(), "VmHWM");
+        assert_eq!(run.stop(Signal::SIGINT).status, Some(0), "{}", stage.story());
+        assert_eq!(stage.assert_consistent(), "v1.1.0");
+        let bare = bare(&stage, &bell);
+        let journal = Down::of(&stage.records());
+        Shown { down: started.duration_since(ended), bare, peak, journal }
     }
 }
 
-fn print_one(home_mib: usize, ahead: bool, existing: &str) {
-    let stage = Stage::new().with("NYMVISOR_UPSTREAM_POLLING_RATE", "1h");
-    fill(&stage.site.home(""), home_mib);
-    let bell = Bell::new(&stage.site.path(""));
-    stage.install(&bell.steady_daemon("1.0.0"));
-    announce(&stage, bell.large_daemon("1.1.0", BINARY_BYTES), ahead);
-    let mut run = stage.start(&["run"]);
-    bell.until(&stage, "started 1.0.0");
-    let (ended, _) = bell.until(&stage, "ended 1.0.0");
-    let (started, _) = bell.until(&stage, "started 1.1.0");
-    let peak = mib(run.pid(), "VmHWM");
-    assert_eq!(run.stop(Signal::SIGINT).status, Some(0), "{}", stage.story());
-    assert_eq!(stage.assert_consistent(), "v1.1.0");
-    let records = stage.records();
-    if ahead {
-        let at = |event: &str| records.iter().position(|record| record.event() == event);
-        assert!(at("room-found") < at("came-due"), "not ready when due:\n{}", stage.story());
+fn wait_for(stage: &Stage, event: &str) {
+    let end = Instant::now() + DEADLINE;
+    while !stage.events().iter().any(|found| found == event) {
+        assert!(Instant::now() < end, "no {event} in the journal\n{}", stage.story());
+        std::thread::sleep(LOOK_PAUSE);
     }
-    let down = Down::of(&records);
-    let when = if ahead { "due once ready" } else { "due at once" };
-    row(
-        &format!("down time, {home_mib} MiB home, {when}"),
-        &ms(started.duration_since(ended)),
-        "ms",
-        existing,
-    );
-    row("  by the journal", &ms(down.total), "ms", UNKNOWN);
-    parts(&down.phases);
-    row("  bare stop and exec of the same daemon", &ms(bare(&stage, &bell)), "ms", UNKNOWN);
-    row("  peak memory of nymvisor", &peak, "MiB", if ahead { "7.3" } else { UNKNOWN });
 }
 
-/// Upstream announces 1.1.0, due at once or [`AHEAD`] of its time.
-pub(crate) fn announce(stage: &Stage, binary: Vec<u8>, ahead: bool) {
+/// Upstream announces 1.1.0, due so long from now; gives that time.
+pub(crate) fn announce(stage: &Stage, binary: Vec<u8>, ahead: TimeDelta) -> DateTime<Utc> {
+    let due = Utc::now() + ahead;
     let mut announcement = stage.announcement("1.1.0");
     announcement["platforms"]["any"]["checksum"] = json!(digest::sha256(&binary));
-    if ahead {
-        announcement["upgradeTime"] = json!((Utc::now() + AHEAD).to_rfc3339());
+    if ahead > TimeDelta::zero() {
+        announcement["upgradeTime"] = json!(due.to_rfc3339());
     }
     let reply = Reply::ok(binary).etag("\"1\"").ranges().rate(BYTES_PER_SECOND);
     stage.server.put("/bin/1.1.0", reply);
     stage.publish(&announcement);
-}
-
-/// Puts so many MiB into a home, half of it random and half of it text. All of it is on the
-/// medium before anything is measured.
-fn fill(home: &Path, mib: usize) {
-    for number in 0..mib {
-        let path = home.join(format!("data/{}/{number}", number % 8));
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let content = if number % 2 == 0 { random(MIB) } else { text(number) };
-        fs::write(&path, content).unwrap();
-        fs::File::open(&path).unwrap().sync_all().unwrap();
-    }
-}
-
-/// A MiB that looks like a daemon's log.
-fn text(seed: usize) -> Vec<u8> {
-    let mut text = String::with_capacity(MIB + 128);
-    let mut value = seed as u64;
-    while text.len() < MIB {
-        value = value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
-        let (peer, bytes) = (value >> 48, value >> 32 & 0xffff);
-        writeln!(text, "INFO mixnode::packets: {bytes} bytes forwarded to peer {peer}").unwrap();
-    }
-    text.truncate(MIB);
-    text.into_bytes()
+    due
 }
 
 /// What the journal says about the time in which no daemon was up.
@@ -109,6 +147,10 @@ struct Down {
     total: Duration,
     /// Each phase and the milliseconds from its record to the next one.
     phases: Vec<(String, String)>,
+    /// From the announcement to the end of the copy.
+    ready: Duration,
+    /// From the due time, or the end of the copy if that is later, to the request to stop.
+    due: Duration,
 }
 
 impl Down {
@@ -118,7 +160,17 @@ impl Down {
         let down = &records[ended..=ended + down.unwrap()];
         let phases = down.windows(2);
         let phases = phases.map(|pair| (pair[0].to().to_owned(), ms(between(&pair[0], &pair[1]))));
-        Self { total: between(&down[0], &down[down.len() - 1]), phases: phases.collect() }
+        let first =
+            |event| records.iter().find(|record: &&Record| record.event() == event).unwrap();
+        let copied = first("home-copied");
+        let due = if first("came-due").at() > copied.at() { first("came-due") } else { copied };
+        let asked = records.iter().find(|record| record.to() == "Draining").unwrap();
+        Self {
+            total: between(&down[0], &down[down.len() - 1]),
+            phases: phases.collect(),
+            ready: between(first("announcement-received"), copied),
+            due: between(due, asked),
+        }
     }
 }
 

@@ -14,12 +14,14 @@ use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, compress_bound};
 
 use super::index::{Key, Span};
+use super::push::Pusher;
 use super::store::Store;
 
 /// Longest content of a frame, and of a batch: what a thread takes at a time.
 const BATCH_BYTES: usize = 1024 * 1024;
-/// Batches that wait for each thread, besides the one it has.
-const AHEAD: usize = 1;
+/// Batches that wait for each thread, besides the one it has. They last for a moment in which
+/// reading or writing is held up.
+const AHEAD: usize = 3;
 
 #[derive(Debug, Default)]
 struct Batch {
@@ -41,6 +43,7 @@ struct Lane {
 #[derive(Debug)]
 pub(super) struct Frames<'a> {
     store: &'a mut Store,
+    pusher: Option<Pusher>,
     lanes: Vec<Lane>,
     /// Lanes in the order in which batches went to them.
     under_way: VecDeque<usize>,
@@ -75,8 +78,13 @@ impl<'a> Frames<'a> {
             })?;
             lanes.push(Lane { to, from });
         }
+        // A reader that follows sees to it that what it reads is on the medium.
+        let pusher = (!store.is_followed())
+            .then(|| Pusher::start(scope, store.file().try_clone()?, store.bytes()))
+            .transpose()?;
         Ok(Self {
             store,
+            pusher,
             lanes,
             under_way: VecDeque::new(),
             next: 0,
@@ -157,6 +165,9 @@ impl<'a> Frames<'a> {
         let lane = lane.ok_or_else(broken_off)?;
         let mut batch = lane.from.recv().map_err(|_| broken_off())??;
         let (offset, mut begin) = (self.store.append(&batch.packed)?, 0);
+        if let Some(pusher) = &mut self.pusher {
+            pusher.grown(self.store.bytes());
+        }
         for ((key, _), end) in batch.cuts.iter().zip(&batch.ends) {
             let span = (offset + begin as u64, (end - begin) as u64);
             self.placed.extend(key.map(|key| (key, span)));

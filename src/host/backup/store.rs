@@ -10,15 +10,13 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::mpsc::Sender;
 
 use nix::fcntl::{FallocateFlags, fallocate};
-use nix::libc;
 use sha2::{Digest, Sha256};
 
 use super::index::Span;
-use super::read_back::{forget, not_as_written};
+use super::read_back::not_as_written;
 use super::text::hex;
 
-/// A run in the window is read back in stretches of this length while it is written. Before it,
-/// no more than two of them wait to be written to the medium.
+/// A run in the window is read back in stretches of this length while it is written.
 const STRETCH_BYTES: u64 = 8 * 1024 * 1024;
 /// Any of 16 magic numbers; nobody else takes note of this one.
 const SKIP_MAGIC: u32 = 0x184d_2a5e;
@@ -46,8 +44,6 @@ struct Follower {
 pub(super) struct Store {
     file: File,
     bytes: u64,
-    /// Up to here the file is on its way to the medium; the stretch before has arrived there.
-    pushed: (u64, u64),
     /// Headers of what was taken out, not looked at again yet.
     skips: Vec<(u64, [u8; 8])>,
     follower: Option<Follower>,
@@ -56,7 +52,7 @@ pub(super) struct Store {
 impl Store {
     /// An empty file.
     pub(super) fn new(file: File) -> Self {
-        Self { file, bytes: 0, pushed: (0, 0), skips: Vec::new(), follower: None }
+        Self { file, bytes: 0, skips: Vec::new(), follower: None }
     }
 
     /// Length of the file.
@@ -67,6 +63,11 @@ impl Store {
     /// The file.
     pub(super) fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Whether somebody reads back what is written.
+    pub(super) fn is_followed(&self) -> bool {
+        self.follower.is_some()
     }
 
     /// Begins a file whose first entry may be taken out again.
@@ -95,10 +96,7 @@ impl Store {
         let offset = self.bytes;
         self.file.write_all_at(bytes, offset)?;
         self.bytes += bytes.len() as u64;
-        let Some(follower) = &mut self.follower else {
-            self.push();
-            return Ok(offset);
-        };
+        let Some(follower) = &mut self.follower else { return Ok(offset) };
         follower.digest.update(bytes);
         if self.bytes - follower.told >= STRETCH_BYTES {
             follower.told = self.bytes;
@@ -152,36 +150,6 @@ impl Store {
         if let (Ok(begin), Ok(length)) = (i64::try_from(begin), i64::try_from(end - begin)) {
             let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
             let _ = fallocate(&self.file, hole, begin, length);
-        }
-    }
-
-    /// Keeps what waits for the medium short, so that others who sync don't wait for it, and the
-    /// page cache free of what nobody reads soon.
-    fn push(&mut self) {
-        let (waited, begun) = self.pushed;
-        if self.bytes - begun < STRETCH_BYTES {
-            return;
-        }
-        write_out(&self.file, (begun, self.bytes - begun), libc::SYNC_FILE_RANGE_WRITE);
-        let wait = libc::SYNC_FILE_RANGE_WAIT_BEFORE
-            | libc::SYNC_FILE_RANGE_WRITE
-            | libc::SYNC_FILE_RANGE_WAIT_AFTER;
-        if begun > waited {
-            write_out(&self.file, (waited, begun - waited), wait);
-            forget(&self.file, waited, begun - waited);
-        }
-        self.pushed = (begun, self.bytes);
-    }
-}
-
-/// Begins to write, or waits for it. It makes nothing durable; whoever needs that syncs, and is
-/// told of errors then.
-#[expect(unsafe_code, reason = "a system call on plain numbers, for which there is no wrapper")]
-fn write_out(file: &File, (offset, length): Span, flags: libc::c_uint) {
-    use std::os::fd::AsRawFd;
-    if let (Ok(offset), Ok(length)) = (i64::try_from(offset), i64::try_from(length)) {
-        unsafe {
-            libc::sync_file_range(file.as_raw_fd(), offset, length, flags);
         }
     }
 }
