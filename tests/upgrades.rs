@@ -12,6 +12,7 @@ use crate::support::server::Reply;
 use crate::support::site::{Outcome, read_json};
 
 mod announcements;
+mod examined;
 mod full_disk;
 mod held_back;
 mod killed;

@@ -16,7 +16,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinHandle, spawn_blocking, spawn_local};
 
-use super::backup;
 use super::due::until;
 use super::files::Files;
 use super::http::Timeouts;
@@ -93,8 +92,7 @@ pub struct LocalHost {
     leftovers: Vec<crate::machine::Daemon>,
     /// The process group of the daemon that was started last.
     daemon_group: Rc<Cell<Option<u32>>>,
-    /// Ends the reading of a sealed backup.
-    examination: backup::Cancel,
+    examination: copy::Examination,
 }
 
 /// Where tasks tell what happened.
@@ -136,7 +134,7 @@ impl LocalHost {
             changes: Vec::new(),
             leftovers: Vec::new(),
             daemon_group: Rc::default(),
-            examination: backup::Cancel::default(),
+            examination: copy::Examination::default(),
         }
     }
 

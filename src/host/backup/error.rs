@@ -114,6 +114,21 @@ impl Error {
         matches!(self, Self::Cancelled)
     }
 
+    /// Whether an archive is not what was sealed, or gone. Anything else says nothing about it.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::NotReadBack { .. } => true,
+            Self::Io { cause, .. } => cause.kind() == io::ErrorKind::NotFound,
+            Self::NoRoom { .. }
+            | Self::Denied { .. }
+            | Self::Unsteady { .. }
+            | Self::Exists { .. }
+            | Self::HomeLeftOut { .. }
+            | Self::Cancelled => false,
+        }
+    }
+
     /// The system's refusal of an operation (in the progressive form: "writing") on a path.
     pub(super) fn of(doing: &'static str, path: &Path, cause: impl Into<io::Error>) -> Self {
         let (path, cause) = (path.to_owned(), cause.into());

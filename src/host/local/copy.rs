@@ -1,5 +1,6 @@
 //! The copy of the home that is made while the daemon runs, and the backup that it becomes.
 
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::{spawn_blocking, spawn_local};
@@ -115,21 +116,50 @@ impl LocalHost {
     pub(super) fn examine_backup(&mut self, archive: Archive, from: Version, record: u64) {
         let (tempo, cancel) = (tempo(&self.setup.config), backup::Cancel::default());
         let origin = Origin { version: from, record };
-        self.examination.cancel();
-        self.examination = cancel.clone();
+        let alone = self.examination.replace(cancel.clone());
         let teller = self.teller.clone();
         self.chores.push(spawn_local(async move {
+            // The one before holds on to its files until it has heard that it is to end.
+            let _alone = alone.lock().await;
             let read = archive.clone();
             let examined =
                 spawn_blocking(move || backup::examine(&read, &origin, tempo, &cancel)).await;
             let failure = match examined {
                 Ok(Ok(archive)) => return teller.tell(Event::BackupExamined { archive }),
                 Ok(Err(error)) if error.is_cancelled() => return,
+                Ok(Err(error)) if !error.is_damage() => {
+                    return tracing::warn!(
+                        "the backup {} is not read whole yet, and will be when the daemon is \
+                         started next: {error}",
+                        archive.path
+                    );
+                }
                 Ok(Err(error)) => backup_failure(error),
                 Err(error) => our_failure(error),
             };
             teller.tell(Event::BackupDamaged { archive, failure });
         }));
+    }
+}
+
+/// The reading of a sealed backup that is under way.
+#[derive(Debug, Default)]
+pub(super) struct Examination {
+    cancel: backup::Cancel,
+    /// Held by the one that reads.
+    alone: Rc<tokio::sync::Mutex<()>>,
+}
+
+impl Examination {
+    pub(super) fn cancel(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Ends the one before; what the next, which `cancel` ends, has to wait for.
+    fn replace(&mut self, cancel: backup::Cancel) -> Rc<tokio::sync::Mutex<()>> {
+        self.cancel();
+        self.cancel = cancel;
+        self.alone.clone()
     }
 }
 
