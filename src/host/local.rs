@@ -35,11 +35,13 @@ mod locks;
 mod look;
 mod prepare;
 mod process;
+mod rest;
 mod swap;
 
 use feeds::Announced;
 use locks::UpgradeLock;
 use prepare::Work;
+use rest::Unrest;
 
 /// What one session works with.
 #[derive(Debug)]
@@ -95,6 +97,7 @@ pub struct LocalHost {
     daemon_group: Rc<Cell<Option<u32>>>,
     /// Ends the reading of a sealed backup.
     examination: backup::Cancel,
+    unrest: Unrest,
 }
 
 /// Where tasks tell what happened.
@@ -120,6 +123,8 @@ impl LocalHost {
         let teller = Teller(sender);
         let files = Files::new(setup.disk.clone(), setup.paths.clone());
         let heed = spawn_local(heed(signals, teller.clone())).abort_handle();
+        let unrest = Unrest::default();
+        let rest = spawn_local(unrest.clone().rest()).abort_handle();
         Self {
             setup: Rc::new(setup),
             files,
@@ -131,12 +136,13 @@ impl LocalHost {
             work: None,
             lock: UpgradeLock::default(),
             announced: Announced::default(),
-            feeds: vec![heed],
+            feeds: vec![heed, rest],
             chores: Vec::new(),
             changes: Vec::new(),
             leftovers: Vec::new(),
             daemon_group: Rc::default(),
             examination: backup::Cancel::default(),
+            unrest,
         }
     }
 
@@ -277,6 +283,8 @@ impl Host for LocalHost {
     }
 
     async fn next(&mut self) -> Stimulus {
+        self.unrest.set_working(self.work.as_ref().is_some_and(Work::is_under_way));
+        self.unrest.stir();
         match self.inbox.recv().await {
             Some(stimulus) => stimulus,
             // We hold a sender ourselves.
