@@ -76,6 +76,22 @@ fn let_go(mapping: &Range<usize>) {
     }
 }
 
+/// Lets all threads share one heap; to be called before there are any.
+///
+/// Otherwise each has one of its own, whose top is never given back. Our threads allocate rarely,
+/// and large pieces at that: they don't wait for one another.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "a call of the C library on plain numbers, without a wrapper")]
+pub fn share_one_heap() {
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
+/// Other C libraries have one.
+#[cfg(not(target_env = "gnu"))]
+pub fn share_one_heap() {}
+
 /// The C library keeps what was freed in case it is wanted again.
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "a call of the C library, safe from any thread, without a wrapper")]
