@@ -19,6 +19,7 @@ pub mod files;
 pub mod http;
 pub mod local;
 pub mod lock;
+pub mod memory;
 pub mod place;
 pub mod probe;
 pub mod processes;

@@ -35,6 +35,7 @@ mod journal_verify;
 mod locks;
 mod logs;
 mod machine;
+mod memory;
 mod model;
 mod place;
 mod power_cut;

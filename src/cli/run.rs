@@ -19,7 +19,7 @@ use crate::host::http::Timeouts;
 use crate::host::local::{LocalHost, Setup};
 use crate::host::lock::{self, HeldLock};
 use crate::host::signals::Signals;
-use crate::host::{daemon, processes};
+use crate::host::{daemon, memory, processes};
 use crate::journal::Owner;
 use crate::machine::Outcome;
 use crate::session::{self, Beginning};
@@ -38,6 +38,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Runs the daemon with these arguments until the run ends.
 pub(super) fn run(env: &Env, args: Vec<OsString>) -> Result<(), Error> {
+    memory::share_one_heap();
     let (config, paths) = config::load(&RealDisk, env)?;
     user::check_owner([paths.instance().as_path(), paths.data(), paths.home()])?;
     if !config.nymvisor.disable_logs {

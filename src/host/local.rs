@@ -34,11 +34,13 @@ mod locks;
 mod look;
 mod prepare;
 mod process;
+mod rest;
 mod swap;
 
 use feeds::Announced;
 use locks::UpgradeLock;
 use prepare::Work;
+use rest::Unrest;
 
 /// What one session works with.
 #[derive(Debug)]
@@ -93,6 +95,7 @@ pub struct LocalHost {
     /// The process group of the daemon that was started last.
     daemon_group: Rc<Cell<Option<u32>>>,
     examination: copy::Examination,
+    unrest: Unrest,
 }
 
 /// Where tasks tell what happened.
@@ -118,6 +121,8 @@ impl LocalHost {
         let teller = Teller(sender);
         let files = Files::new(setup.disk.clone(), setup.paths.clone());
         let heed = spawn_local(heed(signals, teller.clone())).abort_handle();
+        let unrest = Unrest::default();
+        let rest = spawn_local(unrest.clone().rest()).abort_handle();
         Self {
             setup: Rc::new(setup),
             files,
@@ -129,12 +134,13 @@ impl LocalHost {
             work: None,
             lock: UpgradeLock::default(),
             announced: Announced::default(),
-            feeds: vec![heed],
+            feeds: vec![heed, rest],
             chores: Vec::new(),
             changes: Vec::new(),
             leftovers: Vec::new(),
             daemon_group: Rc::default(),
             examination: copy::Examination::default(),
+            unrest,
         }
     }
 
@@ -275,6 +281,8 @@ impl Host for LocalHost {
     }
 
     async fn next(&mut self) -> Stimulus {
+        self.unrest.set_working(self.work.as_ref().is_some_and(Work::is_under_way));
+        self.unrest.stir();
         match self.inbox.recv().await {
             Some(stimulus) => stimulus,
             // We hold a sender ourselves.

@@ -95,6 +95,9 @@ fn run_refuses_a_home_that_is_half_restored_and_names_what_finishes_it() {
     assert_eq!(end.status, Some(3), "{}", end.stderr);
     assert!(end.stderr.contains("is half restored: finish it with `nymvisor backups restore v1.1"));
     assert!(stage.daemons().is_empty() && stage.logged("started 1.1.0") == 0, "{}", stage.story());
+    let checked = stage.site.run(&["check"]);
+    assert_ne!(checked.status, 0);
+    assert!(checked.stdout.contains("is half restored: finish it with"), "{}", checked.stdout);
     let shown = json(&stage, &["list"]);
     assert!(shown["restoring"].as_str().unwrap().starts_with("v1.1.0/"), "{shown}");
     // The archive isn't needed any more; but for its being there the name must be all of it.

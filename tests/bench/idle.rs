@@ -9,8 +9,8 @@ use crate::process::{mib, sleeps, status};
 use crate::support::run::Stage;
 use crate::table::{UNKNOWN, row};
 
-/// After the startup period: the runtime's helper threads live for seconds more.
-const SETTLING: Duration = Duration::from_secs(4);
+/// After the startup period: `run` gives memory back once it was quiet for seconds.
+const SETTLING: Duration = Duration::from_secs(8);
 const WATCHED: Duration = Duration::from_secs(20);
 
 pub(crate) fn print() {

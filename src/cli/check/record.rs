@@ -4,6 +4,7 @@ use super::finding::Finding;
 use super::history::records;
 use super::site::{Site, in_words};
 use super::version::shown;
+use crate::cli::backups;
 use crate::journal::Part;
 use crate::machine::{PhaseName, State};
 use crate::narrate;
@@ -36,6 +37,7 @@ pub(super) fn findings(site: &Site<'_>) -> Vec<Finding> {
         )];
     };
     let mut findings = troubles(state);
+    findings.extend(half_restored(site));
     if findings.is_empty() {
         let text =
             format!("it is well; {said}: {}", narrate::event(&last.event, state.phase.roll_back()));
@@ -43,6 +45,12 @@ pub(super) fn findings(site: &Site<'_>) -> Vec<Finding> {
     }
     findings.extend(phase(state));
     findings
+}
+
+/// `run` would refuse to begin.
+fn half_restored(site: &Site<'_>) -> Option<Finding> {
+    let refused = backups::refuse_amid_a_restore(&site.paths).err()?;
+    Some(Finding::fail("home", refused.to_string(), "then check again"))
 }
 
 fn troubles(state: &State) -> Vec<Finding> {

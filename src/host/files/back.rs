@@ -65,9 +65,12 @@ impl Files {
                 release::put(&*self.disk, &self.paths.history(), &history)?;
             }
             let failed = std::mem::replace(&mut plan.current, to);
-            // Held back by its quarantine, and there to be tried again; what was announced under
-            // its name since counts more.
-            if plan.queued(&failed.name).is_none() {
+            // Held back by its quarantine, and there to be tried again; what was queued under its
+            // name or for its version since counts more.
+            let is_like = |queued: &UpgradeInfo| {
+                queued.name == failed.name || queued.version == failed.version
+            };
+            if !plan.queued_up.iter().any(is_like) {
                 plan = plan.with(failed);
             }
             release::put(&*self.disk, &self.paths.plan(), &plan)?;

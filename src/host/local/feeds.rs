@@ -10,6 +10,7 @@ use super::super::files::Files;
 use super::super::http;
 use super::super::upstream::{self, Poll, Poller};
 use super::super::watch::{Names, Watch};
+use super::rest::Unrest;
 use super::{LocalHost, Setup, Teller};
 use crate::machine::{Event, Requester, Upgrade};
 use crate::release::{PlanLock, UpgradeInfo};
@@ -46,7 +47,8 @@ impl LocalHost {
         let (announced, files) = (self.announced.clone(), self.files.clone());
         let poll = {
             let (setup, teller, announced) = (setup.clone(), teller.clone(), announced.clone());
-            move || poll(setup.clone(), teller.clone(), announced.clone())
+            let unrest = self.unrest.clone();
+            move || poll(setup.clone(), teller.clone(), announced.clone(), unrest.clone())
         };
         let plan = {
             let (setup, teller) = (setup.clone(), teller.clone());
@@ -105,7 +107,7 @@ async fn supervised<F: Future<Output = ()> + 'static>(what: &str, feed: impl Fn(
 
 /// Asks upstream at once and then every polling rate. Nothing that goes wrong disturbs anything;
 /// it is logged when it begins and when it ends.
-async fn poll(setup: Rc<Setup>, teller: Teller, announced: Announced) {
+async fn poll(setup: Rc<Setup>, teller: Teller, announced: Announced, unrest: Unrest) {
     let address = setup.config.polled_url();
     let shown = address.without_credentials();
     if http::is_plain_http_beyond_loopback(address.url()) {
@@ -135,6 +137,7 @@ async fn poll(setup: Rc<Setup>, teller: Teller, announced: Announced) {
                 tracing::warn!("upstream can't be asked now, and will be asked again: {error}");
             }
         }
+        unrest.stir();
         let rate = setup.config.nymvisor.upstream_polling_rate;
         tokio::time::sleep(upstream::next_pause(rate, upstream::random())).await;
     }

@@ -54,6 +54,11 @@ impl Work {
         }
     }
 
+    /// Whether a step of it has yet to tell its outcome.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.tasks.iter().any(|task| !task.is_finished())
+    }
+
     /// Asks everything to end; what is still to be waited for.
     pub(super) fn cancel(self) -> Vec<JoinHandle<()>> {
         self.cancel.cancel();
