@@ -273,3 +273,17 @@ fn h14_a_roll_back_is_not_forgotten_for_a_hole_in_the_last_record() {
         ends_well(&story, &[Mishap::Dies(placed, KILL), cut]);
     }
 }
+
+/// The version file has its name, and for a while nothing of it can be read: the swap is in doubt,
+/// and no version is started before it is not.
+#[test]
+fn h16_a_swap_in_doubt_is_looked_at_until_the_version_file_can_be_read() {
+    let story = upgrade();
+    let committed = operations(&story)
+        .iter()
+        .rposition(|(op, path)| *op == Op::Rename && path.ends_with("current-version-info.json"));
+    let fails_at = u64::try_from(committed.unwrap()).unwrap() + 2;
+    for lasts in 1..20 {
+        ends_well(&story, &[Mishap::Fails(fails_at, Reach::Io { lasts, cache_lies: false })]);
+    }
+}

@@ -58,7 +58,7 @@ impl LocalHost {
         self.step(attempt, async move {
             let refreshed = spawn_blocking(move || {
                 let mut held = copy.hold();
-                let Some(live) = held.as_mut() else { return Ok((0, 0, 0)) };
+                let Some(live) = held.as_mut() else { return Ok::<_, backup::Error>((0, 0, 0)) };
                 live.follow(daemon);
                 let mut pass = live.pass(&copy.passes)?;
                 let (mut changed, mut bytes) = (pass.changed + pass.vanished, pass.bytes);
@@ -70,9 +70,13 @@ impl LocalHost {
                 live.settle(&copy.passes)?;
                 Ok((changed, bytes, pass.bytes))
             });
-            let refreshed = refreshed.await.map_err(our_failure)?.map_err(backup_failure)?;
-            let (changed, bytes, last) = refreshed;
-            Ok(Event::CopyRefreshed { attempt, changed, bytes, keeps_up: last <= limit })
+            let (changed, bytes, last) = match refreshed.await.map_err(our_failure)? {
+                Ok(refreshed) => refreshed,
+                // The daemon has ended meanwhile: what is sealed next looks at everything.
+                Err(error) if error.is_cancelled() => return Ok(None),
+                Err(error) => return Err(backup_failure(error)),
+            };
+            Ok(Some(Event::CopyRefreshed { attempt, changed, bytes, keeps_up: last <= limit }))
         });
     }
 

@@ -56,7 +56,7 @@ impl LocalHost {
 
 /// After a swap the version file alone tells which version may be started: where the system doesn't
 /// hand it out, it is asked for a while.
-fn patiently<T>(read: impl Fn() -> Result<T, files::Error>) -> Result<T, files::Error> {
+pub(super) fn patiently<T>(read: impl Fn() -> Result<T, files::Error>) -> Result<T, files::Error> {
     for _ in 0..READS_MAX {
         let read = read();
         if files::is_told(&read) {

@@ -82,17 +82,19 @@ impl LocalHost {
         self.work.get_or_insert_with(|| Work::new(attempt))
     }
 
-    /// Does a step of `attempt` and tells its outcome.
-    pub(super) fn step(
+    /// Does a step of `attempt` and tells its outcome, unless that is nothing.
+    pub(super) fn step<E: Into<Option<Event>> + 'static>(
         &mut self,
         attempt: u64,
-        step: impl Future<Output = Result<Event, Failure>> + 'static,
+        step: impl Future<Output = Result<E, Failure>> + 'static,
     ) {
         let teller = self.teller.clone();
         let task = spawn_local(async move {
             // A panic in the step is its failure, not the engine's silence.
             let outcome = spawn_local(step).await.map_err(our_failure).flatten();
-            teller.tell_outcome(attempt, outcome);
+            if let Some(outcome) = outcome.map(Into::into).transpose() {
+                teller.tell_outcome(attempt, outcome);
+            }
         });
         let work = self.work(attempt);
         work.tasks.retain(|task| !task.is_finished());

@@ -9,6 +9,7 @@ use tokio::task::{spawn_blocking, spawn_local};
 
 use super::super::files::{Files, Mended};
 use super::locks::plan_failure;
+use super::look::patiently;
 use super::{LocalHost, Teller, our_failure};
 use crate::machine::{Announcement, Event, Failure, Upgrade, Version};
 use crate::release::{PlanLock, UpgradeName};
@@ -56,15 +57,23 @@ impl LocalHost {
     /// Puts away what is half-done. A failed swap may have moved the version file all the same.
     pub(super) fn stand_down(&mut self, attempt: u64, in_doubt: Option<&Upgrade>) {
         self.cancel_preparation(attempt);
-        let outcome = match in_doubt.map(|upgrade| (self.files.version(), upgrade.target())) {
-            Some((Ok(version), target)) if version == target => {
-                let left = "history, plan and link, which follow: the swap ended early".to_owned();
-                Ok(Event::SwapCommitted { attempt, left })
-            }
-            Some((Ok(_), _)) | None => Ok(Event::StoodDown { attempt }),
-            Some((Err(error), _)) => Err(Failure::from(error)),
+        let Some(target) = in_doubt.map(Upgrade::target) else {
+            return self.teller.tell_outcome(attempt, Ok(Event::StoodDown { attempt }));
         };
-        self.teller.tell_outcome(attempt, outcome);
+        let (files, teller) = (self.files.clone(), self.teller.clone());
+        self.chores.push(spawn_local(async move {
+            let version = spawn_blocking(move || patiently(|| files.version())).await;
+            let outcome = match version.map_err(our_failure).map(|read| read.map_err(Failure::from))
+            {
+                Ok(Ok(version)) if version == target => {
+                    let left = "history, plan and link, which follow: the swap ended early";
+                    Ok(Event::SwapCommitted { attempt, left: left.to_owned() })
+                }
+                Ok(Ok(_)) => Ok(Event::StoodDown { attempt }),
+                Ok(Err(failure)) | Err(failure) => Err(failure),
+            };
+            teller.tell_outcome(attempt, outcome);
+        }));
     }
 
     pub(super) fn drop_from_queue(&mut self, names: Vec<String>) {

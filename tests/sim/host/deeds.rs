@@ -179,7 +179,7 @@ impl Machine {
     /// A failed swap may have moved the version file all the same.
     fn stand_down(&self, attempt: u64, in_doubt: Option<&Upgrade>) -> Result<Event, Failure> {
         let Some(upgrade) = in_doubt else { return Ok(Event::StoodDown { attempt }) };
-        Ok(if self.files.version()? == upgrade.target() {
+        Ok(if self.read_version()? == upgrade.target() {
             Event::SwapCommitted { attempt, left: "all but the version file".to_owned() }
         } else {
             Event::StoodDown { attempt }
