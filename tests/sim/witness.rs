@@ -190,6 +190,8 @@ impl Witness {
         for record in self.records() {
             match &record.event {
                 Event::BackupSealed { attempt, archive } => drop(sealed.insert(*attempt, archive)),
+                // Switched off between two sessions of one attempt.
+                Event::BackupSkipped { attempt } => drop(sealed.remove(attempt)),
                 Event::SwapCommitted { attempt, .. } => needed.extend(sealed.remove(attempt)),
                 _ => {}
             }

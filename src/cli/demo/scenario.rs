@@ -148,10 +148,9 @@ impl Scenario {
     pub(super) fn explanation(self) -> &'static str {
         match self.0 {
             None => {
-                "The binary was fetched, its checksum and build info were checked and the room \
-                 for the backup was looked for while the old version ran. Only then was it \
-                 stopped, for as long as the backup and the swap took. The journal tells all of \
-                 it, also later:"
+                "The binary was fetched, its checksum and build info were checked and the home \
+                 was copied while the old version ran. Only then was it stopped, for as long as \
+                 the last changes and the swap took. The journal tells all of it, also later:"
             }
             Some(Fail::Downloading) => {
                 "The binary is fetched while the daemon runs, so the daemon noticed nothing. A \
