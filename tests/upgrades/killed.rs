@@ -40,7 +40,7 @@ fn h14_h15_h16_killed_at_any_instant_it_ends_old_or_new_and_consistent() {
         let version = crash(&stage, run);
         assert!(version == before || version == after, "{version} after {before}");
 
-        let run = stage.start(&["run"]);
+        let run = restarted(&stage);
         until_runs(&stage, &after);
         let wanted: Vec<String> = (1..=upgrade).map(|minor| format!("v1.{minor}.0")).collect();
         assert_eq!(stage.history(), wanted, "{}", stage.story());
@@ -56,6 +56,15 @@ fn h14_h15_h16_killed_at_any_instant_it_ends_old_or_new_and_consistent() {
         HeldLock::acquire(&stage.site.data("upgrade.lock"), 0o644, "").unwrap();
         end(run);
     }
+}
+
+/// A new session, once it is on record: all may have been done before the kill.
+fn restarted(stage: &Stage) -> Run {
+    let sessions = || stage.events().iter().filter(|event| *event == "session-started").count();
+    let before = sessions();
+    let run = stage.start(&["run"]);
+    stage.until("a new session", || (sessions() > before).then_some(()));
+    run
 }
 
 #[test]
@@ -81,7 +90,7 @@ fn killed_in_every_phase_the_attempt_is_taken_up_where_it_stood() {
         }
         crash(&stage, run);
         std::fs::remove_file(stage.site.home("ignore-int.1.0.0")).unwrap();
-        let run = stage.start(&["run"]);
+        let run = restarted(&stage);
         until_runs(&stage, "1.1.0");
         assert_eq!(stage.history(), ["v1.1.0"]);
         end(run);
