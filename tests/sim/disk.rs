@@ -212,11 +212,13 @@ impl Inner {
         names.durable.insert(name.to_owned(), inode);
     }
 
+    /// Also one that is there already: its name may be one that nobody has synced yet.
     fn folder_durably(&mut self, path: &Path) -> Inode {
-        if let Ok(inode) = self.find(path) {
-            return inode;
+        if path.parent().is_none() {
+            return ROOT;
         }
-        let inode = self.add(Node::Folder(Names::default()));
+        let found = self.find(path);
+        let inode = found.unwrap_or_else(|_| self.add(Node::Folder(Names::default())));
         self.put(path, inode);
         inode
     }
