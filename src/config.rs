@@ -214,6 +214,7 @@ impl Config {
             skip_backup: daemon.unsafe_skip_backup,
             rollback_on_failed_upgrade: daemon.rollback_on_failed_upgrade,
             rollback_restores_data: daemon.rollback_restores_data,
+            prunes_backups: daemon.backup_retention.is_some(),
             max_startup_failures: daemon.max_startup_failures,
             failure_restart_delay_ms: whole_ms(daemon.failure_restart_delay),
             startup_period_ms: whole_ms(daemon.startup_period_duration),

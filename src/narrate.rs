@@ -120,6 +120,7 @@ fn severity(record: &Record) -> Severity {
         | Event::HomeCopied { .. }
         | Event::CopyRefreshed { keeps_up: true, .. }
         | Event::BackupExamined { .. }
+        | Event::BackupsOutlived { .. }
         | Event::LockTaken { .. }
         | Event::BackupSealed { .. }
         | Event::BackupSkipped { .. }
@@ -190,6 +191,7 @@ pub fn event(event: &Event, back: Option<&Attempt>) -> String {
         Event::BackupDamaged { archive, failure } => {
             format!("the backup {} is no good: {}", archive.path, self::failure(failure))
         }
+        Event::BackupsOutlived { archives } => outlived(archives),
         Event::BackupSkipped { attempt } => format!("upgrade {attempt}: no backup, UNSAFE"),
         Event::BinaryPresent { attempt } => format!("upgrade {attempt}: the binary is still there"),
         Event::StoodDown { attempt } => stood_down(&tried(attempt)),
@@ -208,6 +210,12 @@ fn tried(attempt: u64, back: Option<&Attempt>) -> String {
         Some((from, to)) => format!("roll-back of {} to {}", version(from), version(to)),
         None => format!("upgrade {attempt}"),
     }
+}
+
+fn outlived(archives: &[Archive]) -> String {
+    let bytes = archives.iter().map(|archive| archive.bytes).sum();
+    let paths: Vec<&str> = archives.iter().map(|archive| archive.path.as_str()).collect();
+    format!("beyond the retention: {} ({})", paths.join(", "), human(bytes))
 }
 
 fn version(version: &Version) -> String {

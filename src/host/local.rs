@@ -35,6 +35,7 @@ mod look;
 mod prepare;
 mod process;
 mod rest;
+mod shelf;
 mod swap;
 
 use feeds::Announced;
@@ -216,6 +217,7 @@ impl LocalHost {
             Effect::RefreshCopy { attempt } => self.refresh_copy(attempt),
             Effect::ExamineBackup { archive, from } => self.examine_backup(archive, from, record),
             Effect::DiscardBackup(archive) => self.discard_backup(archive),
+            Effect::ReviewBackups => self.review_backups(),
             Effect::SkipBackup { attempt } => self.teller.tell(Event::BackupSkipped { attempt }),
             Effect::ConfirmBinary { attempt, upgrade, binary } => {
                 self.confirm_binary(attempt, &upgrade, &binary);

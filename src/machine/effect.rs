@@ -110,8 +110,12 @@ pub enum Effect {
         /// The version that it is of.
         from: Version,
     },
-    /// Remove an archive that will not be needed: nothing was changed after it.
+    /// Remove an archive that will not be needed: nothing was changed after it, or the retention
+    /// doesn't keep it.
     DiscardBackup(Archive),
+    /// Look for backups that the retention doesn't keep. Answer: `BackupsOutlived`, where there
+    /// are any.
+    ReviewBackups,
     /// Upgrade without a backup. Answer: `BackupSkipped`.
     SkipBackup {
         /// For whom.
@@ -296,6 +300,7 @@ impl Effect {
             | Self::RefreshCopy { .. }
             | Self::ExamineBackup { .. }
             | Self::DiscardBackup(_)
+            | Self::ReviewBackups
             | Self::SkipBackup { .. }
             | Self::ConfirmBinary { .. }
             | Self::ConfirmCheck { .. }
@@ -337,6 +342,7 @@ impl Effect {
             Self::RefreshCopy { .. } => "refresh-copy",
             Self::ExamineBackup { .. } => "examine-backup",
             Self::DiscardBackup(_) => "discard-backup",
+            Self::ReviewBackups => "review-backups",
             Self::SkipBackup { .. } => "skip-backup",
             Self::ConfirmBinary { .. } => "confirm-binary",
             Self::ConfirmCheck { .. } => "confirm-check",

@@ -199,6 +199,11 @@ pub enum Event {
         /// What is wrong with it.
         failure: Failure,
     },
+    /// The retention doesn't keep these backups, and nothing may be put back from them.
+    BackupsOutlived {
+        /// As they were sealed, each where it lies now.
+        archives: Vec<Archive>,
+    },
     /// The backup is finished, durable and read back.
     BackupSealed {
         /// For whom.
@@ -280,6 +285,7 @@ impl Event {
             Self::BackupSkipped { .. } => "backup-skipped",
             Self::BackupExamined { .. } => "backup-examined",
             Self::BackupDamaged { .. } => "backup-damaged",
+            Self::BackupsOutlived { .. } => "backups-outlived",
             Self::BinaryPresent { .. } => "binary-present",
             Self::SwapCommitted { .. } => "swap-committed",
             Self::StoodDown { .. } => "stood-down",

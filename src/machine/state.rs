@@ -215,15 +215,18 @@ impl State {
         queued.or_else(|| self.unnamed())
     }
 
-    /// What this instance has performed and the history does not name: a plan that was lost
-    /// meanwhile, and written anew, no longer queues it.
+    /// What this instance has performed and the plan, which no longer queues it, does not follow:
+    /// one that was lost meanwhile, and written anew, or that a person took it out of. The history
+    /// does not name it, or names it last.
     fn unnamed(&self) -> Option<&Upgrade> {
         let upgrade = &self.last_performed()?.upgrade;
-        let leads_on = self.queue.current.as_ref().is_some_and(|current| {
-            current.name == upgrade.name
-                || compare(&upgrade.version, &current.version) == Order::Newer
-        });
-        (leads_on && !self.queue.performed.contains(&upgrade.name)).then_some(upgrade)
+        let current = self.queue.current.as_ref()?;
+        let is_current = current.name == upgrade.name;
+        let leads_on = is_current || compare(&upgrade.version, &current.version) == Order::Newer;
+        let performed = &self.queue.performed;
+        let unnamed = leads_on && !performed.contains(&upgrade.name);
+        let unfollowed = !is_current && performed.last() == Some(&upgrade.name);
+        (unnamed || unfollowed).then_some(upgrade)
     }
 
     /// Whether `upgrade` would move this instance on.
@@ -255,6 +258,16 @@ impl State {
     #[must_use]
     pub fn last_performed(&self) -> Option<&Performed> {
         self.performed.as_ref().filter(|last| last.upgrade.target() == self.installed)
+    }
+
+    /// The backups that a roll-back could ask for: that of the last upgrade, whether or not it may
+    /// still be rolled back by itself, and those of an attempt under way.
+    pub fn needed_backups(&self) -> impl Iterator<Item = &Archive> {
+        let performed = self.performed.iter().filter_map(|last| last.backup.as_ref());
+        let under_way = self.phase.attempt();
+        let made = under_way.and_then(|attempt| attempt.backup.as_ref());
+        let restored = under_way.and_then(|attempt| attempt.back.as_ref()?.restore.as_ref());
+        performed.chain(made).chain(restored)
     }
 
     /// The roll-back that history, plan and link have not followed yet, if there is one.

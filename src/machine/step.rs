@@ -7,6 +7,7 @@ use super::phase::{Phase, PhaseName};
 use super::state::State;
 
 mod attempt;
+mod backups;
 mod daemon;
 mod journal;
 mod prepare;
@@ -98,7 +99,8 @@ fn dispatch(next: &mut Next, event: &Event) -> Step {
         Event::RoomFound { attempt, .. } => prepare::room_found(next, *attempt),
         Event::HomeCopied { attempt, .. } => prepare::home_copied(next, *attempt),
         Event::CopyRefreshed { attempt, .. } => prepare::copy_refreshed(next, *attempt),
-        Event::BackupExamined { archive } => attempt::backup_examined(next, archive),
+        Event::BackupExamined { archive } => backups::examined(next, archive),
+        Event::BackupsOutlived { archives } => backups::outlived(next, archives),
         Event::BinaryFetched { attempt, .. } => attempt::binary_fetched(next, *attempt),
         Event::BinaryChecked { attempt, binary } => attempt::binary_checked(next, *attempt, binary),
         Event::LockTaken { attempt } => attempt::lock_taken(next, *attempt),

@@ -139,6 +139,14 @@ pub struct Archive {
     pub skipped: u64,
 }
 
+impl Archive {
+    /// It was not yet read from its start to its end.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.sha256.is_none()
+    }
+}
+
 /// The settings that decisions depend on, as they hold for one session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the configuration file")]
@@ -157,6 +165,9 @@ pub struct Policy {
     /// A roll-back puts the data back as well, as the upgrade's backup has it.
     #[serde(default = "switched_on")]
     pub rollback_restores_data: bool,
+    /// Remove the backups that the retention doesn't keep.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub prunes_backups: bool,
     /// So many startup failures in a row end the run; 0 acts as 1.
     pub max_startup_failures: u32,
     /// Milliseconds from a crash to the next start.
@@ -169,6 +180,11 @@ pub struct Policy {
 
 fn switched_on() -> bool {
     true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde takes")]
+fn is_off(switch: &bool) -> bool {
+    !switch
 }
 
 /// Why something could not be done. The code is stable: scripts and documents refer to it.

@@ -49,7 +49,12 @@ fn unprepared() -> Policy {
 }
 
 fn no_restarts() -> Policy {
-    Policy { restart_on_failure: false, restart_after_upgrade: false, ..usual() }
+    Policy {
+        restart_on_failure: false,
+        restart_after_upgrade: false,
+        prunes_backups: true,
+        ..usual()
+    }
 }
 
 fn rolls_back() -> Policy {
@@ -179,7 +184,7 @@ fn every_legal_pair_of_phase_and_event_is_taken() {
     });
     for phase in phases {
         search("usual", Beginning::At(phase), &usual(), anything(1500), &mut taken);
-        let faults = within(&[[0, 0, 2, 0, 0]], 300);
+        let faults = within(&[[0, 0, 2, 0, 0]], 600);
         search("usual", Beginning::Unread(phase), &usual(), faults, &mut taken);
     }
     for from in [Beginning::First, Beginning::Ready, Beginning::Waits, Beginning::Failed] {

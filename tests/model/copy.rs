@@ -24,6 +24,7 @@ impl World {
                 Event::CopyRefreshed { attempt: *attempt, changed: 1, bytes: 1, keeps_up }
             }
             Effect::ExamineBackup { archive, .. } => self.examine(archive, luck),
+            Effect::ReviewBackups => return Ok(self.outlived(|_| true)),
             _ => return Ok(None),
         }))
     }
@@ -43,6 +44,16 @@ impl World {
         };
         self.files.backups.push((archive.clone(), home));
         Ok(archive)
+    }
+
+    /// All but the newest, and even one that is alone, whether or not a roll-back may need them:
+    /// the machine knows better.
+    pub(crate) fn outlived(&self, is_there: impl Fn(&Archive) -> bool) -> Option<Event> {
+        let backups = &self.files.backups;
+        let older = backups.len().saturating_sub(1).max(1);
+        let archives = backups.iter().take(older).map(|(archive, _)| archive);
+        let archives: Vec<_> = archives.filter(|it| is_there(it)).cloned().collect();
+        (!archives.is_empty()).then_some(Event::BackupsOutlived { archives })
     }
 
     fn examine(&self, archive: &Archive, luck: Luck) -> Event {

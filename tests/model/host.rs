@@ -232,7 +232,10 @@ impl World {
                 luck.or(&[Code::NoRoom])?;
                 Event::RoomFound { attempt: *attempt, needed_bytes: 10, free_bytes: 100 }
             }
-            Effect::CopyHome { .. } | Effect::RefreshCopy { .. } | Effect::ExamineBackup { .. } => {
+            Effect::CopyHome { .. }
+            | Effect::RefreshCopy { .. }
+            | Effect::ExamineBackup { .. }
+            | Effect::ReviewBackups => {
                 return self.copy_outcome(effect, luck);
             }
             Effect::TakeLock { attempt, .. } => {

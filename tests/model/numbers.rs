@@ -161,6 +161,7 @@ fn of_effect(effect: &mut Effect, see: &mut See<'_>) {
         | Effect::StartTimer { .. }
         | Effect::StopTimer(_)
         | Effect::ReleaseLock
+        | Effect::ReviewBackups
         | Effect::QueueAnnouncement(_)
         | Effect::DropFromQueue(_)
         | Effect::MoveShared { .. }
@@ -207,6 +208,9 @@ fn of_event(event: &mut Event, see: &mut See<'_>) {
         }
         Event::BackupExamined { archive } | Event::BackupDamaged { archive, .. } => {
             see(Number::Archive(archive));
+        }
+        Event::BackupsOutlived { archives } => {
+            archives.iter_mut().for_each(|archive| see(Number::Archive(archive)));
         }
         Event::SessionStarted { .. }
         | Event::StopRequested { .. }

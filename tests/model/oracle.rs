@@ -40,6 +40,8 @@ impl Oracle {
         after: &State,
     ) -> Result<(), String> {
         self.hear(record);
+        // Also where a swap that was done could not be finished.
+        self.lived &= before.installed == after.installed;
         // A swap that a look has found committed needs its backup.
         if let (Event::Recovered { .. }, Some(attempt)) = (&record.event, before.phase.attempt())
             && before.installed != after.installed
@@ -183,6 +185,12 @@ impl Oracle {
                 self.upgrades.insert(*attempt, upgrade.clone());
             }
             Effect::DiscardBackup(archive) => {
+                // What a failed attempt made itself is of no use.
+                let is_own = after.phase.name() == PhaseName::Failed
+                    && after.phase.attempt().is_some_and(|it| it.backup.as_ref() == Some(archive));
+                if !is_own && after.needed_backups().any(|needed| needed.path == archive.path) {
+                    return Err(format!("{} goes, and a roll-back may need it", archive.path));
+                }
                 self.backed.retain(|_, backed| backed.as_ref() != Some(archive));
             }
             Effect::Exit(_) => {

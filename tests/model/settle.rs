@@ -146,6 +146,9 @@ impl World {
         }
         // A commit that was found, and could not be recorded then, still may be rolled back.
         let kept = state.performed.as_ref().and_then(|last| last.backup.as_ref());
+        if let Some(archive) = kept.filter(|archive| !files.has(archive)) {
+            return wrong(&format!("{} is gone, and a roll-back may need it", archive.path));
+        }
         let is_left = |archive: &&Archive| files.has(archive) && Some(*archive) != kept;
         if let Some(archive) = oracle.unneeded().find(is_left) {
             return wrong(&format!("{} is of no use", archive.path));

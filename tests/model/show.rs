@@ -29,6 +29,7 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::InterruptDaemon(of) | Effect::KillGroup(of) => format!("{name} {}", of.pid),
         Effect::ForwardSignal { daemon, signal } => format!("{name} {signal} to {}", daemon.pid),
         Effect::SweepGroup(of) => words(name, of.iter().map(|daemon| daemon.pid.to_string())),
+        Effect::ReviewBackups => name.to_owned(),
         Effect::StartTimer { timer: of, after_ms } => format!("{name} {} {after_ms}ms", timer(of)),
         Effect::StopTimer(of) => format!("{name} {}", timer(of)),
         Effect::WatchDue { attempt, at } => format!("{name} #{attempt} {}", at.format("%H:%M")),
@@ -143,6 +144,9 @@ pub(crate) fn event(event: &Event) -> String {
         | Event::StoodDown { attempt } => format!("{name} #{attempt}"),
         Event::BackupExamined { archive } | Event::BackupDamaged { archive, .. } => {
             format!("{name} {}", archive.path)
+        }
+        Event::BackupsOutlived { archives } => {
+            words(name, archives.iter().map(|archive| archive.path.clone()))
         }
         Event::BackupSealed { attempt, archive } => format!("{name} #{attempt} {}", archive.path),
         Event::SwapCommitted { attempt, left } => words(

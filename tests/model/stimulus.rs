@@ -98,6 +98,7 @@ impl Settings {
             max_startup_failures: self.max_failures,
             rollback_on_failed_upgrade: self.rolls_back,
             rollback_restores_data: self.restores_data,
+            prunes_backups: true,
             ..values::policy()
         }
     }

@@ -8,6 +8,7 @@ use super::disk::{Fault, Keep, Op, Reach, SimDisk};
 use super::install;
 use super::story::{Death, Mishap, Play, Step, Story, usual};
 use super::sweep::operations;
+use crate::model::host::Luck;
 use crate::model::stimulus::{How, Settings, Stimulus, Tamper, catalogue};
 use crate::model::values;
 
@@ -285,5 +286,20 @@ fn h16_a_swap_in_doubt_is_looked_at_until_the_version_file_can_be_read() {
     let fails_at = u64::try_from(committed.unwrap()).unwrap() + 2;
     for lasts in 1..20 {
         ends_well(&story, &[Mishap::Fails(fails_at, Reach::Io { lasts, cache_lies: false })]);
+    }
+}
+
+/// The version file has moved and the history has, the plan has not, and before it can be moved a
+/// person takes the upgrade out of it: the plan still follows what runs.
+#[test]
+fn the_plan_follows_a_commit_that_was_taken_out_of_it_half_way() {
+    for at in 0..24 {
+        let steps = [
+            Step::Do(Stimulus::Announce(3)),
+            Step::Until("commit-swap"),
+            Step::Do(Stimulus::Finish(0, Luck::Bad(at))),
+            Step::Do(Stimulus::Tamper(Tamper::Unqueue(3))),
+        ];
+        ends_well(&story(&steps), &[]);
     }
 }

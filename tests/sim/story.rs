@@ -288,7 +288,8 @@ impl Play {
         if !machine.by_hand && current.as_ref() != Some(&state.installed) {
             return Err(format!("{current:?} is the plan's current, {:?} runs", state.installed));
         }
-        for archive in machine.witness.backups_of_committed() {
+        let kept = machine.witness.backups_of_committed();
+        for archive in kept.into_iter().chain(state.needed_backups()) {
             if !machine.is_sealed(archive) {
                 return Err(format!("{} is not as it was sealed", archive.path));
             }

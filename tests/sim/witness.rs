@@ -183,7 +183,7 @@ impl Witness {
         number.is_some_and(|number| number < first)
     }
 
-    /// The backups of all upgrades that were committed.
+    /// The backups of all upgrades that were committed, but those that the retention let go.
     pub(crate) fn backups_of_committed(&self) -> Vec<&Archive> {
         let mut sealed: BTreeMap<u64, &Archive> = BTreeMap::new();
         let mut needed = Vec::new();
@@ -193,11 +193,19 @@ impl Witness {
                 // Switched off between two sessions of one attempt.
                 Event::BackupSkipped { attempt } => drop(sealed.remove(attempt)),
                 Event::SwapCommitted { attempt, .. } => needed.extend(sealed.remove(attempt)),
+                Event::BackupsOutlived { .. } => {
+                    let orders = &record.effects;
+                    needed.retain(|kept| !orders.iter().any(|order| discards(order, kept)));
+                }
                 _ => {}
             }
         }
         needed
     }
+}
+
+fn discards(order: &Effect, kept: &Archive) -> bool {
+    matches!(order, Effect::DiscardBackup(archive) if archive.path == kept.path)
 }
 
 fn tail(line: &[u8]) -> Vec<u8> {

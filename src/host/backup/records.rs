@@ -54,7 +54,7 @@ impl Records {
             }
         }
         let state = journal::last_state(disk, folder, owner)?;
-        records.needed = state.iter().flat_map(needed).filter_map(|path| key(&path)).collect();
+        records.needed = needed(state.as_ref());
         records.state = state;
         Ok(records)
     }
@@ -119,12 +119,7 @@ fn key(path: &Path) -> Option<Key> {
     Some((folder.to_owned(), path.file_name()?.to_owned()))
 }
 
-/// The backups that a roll-back could ask for: that of the last upgrade, whether or not it may
-/// still be rolled back by itself, and those of an attempt under way.
-fn needed(state: &State) -> Vec<std::path::PathBuf> {
-    let performed = state.performed.iter().filter_map(|last| last.backup.as_ref());
-    let under_way = state.phase.attempt();
-    let made = under_way.iter().filter_map(|attempt| attempt.backup.as_ref());
-    let restored = under_way.iter().filter_map(|attempt| attempt.back.as_ref()?.restore.as_ref());
-    performed.chain(made).chain(restored).map(path_of).collect()
+fn needed(state: Option<&State>) -> BTreeSet<Key> {
+    let needed = state.into_iter().flat_map(State::needed_backups);
+    needed.filter_map(|archive| key(&path_of(archive))).collect()
 }

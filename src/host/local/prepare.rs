@@ -17,7 +17,7 @@ use super::{LocalHost, our_failure};
 use crate::config::Paths;
 use crate::disk::{Disk, try_writing_into};
 use crate::journal;
-use crate::machine::{Archive, Binary, Code, Event, Failure, Upgrade};
+use crate::machine::{Binary, Code, Event, Failure, Upgrade};
 use crate::release::UpgradeName;
 
 /// How many threads compress a backup, at most.
@@ -159,15 +159,6 @@ impl LocalHost {
             due.abort();
         }
         self.release_lock();
-    }
-
-    pub(super) fn discard_backup(&mut self, archive: Archive) {
-        let disk = self.setup.disk.clone();
-        self.chore("an archive that is not needed could not be removed", move || {
-            let path = backup::path_of(&archive);
-            crate::disk::remove_if_there(&*disk, &path)
-                .map_err(|error| format!("{}: {error}", path.display()))
-        });
     }
 
     pub(super) fn confirm_binary(&mut self, attempt: u64, upgrade: &Upgrade, binary: &Binary) {

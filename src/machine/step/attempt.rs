@@ -6,7 +6,7 @@ use super::super::effect::Effect;
 use super::super::phase::{AfterFailure, Attempt, Failed, Phase, PhaseName, Swapping, Why};
 use super::super::state::{Performed, Stage};
 use super::super::values::{Announcement, Archive, Binary, Code, Failure, Upgrade};
-use super::{Next, Rejected, Step, prepare, queue, rollback, session};
+use super::{Next, Rejected, Step, backups, prepare, queue, rollback, session};
 
 /// The daemon is down, and nothing is left of its group.
 pub(super) fn back_up(next: &mut Next, attempt: Attempt) {
@@ -43,27 +43,11 @@ pub(super) fn backed_up(next: &mut Next, id: u64, archive: Option<&Archive>) -> 
     Ok(())
 }
 
-/// What was written ahead of the stop is read from its start to its end once the daemon is up.
-pub(super) fn examine_backup(next: &mut Next) {
-    let Some(last) = next.state.last_performed().filter(|_| next.state.recording) else { return };
-    let unread = last.backup.clone().filter(|archive| archive.sha256.is_none());
-    let from = last.from.clone();
-    next.effects.extend(unread.map(|archive| Effect::ExamineBackup { archive, from }));
-}
-
-pub(super) fn backup_examined(next: &mut Next, archive: &Archive) -> Step {
-    let performed = next.state.performed.as_mut();
-    let known = performed.and_then(|last| last.backup.as_mut());
-    let known = known.filter(|known| known.path == archive.path && known.sha256.is_none());
-    *known.ok_or(Rejected::Stale)? = archive.clone();
-    Ok(())
-}
-
 /// It was sealed in the moment in which its attempt failed.
 fn sealed_late(next: &mut Next, id: u64, archive: Option<&Archive>) -> Step {
     let (_, attempt, _) = failed(&next.state.phase, id)?;
     let late = archive.filter(|archive| attempt.backup.as_ref() != Some(archive));
-    discard(next, Some(late.ok_or(Rejected::Stale)?.clone()));
+    backups::discard(next, Some(late.ok_or(Rejected::Stale)?.clone()));
     Ok(())
 }
 
@@ -242,33 +226,18 @@ pub(super) fn fail(next: &mut Next, attempt: Attempt, failure: &Failure, stop: b
     // Where the commit point may have been passed, the backup stays until it is known.
     let in_doubt = (phase == PhaseName::Swapping).then(|| attempt.upgrade.clone());
     if in_doubt.is_none() {
-        discard(next, attempt.backup.clone());
+        backups::discard(next, attempt.backup.clone());
     }
     next.order(Effect::StandDown { attempt: attempt.id, in_doubt });
     let then = AfterFailure::OldVersion { attempt, stop };
     next.enter(Phase::Failed(Failed { phase, failure: failure.clone(), then }));
 }
 
-/// The home is as it was: a loop of failures must not fill the disk with copies of it.
-pub(super) fn discard(next: &mut Next, archive: Option<Archive>) {
-    let archive = archive.filter(|archive| !next.state.unneeded.contains(archive));
-    next.state.unneeded.extend(archive);
-    discard_unneeded(next);
-}
-
-/// Nothing is removed that no durable record orders.
-pub(super) fn discard_unneeded(next: &mut Next) {
-    if next.state.recording {
-        let unneeded = std::mem::take(&mut next.state.unneeded);
-        next.effects.extend(unneeded.into_iter().map(Effect::DiscardBackup));
-    }
-}
-
 /// Nothing half-done is left, and nothing is committed: the old version comes back.
 pub(super) fn stood_down(next: &mut Next, id: u64) -> Step {
     let (phase, attempt, stop) = failed(&next.state.phase, id)?;
     if phase == PhaseName::Swapping {
-        discard(next, attempt.backup.clone());
+        backups::discard(next, attempt.backup.clone());
     }
     old_version(next, attempt, stop);
     Ok(())

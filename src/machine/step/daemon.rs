@@ -7,7 +7,7 @@ use super::super::phase::{
 };
 use super::super::state::State;
 use super::super::values::{Code, Daemon, Ending, Failure};
-use super::{Next, Rejected, Step, attempt, prepare, rollback, session};
+use super::{Next, Rejected, Step, attempt, backups, prepare, rollback, session};
 
 pub(super) fn signal_received(next: &mut Next, signal: i32) -> Step {
     let daemon = match &next.state.phase {
@@ -38,7 +38,7 @@ pub(super) fn spawned(next: &mut Next, daemon: Daemon) -> Step {
     }
     let after_ms = next.state.policy.startup_period_ms;
     next.order(Effect::StartTimer { timer: Timer::Startup, after_ms });
-    attempt::examine_backup(next);
+    backups::examine(next);
     prepare::choose(next);
     prepare::advance(next);
     Ok(())
@@ -76,6 +76,7 @@ pub(super) fn startup_passed(next: &mut Next) -> Step {
     *settled = true;
     next.state.startup_failures = 0;
     rollback::note_lived(&mut next.state);
+    backups::review(next);
     Ok(())
 }
 

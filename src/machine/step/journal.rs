@@ -5,7 +5,7 @@
 
 use super::super::phase::Phase;
 use super::super::values::Failure;
-use super::{Next, Rejected, Step, attempt, prepare, session};
+use super::{Next, Rejected, Step, attempt, backups, prepare, session};
 
 pub(super) fn failed(next: &mut Next, failure: &Failure) -> Step {
     if !next.state.recording {
@@ -41,7 +41,7 @@ pub(super) fn restored(next: &mut Next) -> Step {
         return Err(Rejected::Unchanged);
     }
     next.state.recording = true;
-    attempt::discard_unneeded(next);
+    backups::discard_unneeded(next);
     session::catch_up(next);
     prepare::choose(next);
     prepare::advance(next);

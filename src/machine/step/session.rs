@@ -9,7 +9,7 @@ use super::super::phase::{
 use super::super::recover::{Observed, Row, row};
 use super::super::state::{Candidate, Hold, Stage, State};
 use super::super::values::{Code, Failure, Policy, Upgrade, Version};
-use super::{Next, Rejected, Step, attempt, daemon, journal, prepare, queue, rollback};
+use super::{Next, Rejected, Step, attempt, backups, daemon, journal, prepare, queue, rollback};
 
 /// A `run` began: nothing is decided before it is known what there is.
 pub(super) fn started(next: &mut Next, policy: &Policy) -> Step {
@@ -144,7 +144,7 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
     }
     next.state.recovering = false;
     take_over(next, row, observed);
-    attempt::discard_unneeded(next);
+    backups::discard_unneeded(next);
     if next.state.recording {
         mend_files(next, row, observed, before.attempt());
     }
@@ -164,11 +164,11 @@ fn go_on(next: &mut Next, row: Row, attempt: Option<Attempt>, observed: &Observe
         Row::AttemptTakenUp | Row::RollBackResumed => return take_up(next, attempt, observed, 0),
         Row::AttemptResumed => return take_up(next, attempt, observed, 1),
         Row::AttemptGivenUp => {
-            attempt::discard(next, attempt.as_ref().and_then(|attempt| attempt.backup.clone()));
+            backups::discard(next, attempt.as_ref().and_then(|attempt| attempt.backup.clone()));
             give_up(next, attempt);
         }
         Row::WasFailing | Row::AttemptWithdrawn | Row::AttemptUnprepared => {
-            attempt::discard(next, attempt.and_then(|attempt| attempt.backup));
+            backups::discard(next, attempt.and_then(|attempt| attempt.backup));
         }
         Row::AtRest | Row::GaveUp => next.state.startup_failures = 0,
         Row::DaemonLost | Row::VersionMovedOutside => {}
@@ -327,7 +327,7 @@ fn take_up(next: &mut Next, attempt: Option<Attempt>, observed: &Observed, more:
     let Some(mut attempt) = attempt else { return Err(Rejected::Unexpected) };
     attempt.resumed = attempt.resumed.saturating_add(more);
     if !observed.backup_holds {
-        attempt::discard(next, attempt.backup.take());
+        backups::discard(next, attempt.backup.take());
     }
     next.state.candidate = None;
     drain_nobody(next, Some(attempt));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use nymvisor::machine::{Code, PhaseName, Policy, Timer};
+use nymvisor::machine::{Code, Effect, PhaseName, Policy, Timer};
 
 use crate::model::engine::Engine;
 use crate::model::stimulus::{How, Stimulus, Tamper, catalogue};
@@ -29,7 +29,8 @@ pub(super) enum Beginning {
     Failed,
     /// The first upgrade is performed, and its daemon is up.
     Upgraded,
-    /// The same, and a phase of the next upgrade is reached before the backup was read whole.
+    /// The same, and a phase of the next upgrade is reached before the backup was read whole, and
+    /// before older ones were looked for.
     Unread(PhaseName),
     /// What was upgraded has failed its start, and is to be rolled back.
     FailsStart,
@@ -96,6 +97,7 @@ impl Beginning {
                 let unread = std::mem::take(&mut tale.engine.world.work);
                 tale.queue(&catalogue(1)).work(4).due().until(phase);
                 tale.engine.world.work.extend(unread);
+                tale.engine.world.work.push(Effect::ReviewBackups);
                 tale
             }
             Self::FailsStart => fails(),

@@ -141,6 +141,10 @@ impl Machine {
             Effect::TakeLock { attempt, upgrade } => self.take_lock(attempt, &upgrade).map(Some),
             Effect::CopyHome { attempt, upgrade } => self.copy(attempt, &upgrade).map(Some),
             Effect::ExamineBackup { archive, .. } => Ok(Some(self.examine(archive))),
+            Effect::ReviewBackups => {
+                let lies = |it: &Archive| self.medium.peek(&backup::path_of(it)).is_some();
+                Ok(self.world.outlived(lies))
+            }
             Effect::SealBackup { attempt, upgrade, sealed } => {
                 let archive = self.seal(&upgrade, sealed)?;
                 Ok(Some(Event::BackupSealed { attempt, archive }))

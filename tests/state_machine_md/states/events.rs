@@ -62,6 +62,7 @@ pub(in crate::state_machine_md) fn events(state: &State) -> Vec<Event> {
         Event::CopyRefreshed { attempt, changed: 1, bytes: 2, keeps_up: true },
         Event::BackupExamined { archive: examined(state) },
         Event::BackupDamaged { archive: archive(1), failure: failure(Code::Io) },
+        Event::BackupsOutlived { archives: vec![archive(9)] },
         Event::LockTaken { attempt },
         Event::BackupSealed { attempt, archive: archive(1) },
         Event::BackupSkipped { attempt },
