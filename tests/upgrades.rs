@@ -18,6 +18,7 @@ mod held_back;
 mod killed;
 mod literal_order;
 mod plan_file;
+mod retention;
 mod settings;
 mod two_instances;
 mod ways;

@@ -19,8 +19,10 @@ mod back;
 mod commit;
 mod link;
 mod mend;
+mod names;
 
 pub use mend::{Mended, is_told};
+use names::Names;
 
 /// What could not be done with one of the files.
 #[derive(Debug, thiserror::Error)]
@@ -101,13 +103,14 @@ impl From<Error> for Failure {
 pub struct Files {
     disk: Arc<dyn Disk>,
     paths: Paths,
+    names: Arc<Names>,
 }
 
 impl Files {
     /// The files at `paths`.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, paths: Paths) -> Self {
-        Self { disk, paths }
+        Self { disk, paths, names: Arc::default() }
     }
 
     /// What this instance's version file names.
@@ -158,15 +161,15 @@ impl Files {
         }
         self.create_folder(&self.paths.version(&info.name))?;
         release::save(&*self.disk, &self.paths.upgrade_info(&info.name), info)?;
-        release::save(&*self.disk, &self.paths.plan(), &plan.with(info.clone()))?;
-        Ok(())
+        let plan = plan.with(info.clone());
+        self.change_data(|| Ok(release::put(&*self.disk, &self.paths.plan(), &plan)?))
     }
 
     /// Takes upgrades out of the plan.
     pub fn drop_queued(&self, names: &[String]) -> Result<(), Error> {
         let mut plan: Plan = release::load(&*self.disk, &self.paths.plan())?;
         plan.queued_up.retain(|queued| !names.iter().any(|name| name == queued.name.as_str()));
-        Ok(release::save(&*self.disk, &self.paths.plan(), &plan)?)
+        self.change_data(|| Ok(release::put(&*self.disk, &self.paths.plan(), &plan)?))
     }
 
     /// Keeps what the binary said of itself beside it: the version file needs it at the commit

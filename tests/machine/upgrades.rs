@@ -1,6 +1,6 @@
 //! Upgrades that succeed, line by line: event, state, orders.
 
-use nymvisor::machine::{PhaseName, Policy, Upgrade};
+use nymvisor::machine::{PhaseName, Policy, Timer, Upgrade};
 
 use crate::model::tale::Tale;
 use crate::model::values::{by_command, policy, upgrade};
@@ -8,7 +8,7 @@ use crate::model::values::{by_command, policy, upgrade};
 #[test]
 fn the_first_start() {
     let mut tale = Tale::new(policy());
-    tale.start().work(2).fire(&nymvisor::machine::Timer::Startup);
+    tale.start().work(2).fire(&Timer::Startup);
     insta::assert_snapshot!(tale, @"
     session-started: Restarting (SessionStart) next session, recovering
       => observe
@@ -242,5 +242,21 @@ fn h18_two_upgrades_in_a_row_each_at_its_time() {
     daemon-spawned 1004: Running 1004 | #2 u2 fetching
       => start-timer startup 120000ms, examine-backup backup-3.tar.zst, watch-due #2 00:20,
           fetch-binary #2 u2
+    ");
+}
+
+/// Old backups go once the new version has lived, and the newest is known to be whole; never the
+/// one that a roll-back would need.
+#[test]
+fn the_retention_waits_for_a_version_that_lived_and_a_backup_that_is_whole() {
+    let policy = Policy { prunes_backups: true, ..policy() };
+    let mut tale = Tale::ready(policy, &upgrade("u1", "1.1.0", 10));
+    tale.due().until(PhaseName::Restarting).work(1).forget();
+    tale.fire(&Timer::Startup).work(2);
+    insta::assert_snapshot!(tale, @"
+    startup-passed: Running 1004 settled
+    backup-examined backup-3.tar.zst: Running 1004 settled
+      => review-backups
+    backups-outlived backup-3.tar.zst: Running 1004 settled
     ");
 }

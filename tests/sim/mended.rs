@@ -303,3 +303,19 @@ fn the_plan_follows_a_commit_that_was_taken_out_of_it_half_way() {
         ends_well(&story(&steps), &[]);
     }
 }
+
+/// The plan has followed a roll-back, and is seen to, before its name is durable: a power cut that
+/// takes it back finds somebody who moves it again.
+#[test]
+fn h14_a_plan_that_a_power_cut_takes_back_follows_a_roll_back_again() {
+    let back = Step::Do(Stimulus::RollBack(2));
+    let story = story(&[Step::Do(Stimulus::Announce(0)), Step::Rest, back, Step::Rest]);
+    let moved = operations(&story)
+        .iter()
+        .rposition(|(op, path)| *op == Op::Rename && path.ends_with("upgrade-plan.json"));
+    let after = u64::try_from(moved.unwrap()).unwrap() + 1;
+    let io = Reach::Io { lasts: 1, cache_lies: false };
+    for (fails, dies) in (1..5).flat_map(|fails| (1..20).map(move |dies| (fails, dies))) {
+        ends_well(&story, &[Mishap::FailsAndDies(after + fails, io, dies, CUT)]);
+    }
+}

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use nymvisor::disk::Disk;
+use nymvisor::host::files::Files;
 use nymvisor::journal::{self, Fault as Flaw, FaultKind, Owner};
 use nymvisor::machine::Outcome;
 use nymvisor::session::{self, Beginning};
@@ -215,6 +216,7 @@ impl Play {
             let mut machine = self.machine();
             machine.tamper_while_down();
             machine.session = Session::default();
+            machine.files = Files::new(machine.disk.clone(), machine.paths.clone());
             machine.world.exit = None;
             Beginning {
                 disk: machine.disk.clone(),

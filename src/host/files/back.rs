@@ -59,23 +59,28 @@ impl Files {
         at: DateTime<Utc>,
     ) -> Result<(), Error> {
         let mut plan: Plan = release::load(&*self.disk, &self.paths.plan())?;
-        if plan.current.name.as_str() == upgrade.name {
-            let mut history = self.history()?;
-            if history.mark_rolled_back(&plan.current.name, at) {
+        if plan.current.name.as_str() != upgrade.name {
+            return self.change_data(|| self.put_link(&plan.current.name));
+        }
+        let mut history = self.history()?;
+        let marked = history.mark_rolled_back(&plan.current.name, at);
+        plan = gone_back(plan, to);
+        self.change_data(|| {
+            if marked {
                 release::put(&*self.disk, &self.paths.history(), &history)?;
             }
-            let failed = std::mem::replace(&mut plan.current, to);
-            // Held back by its quarantine, and there to be tried again; what was queued under its
-            // name or for its version since counts more.
-            let is_like = |queued: &UpgradeInfo| {
-                queued.name == failed.name || queued.version == failed.version
-            };
-            if !plan.queued_up.iter().any(is_like) {
-                plan = plan.with(failed);
-            }
             release::put(&*self.disk, &self.paths.plan(), &plan)?;
-        }
-        self.put_link(&plan.current.name)?;
-        self.sync_data()
+            self.put_link(&plan.current.name)
+        })
     }
+}
+
+/// The plan as it was before its current version; that one is queued again, where its quarantine
+/// holds it back until it is to be tried again. What was queued under its name or for its version
+/// since counts more.
+fn gone_back(mut plan: Plan, to: UpgradeInfo) -> Plan {
+    let failed = std::mem::replace(&mut plan.current, to);
+    let is_like =
+        |queued: &UpgradeInfo| queued.name == failed.name || queued.version == failed.version;
+    if plan.queued_up.iter().any(is_like) { plan } else { plan.with(failed) }
 }

@@ -94,28 +94,22 @@ impl Files {
         let is_current = plan.current.name == info.name;
         let before = before.filter(|_| !is_current);
         let moves = is_current || self.queue_of(&plan, &history).is_moved_by(upgrade, before);
-        if let Some(history) = with_entry(history, &info, before, moves, at) {
-            release::put(&*self.disk, &self.paths.history(), &history)?;
-        }
+        let history = with_entry(history, &info, before, moves, at);
         let mut moved = plan.clone();
         if moves && !is_current {
             moved = moved.committed(info);
         } else if !is_current {
             moved.queued_up.retain(|queued| !queued.to_upgrade().is(upgrade));
         }
-        if moved != plan {
-            release::put(&*self.disk, &self.paths.plan(), &moved)?;
-        }
-        self.put_link(&moved.current.name)?;
-        self.sync_data()
-    }
-
-    /// Makes the names of plan, history and link durable at once: they are in one folder, and
-    /// whichever of them a power cut leaves behind is moved again.
-    pub(super) fn sync_data(&self) -> Result<(), Error> {
-        let path = self.paths.data().to_owned();
-        let failed = |source| Error::Io { doing: "sync", path: path.clone(), source };
-        self.disk.sync_dir(&path).map_err(failed)
+        self.change_data(|| {
+            if let Some(history) = history {
+                release::put(&*self.disk, &self.paths.history(), &history)?;
+            }
+            if moved != plan {
+                release::put(&*self.disk, &self.paths.plan(), &moved)?;
+            }
+            self.put_link(&moved.current.name)
+        })
     }
 }
 

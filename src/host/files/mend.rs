@@ -68,7 +68,7 @@ impl Files {
                 plan
             }
         };
-        release::save(&*self.disk, &file, &plan)?;
+        self.change_data(|| Ok(release::put(&*self.disk, &file, &plan)?))?;
         Ok(mended)
     }
 

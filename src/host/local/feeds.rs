@@ -166,7 +166,7 @@ async fn watch_plan(setup: Rc<Setup>, files: Files, teller: Teller, announced: A
     let mut failing = false;
     loop {
         let reader = files.clone();
-        match spawn_blocking(move || reader.queue()).await {
+        match spawn_blocking(move || reader.durable_queue()).await {
             Ok(Ok(queue)) => {
                 teller.tell(Event::QueueRead { queue });
                 if failing {

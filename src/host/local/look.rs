@@ -35,7 +35,7 @@ impl LocalHost {
             at: Utc::now(),
             daemon,
             version: seen("the version file", patiently(|| files.version())),
-            queue: seen("the plan", files.queue()),
+            queue: seen("the plan", files.durable_queue()),
             link: seen("the link", files.link()).unwrap_or(Link::Absent),
             binary: binary.as_ref().and_then(|(of, was)| same_binary(&paths, of, was)),
             backup_holds: archive.as_ref().is_some_and(|archive| backup_holds(&paths, archive)),

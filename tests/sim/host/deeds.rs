@@ -248,7 +248,7 @@ impl Machine {
             at,
             daemon: process.filter(|p| p.leader_lives).map(|process| process.daemon),
             version: self.read_version().ok(),
-            queue: self.files.queue().ok(),
+            queue: self.files.durable_queue().ok(),
             link: self.files.link().unwrap_or(Link::Absent),
             binary: binary.filter(is_same).map(|(_, was)| was.clone()),
             backup_holds: backup.is_some_and(|archive| {

@@ -166,7 +166,7 @@ impl Machine {
     }
 
     fn read_plan(&mut self) -> Reported {
-        let read = self.files.queue();
+        let read = self.files.durable_queue();
         self.session.told = told(read.as_ref().ok().cloned());
         Reported::Fact(match read {
             Ok(queue) => {
