@@ -69,6 +69,7 @@ fn unpack(
                 "entries": archive.entries,
                 "from": entry.from,
                 "aside": null,
+                "aside_elsewhere": [],
                 "moved_aside": null,
                 "installed": null,
             });
@@ -130,12 +131,17 @@ fn put_back(
                 "entries": restored.entries,
                 "from": restoring.from,
                 "aside": backup::path_text(&restored.aside),
+                "aside_elsewhere": texts(&restored.elsewhere),
                 "moved_aside": restored.moved_aside,
                 "installed": installed,
             });
             format!("{restored}\n")
         }
     })
+}
+
+fn texts(paths: &[PathBuf]) -> Vec<String> {
+    paths.iter().map(|path| backup::path_text(path)).collect()
 }
 
 /// What a roll-back has half moved is its own business.
@@ -246,6 +252,10 @@ fn to_text(
             plain(&backup::path_text(&restored.aside))
         ),
     ];
+    lines.extend(restored.elsewhere.iter().map(|aside| {
+        let aside = plain(&backup::path_text(aside));
+        format!("what of it was on another file system lies in {aside}")
+    }));
     if let (Some(from), Some(installed)) = (&restoring.from, installed)
         && from != installed
     {
