@@ -41,6 +41,9 @@ fn beyond_the_number_the_oldest_go_and_their_manifests_while_run_is_up_too() {
     assert_eq!(names(&stage), all[2..]);
     // Nor is a folder left that holds nothing.
     assert!(!tree.join("v1.1.0").exists() && tree.join("v1.3.0").exists());
+    let locks = fs::read_dir(stage.site.data(".locks")).unwrap();
+    let locks = locks.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(locks.filter(|name| name.starts_with("fetch-")).count(), 0);
     // Once more there is nothing to do.
     assert_eq!(json(&stage, &["prune"])["freed_bytes"], 0);
     stop(&stage, run);

@@ -72,7 +72,10 @@ pub enum Error {
         cause: io::Error,
     },
     /// What is to take the backup is something else than a folder.
-    #[error("{} is not a folder; name an empty folder, or one that isn't there yet", path.display())]
+    #[error(
+        "{} is not a folder; name an empty folder, or one that isn't there yet",
+        path.display()
+    )]
     NotAFolder {
         /// What was named.
         path: PathBuf,
