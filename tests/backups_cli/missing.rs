@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{json, list, names, path, upgraded};
+use super::{json, list, names, path, refused, upgraded};
 use crate::support::run::Stage;
 
 /// What is in its place, and how that comes there.
@@ -48,6 +48,7 @@ fn one_that_is_gone_or_is_no_file_any_more_is_named_though_nothing_needs_it() {
         assert!(stage.site.ok(&["backups", "list"]).contains("MISSING: v1.1.0/"), "{what}");
         let _ = fs::remove_file(&archive).or_else(|_| fs::remove_dir(&archive));
     }
+    refused(&stage, &["backups", "verify", "v1.1.0"], 1, "it is MISSING; `nymvisor backups list`");
     // One that was asked for by name is all that is looked at.
     assert_eq!(stage.site.run(&["backups", "verify", "v1.2.0"]).status, 0);
     fs::rename(&away, &archive).unwrap();

@@ -134,9 +134,14 @@ impl Catalogue {
                     names.join(", ")
                 )))
             }
-            None => Err(Error::Refused(format!(
-                "there is no backup '{shown}'; `nymvisor backups list` shows all"
-            ))),
+            None => {
+                let lost = self.gone.iter().map(|gone| &gone.name).chain(&self.missing);
+                let is_lost = !text.is_empty() && lost.clone().any(|it| it.starts_with(text));
+                let what = if is_lost { ", but there was: it is MISSING" } else { "" };
+                Err(Error::Refused(format!(
+                    "there is no backup '{shown}'{what}; `nymvisor backups list` shows all"
+                )))
+            }
         }
     }
 }

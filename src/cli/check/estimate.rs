@@ -128,9 +128,11 @@ fn read_whole(path: &Path, way: OFlag, block: &mut [u8], since: Instant) -> Opti
     let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
     let mut bytes = 0;
     while bytes < SAMPLE_BYTES && since.elapsed() < SAMPLE_TIME {
-        match file.read(block).ok()? {
-            0 => break,
-            read => bytes += read as u64,
+        let read = file.read(block).ok()?;
+        bytes += read as u64;
+        // Behind the end there is no aligned place to read from.
+        if read < block.len() {
+            break;
         }
     }
     Some(bytes)
