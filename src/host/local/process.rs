@@ -44,11 +44,12 @@ impl LocalHost {
     }
 
     pub(super) fn interrupt_daemon(&mut self, daemon: Daemon) {
-        self.look_at_mappings();
         let is_leftover = self.leftovers.contains(&daemon);
         if !is_leftover {
             self.strays = Some(Strays::watched(daemon, token(&self.setup)));
         }
+        // As late as can be: a look that is old is repeated with the daemon down.
+        self.look_at_mappings();
         match daemon::signal_leader(daemon, Signal::SIGINT) {
             Ok(true) => {}
             Ok(false) => tracing::debug!("process {} ended before it was asked to", daemon.pid),
