@@ -288,8 +288,7 @@ pub(super) const KEYS: &[Key] = &[
         Size,
         |v| optional(v, values::size),
         |v: &Option<u64>| v.map_or(Value::Unset, Value::Size),
-        "So much of the home is copied in a second while the daemon runs; '' for no limit. \
-         It is a bound beside the rests while the daemon writes."
+        "So much of the home is copied in a second while the daemon runs; '' for no limit."
     ),
     key!(
         daemon.backup_changes_limit,
