@@ -71,8 +71,8 @@ impl Pusher {
     }
 }
 
-/// Writes a part of the file to the medium in small pieces, so that the sync that follows has little
-/// left to do. What is there already costs a call.
+/// Writes a part of the file to the medium in small pieces, so that the sync that follows has
+/// little left to do. What is there already costs a call.
 pub(super) fn write_out_gently(
     file: &File,
     (mut offset, mut length): Span,
