@@ -129,7 +129,7 @@ fn a_copy_that_rests_is_cancelled_at_once() {
     let cancel = Cancel::default();
     thread::scope(|scope| {
         scope.spawn(|| {
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(SLICE * 2);
             cancel.cancel();
         });
         assert!(copy.pass(&cancel).unwrap_err().is_cancelled());
