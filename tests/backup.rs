@@ -1,6 +1,7 @@
 //! The home as one sealed archive.
 
 mod changed;
+mod courtesy;
 mod examined;
 mod faults;
 mod hazards;

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::machine::Archive;
 
 mod check;
+pub mod courtesy;
 mod error;
 mod examine;
 mod frames;

@@ -32,7 +32,7 @@ fn sealed(scene: &Scene) -> Archive {
 }
 
 fn examine(archive: &Archive) -> Result<Archive, Error> {
-    backup::examine(archive, &origin(), Tempo::default(), &Cancel::default())
+    backup::examine(archive, &origin(), Tempo::default(), None, &Cancel::default())
 }
 
 #[test]

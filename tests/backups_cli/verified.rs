@@ -33,7 +33,7 @@ fn give_manifest(archive: &Path, known: &Value) {
     };
     let version = serde_json::from_value(known["from"].clone()).unwrap();
     let origin = backup::Origin { version, record: known["record"].as_u64().unwrap() };
-    backup::examine(&sealed, &origin, backup::Tempo::default(), &backup::Cancel::default())
+    backup::examine(&sealed, &origin, backup::Tempo::default(), None, &backup::Cancel::default())
         .unwrap();
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,6 +14,9 @@ use crate::process::mib;
 /// Set for the process that copies: the folder in which it finds `home`.
 const CHILD: &str = "NYMVISOR_BENCH_COPY";
 
+/// And the process group that it takes for the daemon's: the one of this process.
+const DAEMON: &str = "NYMVISOR_BENCH_DAEMON";
+
 /// The process. It tells what it has done in lines of microseconds.
 pub(crate) struct Copier {
     child: Child,
@@ -23,9 +27,12 @@ impl Copier {
     /// Begins the first pass over `home` in `folder`, at the default settings of `run`.
     pub(crate) fn start(folder: &Path) -> Self {
         let _ = fs::remove_file(archive(folder));
+        let group = nix::unistd::getpgrp().to_string();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .arg("--bench")
             .env(CHILD, folder)
+            .env(DAEMON, group)
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -71,10 +78,11 @@ pub(crate) fn is_child() -> bool {
         workers: 2,
         level: 3,
     };
+    let daemon = std::env::var(DAEMON).unwrap().parse().unwrap();
     let mut line = String::new();
     let cancel = Cancel::default();
     let tempo = Tempo { bytes_per_second: None, background: true };
-    let mut copy = LiveCopy::begin(&job, tempo, None).unwrap();
+    let mut copy = LiveCopy::begin(&job, tempo, Some(daemon)).unwrap();
     println!("{}", copy.pass(&cancel).unwrap().took.as_micros());
     let since = Instant::now();
     copy.settle(&cancel).unwrap();

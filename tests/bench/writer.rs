@@ -1,7 +1,7 @@
 //! What a daemon that writes and syncs all the time notices of the copy that is made ahead.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -17,8 +17,12 @@ use crate::table::{UNKNOWN, is_full, row};
 /// Phases with the copy and phases without take turns.
 const TURNS: usize = 4;
 const WRITTEN_BYTES: usize = 4096;
+/// The file is in the home, and would else be most of it before long.
+const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Between two phases: what the one left behind is no matter of the next.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Without the copy the rate is known after a while.
+const ALONE_MAX: Duration = Duration::from_secs(5);
 
 pub(crate) fn print() {
     let size_mib = if is_full() { 1024 } else { 256 };
@@ -40,7 +44,7 @@ pub(crate) fn print() {
             nix::unistd::sync();
             thread::sleep(PAUSE);
             alone.count(&rounds, || {
-                thread::sleep(took);
+                thread::sleep(took.min(ALONE_MAX));
                 took
             });
         }
@@ -86,6 +90,10 @@ fn write(path: &Path, rounds: &AtomicU32, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Relaxed) {
         file.write_all(&piece).unwrap();
         file.sync_data().unwrap();
+        if file.stream_position().unwrap() >= LOG_BYTES_MAX {
+            file.set_len(0).unwrap();
+            file.rewind().unwrap();
+        }
         rounds.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -18,6 +18,8 @@ use crate::units::human;
 /// So much of the home is read, or for so long, where nothing else tells how fast it is.
 const SAMPLE_BYTES: u64 = 64 * 1024 * 1024;
 const SAMPLE_TIME: Duration = Duration::from_secs(1);
+/// The rate was measured without regard for the daemon, which the copy has.
+const SLOWER: &str = "up to seven times that beside a daemon that writes all the time";
 const BLOCK_BYTES: usize = 1024 * 1024;
 /// What reads that pass by the page cache want of a buffer's place and length, at most.
 const ALIGNMENT_BYTES: usize = 4096;
@@ -58,6 +60,7 @@ pub(super) fn of(site: &Site<'_>, binary: &Outlook, home_bytes: Option<u64>) -> 
             basis.push(rated);
             estimate.read_bytes_per_second = Some(rate);
             estimate.copy_ms = home_bytes.and_then(|bytes| read.scaled(bytes));
+            basis.push(SLOWER.to_owned());
         }
     }
     // The configured rate is a bound as well.

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::courtesy::Courtesy;
 use super::manifest::{Foot, Head, Line, Origin, line_of, manifest_of};
 use super::partial::{Partial, discard_partials};
 use super::read_back::{Digesting, Sum};
@@ -25,11 +26,13 @@ const LEVEL: i32 = 3;
 /// Reads a sealed archive from its start to its end, and writes its manifest beside it.
 ///
 /// Returns the archive with its digest. It is an error if size or number of entries are not those
-/// it was sealed with, nor the digest, where that was known.
+/// it was sealed with, nor the digest, where that was known. It stands back for what the process
+/// group `daemon` writes.
 pub fn examine(
     sealed: &Archive,
     origin: &Origin,
     tempo: Tempo,
+    daemon: Option<u32>,
     cancel: &Cancel,
 ) -> Result<Archive, Error> {
     let path = path_of(sealed);
@@ -43,7 +46,8 @@ pub fn examine(
         let name = path.file_name().map(|name| escaped(Path::new(name))).unwrap_or_default();
         lines.put(&Head { archive: name, origin: origin.clone() }).map_err(of)?;
         let file = File::open(&path).map_err(|e| Error::of("opening", &path, e))?;
-        let paced = Paced { file, pace: Pace::new(tempo.bytes_per_second), cancel };
+        let pace = Pace::new(tempo.bytes_per_second, Courtesy::towards(daemon));
+        let paced = Paced { file, pace, cancel };
         let read = read_entries(paced, |line| lines.put(&line));
         cancel.check()?;
         let (sum, entries) = read.map_err(|error| unreadable(&path, &error))?;

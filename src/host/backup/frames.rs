@@ -13,6 +13,7 @@ use std::thread::{self, Scope};
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, compress_bound};
 
+use super::courtesy::Gate;
 use super::index::{Key, Span};
 use super::push::Pusher;
 use super::store::Store;
@@ -61,6 +62,7 @@ impl<'a> Frames<'a> {
         scope: &'scope Scope<'scope, '_>,
         (workers, level): (u32, i32),
         store: &'a mut Store,
+        gate: &Gate,
     ) -> io::Result<Self> {
         let mut lanes = Vec::new();
         for _ in 0..workers.max(1) {
@@ -68,8 +70,10 @@ impl<'a> Frames<'a> {
             let (done, from) = sync_channel(AHEAD + 1);
             let mut compressor = Compressor::new(level)?;
             compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+            let gate = gate.clone();
             thread::Builder::new().name("backup-zstd".into()).spawn_scoped(scope, move || {
                 for mut batch in batches {
+                    gate.pass();
                     let packed = batch.pack(&mut compressor);
                     if done.send(packed.map(|()| batch)).is_err() {
                         break;
@@ -80,7 +84,7 @@ impl<'a> Frames<'a> {
         }
         // A reader that follows sees to it that what it reads is on the medium.
         let pusher = (!store.is_followed())
-            .then(|| Pusher::start(scope, store.file().try_clone()?, store.bytes()))
+            .then(|| Pusher::start(scope, store.file().try_clone()?, store.bytes(), gate))
             .transpose()?;
         Ok(Self {
             store,

@@ -30,12 +30,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::courtesy::Courtesy;
 use super::frames::Frames;
 use super::index::Index;
 use super::mapped::Mapped;
 use super::medium::Media;
 use super::pack::Packer;
 use super::partial::{Partial, discard_partials, refuse_if_there};
+use super::push::write_out_gently;
 use super::read_back::{Sum, Tail, forget, read_back};
 use super::run::{Done, Run};
 use super::store::Store;
@@ -51,6 +53,9 @@ use crate::machine::Archive;
 pub struct LiveCopy {
     job: Job,
     tempo: Tempo,
+    daemon: Option<u32>,
+    /// It doesn't stand back for the daemon.
+    hurries: bool,
     partial: Partial,
     store: Store,
     index: Index,
@@ -71,6 +76,8 @@ pub struct Pass {
     pub bytes: u64,
     /// How long it took.
     pub took: Duration,
+    /// How much of that it stood back, since the daemon wrote.
+    pub rested: Duration,
 }
 
 /// A sealed backup. Those of its bytes that were written ahead of the stop were read back then,
@@ -119,6 +126,8 @@ impl LiveCopy {
         Ok(Self {
             job: job.clone(),
             tempo,
+            daemon,
+            hurries: false,
             partial,
             store: Store::new(file),
             index: Index::default(),
@@ -141,6 +150,7 @@ impl LiveCopy {
             vanished: done.vanished,
             bytes: done.bytes,
             took: begun.elapsed(),
+            rested: done.rested,
         })
     }
 
@@ -152,7 +162,14 @@ impl LiveCopy {
 
     /// The daemon was started again: from now on the mappings of this group are looked at.
     pub fn follow(&mut self, daemon: Option<u32>) {
+        self.daemon = daemon;
         self.mapped.follow(daemon);
+    }
+
+    /// The daemon is about to be stopped: what is copied late is copied while it is down. So from
+    /// now on nobody stands back for it.
+    pub fn hurry(&mut self) {
+        self.hurries = true;
     }
 
     /// Looks once more at what the daemon has mapped: to be called right before it is stopped.
@@ -163,6 +180,8 @@ impl LiveCopy {
     /// Brings the archive up to date with the daemon down, and seals it: what changed since the
     /// last pass is written, made durable and read back, and the archive gets its name.
     pub fn seal(mut self, cancel: &Cancel) -> Result<Sealed, Error> {
+        // It was looked at before it was stopped, and nobody maps anything now.
+        self.mapped.follow(None);
         let begin = self.store.bytes();
         let done = self.run_read_back(cancel)?;
         cancel.check()?;
@@ -189,11 +208,14 @@ impl LiveCopy {
         left_out.add((meta.dev(), meta.ino()));
         self.media.compare_clocks();
         self.index.begin_run();
-        let pace = Pace::new(self.tempo.bytes_per_second.filter(|_| !at_rest));
+        let courtesy = if at_rest { Courtesy::towards(None) } else { self.courtesy() };
+        let gate = courtesy.gate();
+        let pace = Pace::new(self.tempo.bytes_per_second.filter(|_| !at_rest), courtesy);
         let (job, index, media) = (&self.job, &mut self.index, &mut self.media);
         let (store, mapped) = (&mut self.store, &mut self.mapped);
         thread::scope(|scope| {
-            let frames = Frames::start(scope, (job.workers, job.level), store).map_err(of)?;
+            let frames = Frames::start(scope, (job.workers, job.level), store, &gate);
+            let frames = frames.map_err(of)?;
             let packer = Packer::new(archive, mapped, pace, at_rest, cancel);
             let (links, done) = (HashMap::new(), Done::default());
             let run = Run { job, index, media, packer, frames, at_rest, links, done };
@@ -210,10 +232,11 @@ impl LiveCopy {
         let begin = self.store.bytes();
         let (written, ready) = mpsc::channel();
         self.store.follow(written);
+        let pace = Pace::new(None, Courtesy::towards(None));
         thread::scope(|scope| {
             let reader = thread::Builder::new()
                 .name("backup-read".into())
-                .spawn_scoped(scope, || read_back(Tail::new(&again, begin, ready, cancel)));
+                .spawn_scoped(scope, || read_back(Tail::new(&again, begin, ready, pace, cancel)));
             let done = self.run(true, cancel);
             let sha256 = self.store.end_following();
             let read = reader.map_err(of.clone()("starting a thread to read"))?.join();
@@ -249,15 +272,17 @@ impl LiveCopy {
 
     fn read_back_rest(&mut self, cancel: &Cancel) -> Result<(), Error> {
         let path = self.partial.path();
-        self.store.sync().map_err(|e| Error::of("syncing", path, e))?;
         let (begin, end) = (self.settled, self.store.bytes());
+        let mut pace = Pace::new(None, self.courtesy());
+        write_out_gently(self.store.file(), (begin, end - begin), &mut pace, cancel)?;
+        self.store.sync().map_err(|e| Error::of("syncing", path, e))?;
         forget(self.store.file(), begin, end - begin);
         let (written, ready) = mpsc::channel();
         // It is all there: one stretch, and the end.
         let _ = written.send(end);
         drop(written);
         if end > begin {
-            let read = read_back(Tail::new(self.store.file(), begin, ready, cancel));
+            let read = read_back(Tail::new(self.store.file(), begin, ready, pace, cancel));
             forget(self.store.file(), begin, end - begin);
             cancel.check()?;
             read.map_err(|error| self.not_read_back(error))?;
@@ -265,6 +290,10 @@ impl LiveCopy {
         self.check_skips()?;
         self.settled = end;
         Ok(())
+    }
+
+    fn courtesy(&self) -> Courtesy {
+        Courtesy::towards(self.daemon.filter(|_| !self.hurries))
     }
 
     fn check_skips(&mut self) -> Result<(), Error> {

@@ -30,7 +30,7 @@ pub(super) struct Packer<'a> {
     cancel: &'a Cancel,
     /// The daemon is down: nothing should change now.
     at_rest: bool,
-    pace: Pace,
+    pub(super) pace: Pace,
     /// What the daemon has mapped; looked at on and on while files are read.
     pub(super) mapped: &'a mut Mapped,
     buffer: Vec<u8>,
@@ -46,6 +46,11 @@ impl<'a> Packer<'a> {
         cancel: &'a Cancel,
     ) -> Self {
         Self { archive, cancel, at_rest, pace, mapped, buffer: vec![0; BUFFER_BYTES] }
+    }
+
+    /// Between two entries: small ones are work as well, and so is a look at one.
+    pub(super) fn give_way(&mut self) -> Result<(), Error> {
+        self.pace.take(0, self.cancel)
     }
 
     /// A folder.

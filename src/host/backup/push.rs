@@ -12,13 +12,21 @@ use std::thread::{self, Scope};
 
 use nix::libc;
 
+use super::courtesy::Gate;
 use super::index::Span;
 use super::read_back::forget;
+use super::tempo::Pace;
+use super::{Cancel, Error};
 
 /// Written to the medium at a time. Four of them may wait for it: one that is being filled, one
 /// that is ready, one that was begun, and the one before it.
 const STRETCH_BYTES: u64 = 4 * 1024 * 1024;
 const READY: usize = 1;
+/// Written at a time where somebody waits for it.
+const PIECE_BYTES: u64 = 1024 * 1024;
+const WAIT: libc::c_uint = libc::SYNC_FILE_RANGE_WAIT_BEFORE
+    | libc::SYNC_FILE_RANGE_WRITE
+    | libc::SYNC_FILE_RANGE_WAIT_AFTER;
 
 /// A file that grows, and goes to the medium in stretches.
 #[derive(Debug)]
@@ -35,17 +43,17 @@ impl Pusher {
         scope: &'scope Scope<'scope, '_>,
         file: File,
         begin: u64,
+        gate: &Gate,
     ) -> io::Result<Self> {
         let (to, spans) = sync_channel::<Span>(READY);
+        let gate = gate.clone();
         thread::Builder::new().name("backup-push".into()).spawn_scoped(scope, move || {
             let mut before = None;
             for span in spans {
+                gate.pass();
                 write_out(&file, span, libc::SYNC_FILE_RANGE_WRITE);
                 if let Some(before) = before.replace(span) {
-                    let wait = libc::SYNC_FILE_RANGE_WAIT_BEFORE
-                        | libc::SYNC_FILE_RANGE_WRITE
-                        | libc::SYNC_FILE_RANGE_WAIT_AFTER;
-                    write_out(&file, before, wait);
+                    write_out(&file, before, WAIT);
                     forget(&file, before.0, before.1);
                 }
             }
@@ -61,6 +69,23 @@ impl Pusher {
             self.begun = bytes;
         }
     }
+}
+
+/// Writes a part of the file to the medium in small pieces, so that the sync that follows has
+/// little left to do. What is there already costs a call.
+pub(super) fn write_out_gently(
+    file: &File,
+    (mut offset, mut length): Span,
+    pace: &mut Pace,
+    cancel: &Cancel,
+) -> Result<(), Error> {
+    while length > 0 {
+        pace.take(0, cancel)?;
+        let piece = length.min(PIECE_BYTES);
+        write_out(file, (offset, piece), WAIT);
+        (offset, length) = (offset + piece, length - piece);
+    }
+    Ok(())
 }
 
 /// Begins to write, or waits for it. It makes nothing durable; whoever needs that syncs, and is

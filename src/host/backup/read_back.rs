@@ -15,6 +15,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use sha2::{Digest, Sha256};
 
 use super::Cancel;
+use super::tempo::Pace;
 use super::text::hex;
 
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -34,14 +35,21 @@ pub(super) struct Tail<'a> {
     file: &'a File,
     writer: Receiver<u64>,
     cancel: &'a Cancel,
+    pace: Pace,
     at: u64,
     ready: u64,
 }
 
 impl<'a> Tail<'a> {
     /// Reads `file` from `at` on.
-    pub(super) fn new(file: &'a File, at: u64, writer: Receiver<u64>, cancel: &'a Cancel) -> Self {
-        Self { file, writer, cancel, at, ready: at }
+    pub(super) fn new(
+        file: &'a File,
+        at: u64,
+        writer: Receiver<u64>,
+        pace: Pace,
+        cancel: &'a Cancel,
+    ) -> Self {
+        Self { file, writer, cancel, pace, at, ready: at }
     }
 
     /// Waits for the next stretch; false at the end.
@@ -56,7 +64,7 @@ impl<'a> Tail<'a> {
 
 impl Read for Tail<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.cancel.is_cancelled() {
+        if self.pace.take(0, self.cancel).is_err() {
             return Err(io::Error::other("cancelled"));
         }
         if self.at == self.ready && !self.wait()? {

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::readlinkat;
@@ -48,6 +49,8 @@ pub(super) struct Done {
     pub(super) skipped: u64,
     /// Bytes of the archive, before compression, that were written.
     pub(super) bytes: u64,
+    /// How long it was rested for the daemon's sake.
+    pub(super) rested: Duration,
 }
 
 /// The first name of a file in the archive.
@@ -69,6 +72,7 @@ impl Run<'_> {
                 Err(error) => return Err(error),
             }
             self.packer.mapped.look_now_and_then();
+            self.packer.give_way()?;
         }
         for span in self.index.take_unseen() {
             self.frames.store().take_out(span).map_err(|e| self.writing(e))?;
@@ -81,6 +85,7 @@ impl Run<'_> {
         self.place();
         self.done.skipped += walk.vanished();
         self.done.bytes = self.frames.bytes();
+        self.done.rested = self.packer.pace.rested();
         Ok(self.done)
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 
+use super::courtesy::Courtesy;
 use super::{Cancel, Error};
 
 /// What the system gives to threads that yield to every other.
@@ -63,23 +64,30 @@ fn step_back() {
     }
 }
 
-/// Spreads reading over time.
+/// Spreads reading over time, and over what the daemon leaves of it.
 #[derive(Debug)]
 pub(super) struct Pace {
     bytes_per_second: Option<u64>,
+    courtesy: Courtesy,
     /// When what was read so far is paid for.
     paid: Instant,
 }
 
 impl Pace {
     /// Nothing was read yet.
-    pub(super) fn new(bytes_per_second: Option<u64>) -> Self {
-        Self { bytes_per_second, paid: Instant::now() }
+    pub(super) fn new(bytes_per_second: Option<u64>, courtesy: Courtesy) -> Self {
+        Self { bytes_per_second, courtesy, paid: Instant::now() }
+    }
+
+    /// How long it was rested for the daemon's sake.
+    pub(super) fn rested(&self) -> Duration {
+        self.courtesy.rested()
     }
 
     /// Waits until so many more bytes may be read.
     pub(super) fn take(&mut self, bytes: u64, cancel: &Cancel) -> Result<(), Error> {
         cancel.check()?;
+        self.courtesy.give_way(cancel)?;
         let Some(rate) = self.bytes_per_second else { return Ok(()) };
         let cost = Duration::from_nanos(
             u64::try_from(u128::from(bytes) * 1_000_000_000 / u128::from(rate.max(1)))

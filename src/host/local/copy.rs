@@ -60,6 +60,7 @@ impl LocalHost {
                 let mut held = copy.hold();
                 let Some(live) = held.as_mut() else { return Ok::<_, backup::Error>((0, 0, 0)) };
                 live.follow(daemon);
+                live.hurry();
                 let mut pass = live.pass(&copy.passes)?;
                 let (mut changed, mut bytes) = (pass.changed + pass.vanished, pass.bytes);
                 if pass.bytes > limit {
@@ -120,6 +121,7 @@ impl LocalHost {
     pub(super) fn examine_backup(&mut self, archive: Archive, from: Version, record: u64) {
         let (tempo, cancel) = (tempo(&self.setup.config), backup::Cancel::default());
         let origin = Origin { version: from, record };
+        let daemon = self.daemon_group.get();
         let alone = self.examination.replace(cancel.clone());
         let teller = self.teller.clone();
         self.chores.push(spawn_local(async move {
@@ -127,7 +129,8 @@ impl LocalHost {
             let _alone = alone.lock().await;
             let read = archive.clone();
             let examined =
-                spawn_blocking(move || backup::examine(&read, &origin, tempo, &cancel)).await;
+                spawn_blocking(move || backup::examine(&read, &origin, tempo, daemon, &cancel))
+                    .await;
             let failure = match examined {
                 Ok(Ok(archive)) => return teller.tell(Event::BackupExamined { archive }),
                 Ok(Err(error)) if error.is_cancelled() => return,
