@@ -210,7 +210,9 @@ fn of_event(event: &mut Event, see: &mut See<'_>) {
             see(Number::Archive(archive));
         }
         Event::BackupsOutlived { archives } => {
-            archives.iter_mut().for_each(|archive| see(Number::Archive(archive)));
+            for archive in archives {
+                see(Number::Archive(archive));
+            }
         }
         Event::SessionStarted { .. }
         | Event::StopRequested { .. }

@@ -29,7 +29,6 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::InterruptDaemon(of) | Effect::KillGroup(of) => format!("{name} {}", of.pid),
         Effect::ForwardSignal { daemon, signal } => format!("{name} {signal} to {}", daemon.pid),
         Effect::SweepGroup(of) => words(name, of.iter().map(|daemon| daemon.pid.to_string())),
-        Effect::ReviewBackups => name.to_owned(),
         Effect::StartTimer { timer: of, after_ms } => format!("{name} {} {after_ms}ms", timer(of)),
         Effect::StopTimer(of) => format!("{name} {}", timer(of)),
         Effect::WatchDue { attempt, at } => format!("{name} #{attempt} {}", at.format("%H:%M")),
@@ -69,7 +68,7 @@ pub(crate) fn effect(effect: &Effect) -> String {
             format!("{name} #{attempt} {}", to.name)
         }
         Effect::MoveSharedBack { upgrade, to } => format!("{name} {} -> {}", upgrade.name, to.name),
-        Effect::ReleaseLock => name.to_owned(),
+        Effect::ReleaseLock | Effect::ReviewBackups => name.to_owned(),
         Effect::QueueAnnouncement(upgrade) | Effect::MoveShared { upgrade, .. } => {
             format!("{name} {}", upgrade.name)
         }
