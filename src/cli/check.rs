@@ -18,18 +18,18 @@ use crate::exit::Exit;
 use crate::release::UpgradeName;
 
 mod binary;
-mod estimate;
+pub(super) mod estimate;
 mod finding;
 mod folders;
-mod history;
+pub(super) mod history;
 mod locks;
 mod reach;
 mod record;
-mod report;
+pub(super) mod report;
 mod room;
-mod site;
+pub(super) mod site;
 mod subject;
-mod version;
+pub(super) mod version;
 mod whole;
 
 /// What to check.
