@@ -23,7 +23,7 @@ pub(super) struct Session {
 pub struct Restart {
     /// When.
     pub at: DateTime<Utc>,
-    /// What had made it necessary, in words.
+    /// What it came after, in words.
     pub why: String,
 }
 
@@ -138,7 +138,7 @@ impl<'a> Past<'a> {
             self.spawned_at = Some(record.at);
             if std::mem::replace(&mut self.walk.started, true) {
                 self.restarts += 1;
-                let why = self.walk.cause.take().unwrap_or_else(|| "its end".to_owned());
+                let why = self.walk.cause.take().unwrap_or_else(|| "it ended".to_owned());
                 self.last_restart = Some(Restart { at: record.at, why });
             }
         } else if let Event::SwapCommitted { attempt, .. } = &record.event {

@@ -109,13 +109,14 @@ fn stage(
         return under_way_in(&state.phase, attempt.resumed, runs);
     }
     if let Some(held) = held.filter(|held| runs || held.hold == Hold::Quarantine) {
-        let (stage, what) = match held.hold {
-            Hold::Pause => ("paused", "failed"),
-            Hold::Quarantine => ("quarantined", "quarantined"),
-            Hold::AwaitBinary => ("awaits-binary", "no binary"),
-            Hold::Free => ("waiting", "failed before"),
+        let stage = match held.hold {
+            Hold::Pause => "paused",
+            Hold::Quarantine => "quarantined",
+            Hold::AwaitBinary => "awaits-binary",
+            Hold::Free => "waiting",
         };
-        return (stage, format!("{what}: {}", held.next));
+        let code = serde_json::json!(held.code);
+        return (stage, format!("failed [{}], {}", code.as_str().unwrap_or_default(), held.next));
     }
     let is_newer = compare(&upgrade.version, &state.installed.version) == Order::Newer;
     if upgrade.name == state.installed.name || (!is_newer && !upgrade.allow_downgrade) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::failures::Held;
 use super::past::Done;
 use super::queue::Queued;
 use super::report::Status;
@@ -18,6 +19,8 @@ use crate::units::human;
 
 /// Where what is said begins in a line.
 const INDENT: usize = 14;
+/// Where fewer files can be made than this, that is said.
+const INODES_FEW: u64 = 10_000;
 
 impl Status {
     /// All of it.
@@ -46,7 +49,11 @@ impl Status {
             say("", &durations(done));
         }
         self.say_failure(&mut say);
-        for held in self.quarantined() {
+        let told = |held: &&Held| {
+            let mut points = self.attention.iter();
+            points.any(|point| point.command.as_ref() == Some(&held.command))
+        };
+        for held in self.quarantined().filter(|held| !told(held)) {
             let queued = if held.queued { "" } else { ", no longer queued" };
             say("quarantined", &format!("{}{queued}: {}", held.name, held.text));
             say("", &format!("-> {}", held.command));
@@ -75,6 +82,10 @@ impl Status {
         span((self.at - at).num_seconds().unsigned_abs())
     }
 
+    fn is_up(&self) -> bool {
+        self.run.up == Some(true)
+    }
+
     fn run_in_words(&self) -> String {
         let pid = self.run.pid.map_or_else(String::new, |pid| format!(", process {pid}"));
         match self.run.up {
@@ -100,7 +111,12 @@ impl Status {
         match &self.phase {
             Some(phase) => {
                 let since = phase.since.map_or_else(String::new, |since| {
-                    format!("; for {} since {}", self.ago(since), shown(since))
+                    let ago = if self.is_up() {
+                        format!("for {} ", self.ago(since))
+                    } else {
+                        String::new()
+                    };
+                    format!("; {ago}since {}", shown(since))
                 });
                 format!("{}: {}{since}", phase.name, phase.text)
             }
@@ -129,16 +145,17 @@ impl Status {
         let daemon = &self.daemon;
         let mut parts = Vec::new();
         if let Some(last) = &daemon.last_restart {
-            let number = daemon.restarts;
+            let session = if self.is_up() { "this session" } else { "the last session" };
             parts.push(format!(
-                "{number} in this session; the last at {} after this: {}",
+                "{} in {session}; the last at {}, after {}",
+                daemon.restarts,
                 shown(last.at),
                 last.why
             ));
         }
         if daemon.startup_failures > 0 {
             parts.push(format!(
-                "{} startup failures in a row of {} that end the run",
+                "startup failures in a row: {} of {} that end the run",
                 daemon.startup_failures, daemon.startup_failures_max
             ));
         }
@@ -267,7 +284,8 @@ fn exactly(us: u64) -> String {
 
 fn room_in_words(room: &Room) -> String {
     let free = room.free_bytes.map_or_else(|| "nobody knows how much is".to_owned(), human);
-    let inodes = room.free_inodes.map_or_else(String::new, |free| format!(", {free} files"));
+    let few = room.free_inodes.filter(|inodes| *inodes < INODES_FEW);
+    let inodes = few.map_or_else(String::new, |free| format!(", only {free} more files"));
     format!("{}: {free} free{inodes}", room.of.join(", "))
 }
 
