@@ -18,18 +18,18 @@ use crate::exit::Exit;
 use crate::release::UpgradeName;
 
 mod binary;
-pub(super) mod estimate;
+pub(crate) mod estimate;
 mod finding;
 mod folders;
-pub(super) mod history;
+pub(crate) mod history;
 mod locks;
 mod reach;
 mod record;
-pub(super) mod report;
+pub(crate) mod report;
 mod room;
-pub(super) mod site;
+pub(crate) mod site;
 mod subject;
-pub(super) mod version;
+pub(crate) mod version;
 mod whole;
 
 /// What to check.
