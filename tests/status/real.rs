@@ -4,11 +4,19 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use chrono::Utc;
 use nix::sys::signal::Signal;
+use nymvisor::disk::RealDisk;
+use nymvisor::host::lock::HeldLock;
+use nymvisor::journal::{self, Owner};
+use nymvisor::machine::{Daemon, Event, State, step};
 use nymvisor::proc;
 use serde_json::{Value, json};
 
+use crate::model::tale::Tale;
+use crate::model::values::{genesis, policy};
 use crate::support::run::Stage;
 use crate::support::run::process::until_gone;
 use crate::support::site::{Site, read_json};
@@ -207,4 +215,46 @@ fn a_daemon_that_is_down_and_a_journal_that_is_damaged() {
     run.kill();
     let version = stage.site.home("nymvisor/current-version-info.json");
     assert_eq!(read_json(&version)["name"], "genesis");
+}
+
+/// A session of this very process, whose daemon it is as well, if it was started then.
+fn pretend(site: &Site, started_ticks: u64) {
+    let pid = std::process::id();
+    let folder = site.path(".nym/nymvisors/instances/nym-node-default/data/journal");
+    journal::create_folder(&RealDisk, &folder).unwrap();
+    let owner = Owner { instance: "nym-node-default".to_owned(), daemon: "nym-node".to_owned() };
+    let first = State::initial(genesis(), policy());
+    let disk = Arc::new(RealDisk);
+    let opened = journal::open(disk, &folder, owner, "s1".to_owned(), first, Utc::now()).unwrap();
+    let (mut book, mut state) = (opened.journal, opened.state);
+    for record in Tale::running(policy()).engine.records {
+        let event = match record.event {
+            Event::SessionStarted { nymvisor, policy, .. } => {
+                Event::SessionStarted { nymvisor, policy, pid }
+            }
+            Event::DaemonSpawned { .. } => {
+                Event::DaemonSpawned { daemon: Daemon { pid, started_ticks } }
+            }
+            event => event,
+        };
+        let transition = step(&state, &event).unwrap();
+        let committed = book.append(&state, &event, &transition, Utc::now()).unwrap();
+        state = committed.into_parts().0;
+    }
+}
+
+#[test]
+fn a_process_with_the_daemons_number_is_asked_when_it_began() {
+    let began = proc::stat(std::process::id()).unwrap().started_ticks;
+    for (ticks, exit) in [(began, 0), (began + 1, 20)] {
+        let site = Site::new().initialised();
+        pretend(&site, ticks);
+        let lock = site.path(".nym/nymvisors/instances/nym-node-default/data/run.lock");
+        let content = format!("{}\n", std::process::id());
+        let _held = HeldLock::acquire(&lock, 0o600, &content).unwrap();
+        let (said, json) = asked(&site);
+        assert_eq!(said, exit, "{json:#}");
+        assert_eq!(json["daemon"]["pid"].is_u64(), exit == 0);
+        assert_eq!(json["daemon"]["uptime_ms"].is_u64(), exit == 0);
+    }
 }
