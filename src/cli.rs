@@ -29,6 +29,7 @@ mod retry;
 mod rollback;
 mod run;
 mod split;
+pub mod status;
 mod user;
 
 pub use error::Error;
@@ -65,6 +66,8 @@ enum Command {
     AddUpgrade(add_upgrade::AddUpgradeArgs),
     /// Say whether the next upgrade would succeed, and how long it would take
     Check(check::CheckArgs),
+    /// Say how the instance is, and what comes next
+    Status(status::StatusArgs),
     /// Try an upgrade again that is held back after a failure
     Retry(retry::RetryArgs),
     /// Go back to the version before the last upgrade
@@ -127,6 +130,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Error> {
         Command::DaemonBuildInfo(args) => daemon_build_info::show(disk, &env, args.output)?,
         Command::AddUpgrade(args) => add_upgrade::add_upgrade(disk, &env, args)?,
         Command::Check(args) => return check::check(disk, &env, args),
+        Command::Status(args) => return status::status(disk, &env, args),
         Command::Retry(args) => retry::retry(disk, &env, args)?,
         Command::Rollback(args) => rollback::rollback(disk, &env, args)?,
         Command::Backups(command) => return backups::backups(disk, &env, command),

@@ -33,6 +33,14 @@ pub enum Exit {
     JournalHead = 14,
     /// `journal verify`: an earlier `run` set a damaged part aside.
     JournalSetAside = 15,
+    /// `status`: `run` is up, and the daemon is down.
+    StatusDown = 20,
+    /// `status`: `run` is not up.
+    StatusNotUp = 21,
+    /// `status`: the daemon runs, and something needs a person.
+    StatusAttention = 22,
+    /// `status`: it can't be told.
+    StatusUnknown = 23,
 }
 
 impl From<Exit> for ExitCode {

@@ -23,6 +23,7 @@ fn help_texts() {
         "add-upgrade",
         "config",
         "check",
+        "status",
         "retry",
         "backups",
         "backups list",

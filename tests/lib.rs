@@ -48,6 +48,7 @@ mod rollback;
 mod room;
 mod sim;
 mod state_machine_md;
+mod status;
 mod supervision;
 mod support;
 mod sweep;

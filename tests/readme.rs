@@ -6,13 +6,14 @@ use std::process::Command;
 const README: &str = include_str!("../README.md");
 
 /// Sub-commands whose help is looked at.
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 17] = [
     &[],
     &["init"],
     &["run"],
     &["config"],
     &["add-upgrade"],
     &["check"],
+    &["status"],
     &["retry"],
     &["rollback"],
     &["backups", "list"],

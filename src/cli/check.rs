@@ -18,18 +18,18 @@ use crate::exit::Exit;
 use crate::release::UpgradeName;
 
 mod binary;
-mod estimate;
+pub(crate) mod estimate;
 mod finding;
 mod folders;
-mod history;
+pub(crate) mod history;
 mod locks;
 mod reach;
 mod record;
-mod report;
+pub(crate) mod report;
 mod room;
-mod site;
+pub(crate) mod site;
 mod subject;
-mod version;
+pub(crate) mod version;
 mod whole;
 
 /// What to check.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::segment::{self, Rest, read_segment, segments};
-use super::{Error, Mishap, Owner};
+use super::{Error, Hash, Mishap, Owner};
 use crate::disk::{Disk, Kind};
 use crate::machine::{Attempt, Record, State};
 
@@ -23,42 +23,75 @@ pub enum Part {
     },
 }
 
+/// A whole journal, read in one go.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// All records, oldest first, with notes where something is odd.
+    pub parts: Vec<Part>,
+    /// Where it ends; `None` where there is no journal, or its last segment can't be read.
+    pub end: Option<End>,
+    /// What is wrong with its last segment, which is the one that tells the present.
+    pub damage: Option<String>,
+}
+
+/// The end of what can be read.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// Number of the last record; 0 where there is none.
+    pub seq: u64,
+    /// Hash of the last good line.
+    pub head: Hash,
+    /// The state after it.
+    pub state: State,
+}
+
 /// All records of the journal in `folder`, oldest first, with notes where something is odd.
 pub fn read(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Vec<Part>, Error> {
-    let mut parts = Vec::new();
+    Ok(read_to_end(disk, folder, owner)?.parts)
+}
+
+/// The same, with where it ends.
+pub fn read_to_end(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Reading, Error> {
+    let mut reading = Reading::default();
     for number in numbers(disk, folder)? {
         let path = segment::path(folder, number);
         let file = path.file_name().unwrap_or_default().to_string_lossy();
-        let bytes = match segment::read_bytes(disk, &path)? {
-            Ok(bytes) => bytes,
-            Err(why) => {
-                parts.push(Part::Note(format!("{file}: {why}; unread")));
-                continue;
-            }
+        reading.damage = match segment::read_bytes(disk, &path)? {
+            Ok(bytes) => reading.take(&file, &bytes, owner),
+            Err(why) => Some(format!("{file}: {why}; unread")),
         };
-        match read_segment(&bytes, owner) {
-            Ok(content) => {
-                parts
-                    .extend(content.header.after.iter().map(|mishap| Part::Note(describe(mishap))));
-                let lines = bytes.split(|byte| *byte == b'\n').skip(1);
-                parts.extend(content.records.into_iter().zip(lines).map(|(read, line)| {
-                    let line = String::from_utf8_lossy(line).into_owned();
-                    Part::Record { record: Box::new(read.record), back: read.back, line }
-                }));
-                match content.rest {
-                    // The line that is just being written, or that a crash cut short.
-                    Rest::Nothing | Rest::Torn => {}
-                    Rest::Bad { line, why } => {
-                        parts.push(Part::Note(format!(
-                            "{file}, line {line}: {why}; unread from here"
-                        )));
-                    }
-                }
-            }
-            Err(why) => parts.push(Part::Note(format!("{file}, line 1: {why}; unread"))),
+        if let Some(damage) = &reading.damage {
+            reading.parts.push(Part::Note(damage.clone()));
         }
     }
-    Ok(parts)
+    Ok(reading)
+}
+
+impl Reading {
+    /// Takes in one segment; gives what is wrong with it.
+    fn take(&mut self, file: &str, bytes: &[u8], owner: &Owner) -> Option<String> {
+        self.end = None;
+        let content = match read_segment(bytes, owner) {
+            Ok(content) => content,
+            Err(why) => return Some(format!("{file}, line 1: {why}; unread")),
+        };
+        let mishap = content.header.after.as_ref();
+        self.parts.extend(mishap.map(|mishap| Part::Note(describe(mishap))));
+        let seq = content.records.last().map_or(content.header.seq, |line| line.record.seq);
+        self.end = Some(End { seq, head: content.head, state: content.state });
+        let lines = bytes.split(|byte| *byte == b'\n').skip(1);
+        self.parts.extend(content.records.into_iter().zip(lines).map(|(read, line)| {
+            let line = String::from_utf8_lossy(line).into_owned();
+            Part::Record { record: Box::new(read.record), back: read.back, line }
+        }));
+        match content.rest {
+            // The line that is just being written, or that a crash cut short.
+            Rest::Nothing | Rest::Torn => None,
+            Rest::Bad { line, why } => {
+                Some(format!("{file}, line {line}: {why}; unread from here"))
+            }
+        }
+    }
 }
 
 pub(super) fn numbers(disk: &dyn Disk, folder: &Path) -> Result<Vec<u64>, Error> {

@@ -69,8 +69,8 @@ pub(super) fn of(site: &Site<'_>, binary: &Outlook, home_bytes: Option<u64>) -> 
     });
     estimate.copy_ms = estimate.copy_ms.map(|ms| ms.max(bound.unwrap_or_default()));
     if let Some(down) = &past.down {
-        basis.push(format!("down for {} on {}", human_ms(down.ms), shown(down.at)));
-        estimate.down_ms = Some(down_ms(down, home_bytes));
+        basis.push(basis_of(down));
+        estimate.down_ms = Some(down.expected_ms(home_bytes));
     }
     estimate.basis = basis.join("; ");
     estimate
@@ -89,14 +89,9 @@ fn fetch_ms(binary: &Outlook, past: &Past, basis: &mut Vec<String>) -> Option<u6
     Some(ms)
 }
 
-/// A copy ahead leaves what changes, which is taken to be as much as the last time. Without one
-/// the whole home is copied with the daemon down.
-fn down_ms(down: &Down, home_bytes: Option<u64>) -> u64 {
-    let (Some(then), Some(now), false) = (down.home_bytes, home_bytes, down.copied_ahead) else {
-        return down.ms;
-    };
-    let backup = Timed { bytes: then, ms: down.backup_ms }.scaled(now);
-    backup.map_or(down.ms, |ms| down.ms.saturating_sub(down.backup_ms).saturating_add(ms))
+/// What an expected down time rests on.
+pub(in crate::cli) fn basis_of(down: &Down) -> String {
+    format!("down for {} on {}", human_ms(down.ms), shown(down.at))
 }
 
 /// Reads some of the home, for a second at most; and whether all of that came from the medium.
@@ -146,7 +141,7 @@ fn timed(bytes: u64, since: Instant) -> Timed {
 }
 
 /// A duration as people say it: `40 ms`, `1.2 s`, `3m 20s`.
-pub(super) fn human_ms(ms: u64) -> String {
+pub(in crate::cli) fn human_ms(ms: u64) -> String {
     match ms {
         0..1000 => format!("{ms} ms"),
         1000..60_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),

@@ -6,7 +6,7 @@ use crate::journal::Part;
 use crate::machine::{Effect, Event, PhaseName, Record};
 
 /// All records that can be read.
-pub(super) fn records(parts: &[Part]) -> impl DoubleEndedIterator<Item = &Record> {
+pub(in crate::cli) fn records(parts: &[Part]) -> impl DoubleEndedIterator<Item = &Record> {
     parts.iter().filter_map(|part| match part {
         Part::Record { record, .. } => Some(&**record),
         Part::Note(_) => None,
@@ -15,9 +15,9 @@ pub(super) fn records(parts: &[Part]) -> impl DoubleEndedIterator<Item = &Record
 
 /// Bytes, and the milliseconds that they took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Timed {
-    pub(super) bytes: u64,
-    pub(super) ms: u64,
+pub(in crate::cli) struct Timed {
+    pub(in crate::cli) bytes: u64,
+    pub(in crate::cli) ms: u64,
 }
 
 /// What took less bytes than this took its time for other reasons.
@@ -26,7 +26,7 @@ const TELLING_BYTES: u64 = 1024 * 1024;
 impl Timed {
     /// So many milliseconds would another number of bytes take; `None` where it was too little to
     /// tell.
-    pub(super) fn scaled(self, bytes: u64) -> Option<u64> {
+    pub(in crate::cli) fn scaled(self, bytes: u64) -> Option<u64> {
         if self.bytes < TELLING_BYTES {
             return (bytes < TELLING_BYTES).then_some(self.ms);
         }
@@ -34,7 +34,7 @@ impl Timed {
         u64::try_from(ms).ok()
     }
 
-    pub(super) fn per_second(self) -> u64 {
+    pub(in crate::cli) fn per_second(self) -> u64 {
         let rate = u128::from(self.bytes) * 1000 / u128::from(self.ms.max(1));
         u64::try_from(rate).unwrap_or(u64::MAX)
     }
@@ -42,25 +42,40 @@ impl Timed {
 
 /// The last upgrade that was performed with the daemon up before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Down {
+pub(in crate::cli) struct Down {
     /// From the daemon's being asked to end to the new one's start.
-    pub(super) ms: u64,
+    pub(in crate::cli) ms: u64,
     /// Of that, writing the backup.
-    pub(super) backup_ms: u64,
+    pub(in crate::cli) backup_ms: u64,
     /// The home was copied ahead of the stop.
-    pub(super) copied_ahead: bool,
+    pub(in crate::cli) copied_ahead: bool,
     /// What the backup was sized at.
-    pub(super) home_bytes: Option<u64>,
+    pub(in crate::cli) home_bytes: Option<u64>,
     /// When.
-    pub(super) at: DateTime<Utc>,
+    pub(in crate::cli) at: DateTime<Utc>,
+}
+
+impl Down {
+    /// How long the next one would be, with so much in the home.
+    ///
+    /// A copy ahead leaves what changes, which is taken to be as much as the last time. Without
+    /// one the whole home is copied with the daemon down.
+    pub(in crate::cli) fn expected_ms(&self, home_bytes: Option<u64>) -> u64 {
+        let (Some(then), Some(now), false) = (self.home_bytes, home_bytes, self.copied_ahead)
+        else {
+            return self.ms;
+        };
+        let backup = Timed { bytes: then, ms: self.backup_ms }.scaled(now);
+        backup.map_or(self.ms, |ms| self.ms.saturating_sub(self.backup_ms).saturating_add(ms))
+    }
 }
 
 /// The last of each.
 #[derive(Debug, Default)]
-pub(super) struct Past {
-    pub(super) fetch: Option<Timed>,
-    pub(super) copy: Option<Timed>,
-    pub(super) down: Option<Down>,
+pub(in crate::cli) struct Past {
+    pub(in crate::cli) fetch: Option<Timed>,
+    pub(in crate::cli) copy: Option<Timed>,
+    pub(in crate::cli) down: Option<Down>,
     walk: Walk,
 }
 
@@ -78,12 +93,17 @@ struct Walk {
 }
 
 impl Past {
-    pub(super) fn of(parts: &[Part]) -> Self {
+    pub(in crate::cli) fn of(parts: &[Part]) -> Self {
         let mut past = Self::default();
         for record in records(parts) {
             past.take(record);
         }
         past
+    }
+
+    /// What the last backup was sized at, ahead of an upgrade.
+    pub(in crate::cli) fn sized_bytes(&self) -> Option<u64> {
+        self.walk.sized.map(|(_, bytes)| bytes)
     }
 
     fn take(&mut self, record: &Record) {

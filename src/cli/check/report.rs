@@ -151,7 +151,7 @@ fn lines(finding: &Finding) -> String {
 
 /// Broken between words so that it fits; every line but the first is indented. What is longer
 /// than a line, such as a path, stays whole: it is there to be copied.
-fn wrapped(text: &str, indent: usize) -> String {
+pub(in crate::cli) fn wrapped(text: &str, indent: usize) -> String {
     let mut out = String::new();
     let mut column = indent;
     for word in text.split_whitespace() {

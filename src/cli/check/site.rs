@@ -10,7 +10,7 @@ use crate::config::{Config, Paths};
 use crate::disk::{Disk, RealDisk};
 use crate::host::files::{self, Files};
 use crate::host::lock::{self, Holder};
-use crate::journal::{self, Part};
+use crate::journal::{self, End, Part, Reading};
 use crate::machine::{State, Version};
 use crate::release::{self, History, Plan, if_there, load};
 
@@ -19,46 +19,61 @@ const LOOKS_MAX: u32 = 5;
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The instance, read once.
-pub(super) struct Site<'a> {
-    pub(super) disk: &'a dyn Disk,
-    pub(super) config: Config,
-    pub(super) paths: Paths,
+pub(in crate::cli) struct Site<'a> {
+    pub(in crate::cli) disk: &'a dyn Disk,
+    pub(in crate::cli) config: Config,
+    pub(in crate::cli) paths: Paths,
     /// The plan.
-    pub(super) plan: Result<Plan, release::Error>,
+    pub(in crate::cli) plan: Result<Plan, release::Error>,
     /// What was performed in the data folder.
-    pub(super) history: Result<History, release::Error>,
+    pub(in crate::cli) history: Result<History, release::Error>,
     /// What this instance runs.
-    pub(super) installed: Result<Version, files::Error>,
+    pub(in crate::cli) installed: Result<Version, files::Error>,
     /// All of the journal.
-    pub(super) parts: Result<Vec<Part>, journal::Error>,
+    pub(in crate::cli) parts: Result<Vec<Part>, journal::Error>,
     /// The state after its last record; `None` where nothing has run yet, or it can't be read.
-    pub(super) state: Option<State>,
+    pub(in crate::cli) state: Option<State>,
+    /// The hash of its last line, and the number of the record there.
+    pub(in crate::cli) head: Option<(u64, journal::Hash)>,
+    /// What is wrong with its last segment.
+    pub(in crate::cli) damage: Option<String>,
     /// The `run` of this instance that is up.
-    pub(super) runner: Option<Holder>,
-    pub(super) now: DateTime<Utc>,
+    pub(in crate::cli) runner: Option<Holder>,
+    pub(in crate::cli) now: DateTime<Utc>,
 }
 
 impl<'a> Site<'a> {
-    pub(super) fn look(disk: &'a dyn Disk, config: Config, paths: Paths) -> Self {
+    pub(in crate::cli) fn look(disk: &'a dyn Disk, config: Config, paths: Paths) -> Self {
         let files = Files::new(Arc::new(RealDisk), paths.clone());
         let owner = ask::owner(&config);
         let runner = lock::held_by(&paths.instance_lock());
         let mut looks = 0;
-        let state = loop {
-            let state = journal::last_state(disk, &paths.journal(), &owner).ok().flatten();
+        let read = loop {
+            let read = journal::read_to_end(disk, &paths.journal(), &owner);
             looks += 1;
-            if state.is_some() || runner.is_none() || looks == LOOKS_MAX {
-                break state;
+            let is_whole = read.as_ref().is_ok_and(|reading| reading.end.is_some());
+            if is_whole || runner.is_none() || looks == LOOKS_MAX {
+                break read;
             }
             std::thread::sleep(LOOK_PAUSE);
+        };
+        let (parts, end, damage) = match read {
+            Ok(Reading { parts, end, damage }) => (Ok(parts), end, damage),
+            Err(error) => (Err(error), None, None),
+        };
+        let (state, head) = match end {
+            Some(End { seq, head, state }) => (Some(state), Some((seq, head))),
+            None => (None, None),
         };
         Self {
             disk,
             plan: load(disk, &paths.plan()),
             history: if_there(load(disk, &paths.history())).map(Option::unwrap_or_default),
             installed: files.version(),
-            parts: journal::read(disk, &paths.journal(), &owner),
+            parts,
             state,
+            head,
+            damage,
             runner,
             now: Utc::now(),
             config,
@@ -68,7 +83,7 @@ impl<'a> Site<'a> {
 }
 
 /// An error in one line, with the system's words.
-pub(super) fn in_words(error: &dyn std::error::Error) -> String {
+pub(in crate::cli) fn in_words(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -167,6 +167,6 @@ fn afterwards(site: &Site<'_>, info: &UpgradeInfo) -> Option<Finding> {
 }
 
 /// A time as it is written everywhere.
-pub(super) fn shown(at: DateTime<Utc>) -> String {
+pub(in crate::cli) fn shown(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -1,0 +1,114 @@
+//! `status --watch`: on a terminal, in a pipe, and how it ends.
+
+use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use super::real::later;
+use crate::support::helper::{Guarded, eventually};
+use crate::support::run::Stage;
+
+const NOTHING: [&str; 0] = [];
+
+fn interrupt(child: &Child) {
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+}
+
+fn exit(child: &mut Child) -> Option<i32> {
+    eventually("its end", || child.try_wait().unwrap()).code()
+}
+
+/// The processor time that a process has taken so far, in ticks.
+fn ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+#[test]
+fn in_a_pipe_a_change_is_a_line() {
+    let stage = Stage::new();
+    let mut command = stage.site.command(&["status", "--watch", "-o", "json"]);
+    let child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Guarded(child);
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["verdict"], "not-running");
+    later(&stage, "1.1.0");
+    let mut run = stage.start(&NOTHING);
+    let mut before = Value::Null;
+    loop {
+        let said = next();
+        let seq = said["journal"]["seq"].as_u64();
+        assert!(before["journal"]["seq"].as_u64() <= seq, "{before:#}{said:#}");
+        if said["queue"][0]["stage"] == "ready" && said["verdict"] == "ok" {
+            break;
+        }
+        before = said;
+    }
+    let used = ticks(child.0.id());
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    // A loop that doesn't wait would have taken 200.
+    assert!(ticks(child.0.id()) - used < 50, "it is busy");
+    interrupt(&child.0);
+    assert_eq!(exit(&mut child.0), Some(0));
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+}
+
+/// Runs its arguments on a terminal, types Ctrl-C once it is told that `run` is not up, and prints
+/// what it was told, and the exit status.
+const TERMINAL: &str = r"
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+told, typed = b'', False
+while True:
+    try:
+        read = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not read:
+        break
+    told += read
+    # The end of a page: all of it was written.
+    if not typed and b'\x1b[J' in told:
+        os.write(terminal, b'\x03')
+        typed = True
+sys.stdout.buffer.write(told)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+";
+
+#[test]
+fn on_a_terminal_it_is_drawn_anew_and_ended_by_a_key() {
+    let stage = Stage::new();
+    let ours = stage.site.command(&["status", "-w"]);
+    let mut python = Command::new("python3");
+    python.env_clear().envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    python.arg("-c").arg(TERMINAL).arg(ours.get_program()).args(ours.get_args());
+    let out = python.stdin(Stdio::null()).output().unwrap();
+    let told = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(out.status.code(), Some(0), "{told}");
+    assert!(told.starts_with("\u{1b}[2J\u{1b}[Hnym-node-default: "), "{told:?}");
+    assert!(told.contains("is NOT up.\u{1b}[K\r\n"), "{told:?}");
+    assert!(!told.contains("\u{1b}[3") && !told.contains("\u{1b}[1m"), "no colours: {told:?}");
+}
+
+#[test]
+fn who_reads_no_more_ends_it() {
+    let stage = Stage::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = stage.site.command(&["status", "--watch"]);
+    let child = command.stdout(OwnedFd::from(writer)).spawn().unwrap();
+    drop(command);
+    let mut child = Guarded(child);
+    let mut lines = BufReader::new(reader).lines();
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.contains(" run is NOT up; 1.0.0 down"), "{first}");
+    drop(lines);
+    assert_eq!(exit(&mut child.0), Some(0));
+}
