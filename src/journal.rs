@@ -52,9 +52,9 @@ pub use chain::{BadLine, Hash};
 use held::Held;
 pub use held::{HeldOrder, Unwritten};
 pub use open::{Opened, open};
-pub use read::{Part, describe, last_state, read};
+pub use read::{Part, Segment, describe, last_state, read, read_from};
 pub use reserve::{RESERVE_BYTES, reserve};
-pub use segment::{Content, Line, read_segment, segments};
+pub use segment::{Content, Line, Rest, read_segment, segments};
 pub use verify::{Fault, FaultKind, Found, Last, Verified, verify};
 
 /// The version of the format that this program writes, and the newest it reads.

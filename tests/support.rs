@@ -5,3 +5,4 @@ pub(crate) mod helper;
 pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod site;
+pub(crate) mod tools;

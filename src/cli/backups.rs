@@ -43,7 +43,7 @@ pub(super) fn backups(disk: &dyn Disk, env: &Env, command: &BackupsCommand) -> R
 }
 
 /// A name from the disk, fit for a terminal: what would steer it is written as `\xNN`.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for char in text.chars() {
         if char.is_control() {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::segment::{self, Rest, read_segment, segments};
-use super::{Error, Mishap, Owner};
+use super::segment::{self, Content, Rest, read_segment, segments};
+use super::{BadLine, Error, Mishap, Owner};
 use crate::disk::{Disk, Kind};
 use crate::machine::{Attempt, Record, State};
 
@@ -23,40 +23,80 @@ pub enum Part {
     },
 }
 
+/// A segment as it was read.
+#[derive(Debug)]
+pub struct Segment {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Its file's name.
+    pub file: String,
+    /// What it holds; the error is why nothing of it can be read.
+    pub content: Result<Content, BadLine>,
+    /// Its lines behind the header, without their newlines: one for each record, and what follows.
+    pub lines: Vec<String>,
+}
+
+/// The segments of the journal in `folder` from number `first` on, in order.
+pub fn read_from(
+    disk: &dyn Disk,
+    folder: &Path,
+    owner: &Owner,
+    first: u64,
+) -> Result<Vec<Segment>, Error> {
+    let mut segments = Vec::new();
+    for number in numbers(disk, folder)?.into_iter().filter(|number| *number >= first) {
+        let path = segment::path(folder, number);
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (content, lines) = match segment::read_bytes(disk, &path)? {
+            Ok(bytes) => {
+                let lines = bytes.split(|byte| *byte == b'\n').skip(1);
+                let lines = lines.map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+                (read_segment(&bytes, owner), lines)
+            }
+            Err(why) => (Err(why), Vec::new()),
+        };
+        segments.push(Segment { number, file, content, lines });
+    }
+    Ok(segments)
+}
+
+impl Segment {
+    /// What its first line, or that there is none, tells in words.
+    #[must_use]
+    pub fn beginning(&self) -> Option<String> {
+        match &self.content {
+            Ok(content) => content.header.after.as_ref().map(describe),
+            Err(why @ BadLine::NoFile(_)) => Some(format!("{}: {why}; unread", self.file)),
+            Err(why) => Some(format!("{}, line 1: {why}; unread", self.file)),
+        }
+    }
+
+    /// What is wrong behind its last good line, in words. The line that is just being written, or
+    /// that a crash cut short, is no fault.
+    #[must_use]
+    pub fn end(&self) -> Option<String> {
+        match &self.content.as_ref().ok()?.rest {
+            Rest::Nothing | Rest::Torn => None,
+            Rest::Bad { line, why } => {
+                Some(format!("{}, line {line}: {why}; unread from here", self.file))
+            }
+        }
+    }
+}
+
 /// All records of the journal in `folder`, oldest first, with notes where something is odd.
 pub fn read(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Vec<Part>, Error> {
     let mut parts = Vec::new();
-    for number in numbers(disk, folder)? {
-        let path = segment::path(folder, number);
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
-        let bytes = match segment::read_bytes(disk, &path)? {
-            Ok(bytes) => bytes,
-            Err(why) => {
-                parts.push(Part::Note(format!("{file}: {why}; unread")));
-                continue;
-            }
-        };
-        match read_segment(&bytes, owner) {
-            Ok(content) => {
-                parts
-                    .extend(content.header.after.iter().map(|mishap| Part::Note(describe(mishap))));
-                let lines = bytes.split(|byte| *byte == b'\n').skip(1);
-                parts.extend(content.records.into_iter().zip(lines).map(|(read, line)| {
-                    let line = String::from_utf8_lossy(line).into_owned();
-                    Part::Record { record: Box::new(read.record), back: read.back, line }
-                }));
-                match content.rest {
-                    // The line that is just being written, or that a crash cut short.
-                    Rest::Nothing | Rest::Torn => {}
-                    Rest::Bad { line, why } => {
-                        parts.push(Part::Note(format!(
-                            "{file}, line {line}: {why}; unread from here"
-                        )));
-                    }
-                }
-            }
-            Err(why) => parts.push(Part::Note(format!("{file}, line 1: {why}; unread"))),
-        }
+    for segment in read_from(disk, folder, owner, 0)? {
+        parts.extend(segment.beginning().map(Part::Note));
+        let end = segment.end();
+        let records = segment.content.map(|content| content.records).unwrap_or_default();
+        parts.extend(records.into_iter().zip(segment.lines).map(|(read, line)| Part::Record {
+            record: Box::new(read.record),
+            back: read.back,
+            line,
+        }));
+        parts.extend(end.map(Part::Note));
     }
     Ok(parts)
 }
