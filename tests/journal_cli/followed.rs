@@ -56,9 +56,9 @@ impl Follower {
     }
 }
 
-fn plan_lost(told: &mut Told) -> u64 {
-    use crate::model::values::failure;
-    told.append(&Event::PlanLost { failure: failure(nymvisor::machine::Code::Io) });
+/// Something that the log tells as a warning.
+fn mended(told: &mut Told) -> u64 {
+    told.append(&Event::FileMended { file: "plan".to_owned(), set_aside: None });
     told.records.last().unwrap().seq
 }
 
@@ -72,7 +72,7 @@ fn what_comes_is_told_as_it_comes_over_a_new_file_too() {
         assert_eq!(follower.next_seq(), seq);
     }
     for round in 0..3 {
-        let seq = plan_lost(&mut told);
+        let seq = mended(&mut told);
         assert_eq!(follower.next_seq(), seq);
         told.tear(&format!("s{round}"));
     }
@@ -83,12 +83,11 @@ fn what_comes_is_told_as_it_comes_over_a_new_file_too() {
 fn the_filters_hold_for_what_comes() {
     let mut told = Told::upgraded();
     let mut follower = Follower::start(&told, &["--failures", "-n", "1"]);
-    // What is begun is not told until it is whole.
-    plan_lost(&mut told);
-    assert!(follower.next().contains("the plan can't be used"), "a failure");
+    mended(&mut told);
+    assert!(follower.next().contains("plan was missing"), "a failure");
     told.append(&Event::SignalReceived { signal: 1 });
-    plan_lost(&mut told);
-    assert!(follower.next().contains("the plan can't be used"), "the next, and not the signal");
+    mended(&mut told);
+    assert!(follower.next().contains("plan was missing"), "the next, and not the signal");
     follower.end(Signal::SIGTERM);
 }
 

@@ -60,7 +60,8 @@ fn phases_times_and_the_number_of_records_narrow_the_choice() {
         let outcome = told.site.run(&["journal", "show", wrong[0], wrong[1]]);
         assert_eq!(outcome.status, 2);
         assert!(
-            outcome.stderr.contains("RFC 3339") || outcome.stderr.contains("a phase is one of")
+            outcome.stderr.contains("a time such as")
+                || outcome.stderr.contains("a phase is one of")
         );
     }
 }

@@ -135,7 +135,8 @@ fn version(version: &Version) -> String {
 fn request(announced: &Announced<'_>, number: usize) -> String {
     let upgrade = announced.upgrade;
     let mut text = format!(
-        "by {}<br>\nfirst seen {} (<a href=\"#u{number}r{seq}\">record {seq}</a>), due {}, version {}",
+        "by {}<br>\nfirst seen {} (<a href=\"#u{number}r{seq}\">record {seq}</a>), due {}, \
+         version {}",
         Text(&narrate::requester(&upgrade.requester)),
         words::time(announced.at),
         words::time(upgrade.due_at),
