@@ -1,5 +1,6 @@
 //! What tests share.
 
+pub(crate) mod auditor;
 pub(crate) mod daemon;
 pub(crate) mod helper;
 pub(crate) mod run;

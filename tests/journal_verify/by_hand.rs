@@ -3,43 +3,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::forge::Forged;
 use super::{journal, upgraded};
+use crate::support::auditor::{CHAIN, HEAD, NUMBERS, STEPS, run};
 use crate::support::tools::is_missing;
-
-fn document() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("state-machine.md")
-}
-
-/// The shell script of the document whose first line begins so.
-fn script(first_line: &str) -> String {
-    let text = fs::read_to_string(document()).unwrap();
-    let mut blocks = text.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
-    blocks.find(|block| block.starts_with(first_line)).unwrap().to_owned()
-}
-
-const CHAIN: &str = "# Check the chain.";
-const NUMBERS: &str = "# Check the numbers.";
-const STEPS: &str = "# Check every step";
-const HEAD: &str = "# Look for a head";
-
-/// Runs one of them in a journal's folder; whether it was content, and all that it said.
-fn run(first_line: &str, folder: &Path, head: &str) -> (bool, String) {
-    let output = Command::new("sh")
-        .args(["-c", &script(first_line)])
-        .current_dir(folder)
-        .env("doc", document())
-        .env("head", head)
-        .output()
-        .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(said).unwrap())
-}
 
 /// A copy of the journal's files, to be damaged.
 fn copy(from: &Path) -> TempDir {
@@ -147,10 +118,11 @@ fn what_was_changed_removed_or_made_up_is_found_by_hand() {
     forged.split(&[3, 9]).write();
     fs::remove_file(folder.join("00000002.jsonl")).unwrap();
     expect(folder, CHAIN, false, "00000003.jsonl, line 1: prev is wrong");
-    expect(folder, NUMBERS, false, "00000003.jsonl: a header after record 3 names 9");
+    expect(folder, NUMBERS, false, "file 3: its header names record 9, after record 3");
 
     forged.write();
     fs::write(&file, sound.trim_end().strip_suffix('}').unwrap()).unwrap();
     fs::remove_file(folder.join("00000003.jsonl")).unwrap();
-    expect(folder, STEPS, false, "");
+    let left = forged.segments[0].records.len() - 1;
+    expect(folder, STEPS, true, &format!("every step is in the tables: {left}\n"));
 }
