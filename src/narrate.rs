@@ -39,8 +39,17 @@ pub fn line(record: &Record, back: Option<&Attempt>) -> String {
     )
 }
 
-/// What happened, and what it led to where that is not plain from it.
-fn text(record: &Record, back: Option<&Attempt>) -> String {
+/// Whether the log tells of it as a warning or an error, or it leads to Failed.
+#[must_use]
+pub fn is_trouble(record: &Record) -> bool {
+    let falls = record.to == PhaseName::Failed && record.from != PhaseName::Failed;
+    falls || matches!(severity(record), Severity::Bad | Severity::Odd)
+}
+
+/// What happened, and what it led to where that is not plain from it; `back` is the roll-back that
+/// was under way.
+#[must_use]
+pub fn text(record: &Record, back: Option<&Attempt>) -> String {
     let mut text = event(&record.event, back);
     for effect in &record.effects {
         if let Effect::Answer { granted, text: answer, .. } = effect {
@@ -360,7 +369,9 @@ fn upgrade(upgrade: &Upgrade) -> String {
     )
 }
 
-fn requester(requester: &Requester) -> String {
+/// Who asked, in words.
+#[must_use]
+pub fn requester(requester: &Requester) -> String {
     match requester {
         Requester::Upstream { url } => url.clone(),
         Requester::Command { uid, user } => format!("the user {user} ({uid})"),

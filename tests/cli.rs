@@ -32,6 +32,9 @@ fn help_texts() {
         "backups prune",
         "journal",
         "journal show",
+        "journal timeline",
+        "journal export",
+        "journal report",
         "journal verify",
         "demo",
     ];

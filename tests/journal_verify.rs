@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::support::run::{Run, Stage};
 use crate::support::site::read_json;
 
+mod by_hand;
 mod down_and_up;
 mod forge;
 mod no_file;

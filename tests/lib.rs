@@ -31,6 +31,7 @@ mod files;
 mod hazards;
 mod init;
 mod journal;
+mod journal_cli;
 mod journal_verify;
 mod locks;
 mod logs;

@@ -6,7 +6,7 @@ use std::process::Command;
 const README: &str = include_str!("../README.md");
 
 /// Sub-commands whose help is looked at.
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 21] = [
     &[],
     &["init"],
     &["run"],
@@ -21,6 +21,10 @@ const COMMANDS: [&[&str]; 17] = [
     &["backups", "restore"],
     &["backups", "prune"],
     &["journal", "show"],
+    &["journal", "timeline"],
+    &["journal", "export"],
+    &["journal", "report"],
+    &["journal", "verify"],
     &["build-info"],
     &["daemon-build-info"],
     &["demo"],

@@ -1,7 +1,9 @@
 //! What tests share.
 
+pub(crate) mod auditor;
 pub(crate) mod daemon;
 pub(crate) mod helper;
 pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod site;
+pub(crate) mod tools;

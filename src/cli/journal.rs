@@ -1,72 +1,90 @@
 //! `journal`: what the engine did and why.
 
-use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+use clap::Subcommand;
 
 use super::Error;
-use super::output::{self, Output, OutputArgs};
-use crate::config::{self, Env};
+use crate::config::{self, Config, Env, Paths};
 use crate::disk::Disk;
 use crate::exit::Exit;
-use crate::journal::{self, Owner, Part};
-use crate::narrate;
+use crate::journal::{self, Owner};
+use crate::machine::State;
 
+mod about;
 mod agreement;
+mod chart;
+mod export;
+mod filter;
+mod follow;
+mod html;
 mod report;
+mod show;
+mod story;
+mod timeline;
+mod trail;
 mod verify;
+mod words;
+
+use trail::{Item, Trail};
 
 /// What can be done with the journal.
 #[derive(Debug, Subcommand)]
 pub(super) enum JournalCommand {
     /// Show the records, oldest first
-    Show(ShowArgs),
+    Show(show::ShowArgs),
+    /// Draw the phases of one upgrade to scale
+    Timeline(timeline::TimelineArgs),
+    /// Write the records for other programs
+    Export(export::ExportArgs),
+    /// Write what an auditor wants to know of an upgrade, or of all, as one HTML page
+    Report(html::ReportArgs),
     /// Check all of it: chain, numbers, transitions, and the files on disk
     Verify(verify::VerifyArgs),
 }
 
-/// What to show of it.
-#[derive(Debug, Args)]
-pub(super) struct ShowArgs {
-    /// Only the last so many records
-    #[arg(long, short = 'n', value_name = "N")]
-    last: Option<usize>,
-    #[command(flatten)]
-    output: OutputArgs,
-}
-
 pub(super) fn journal(disk: &dyn Disk, env: &Env, command: &JournalCommand) -> Result<Exit, Error> {
     match command {
-        JournalCommand::Show(args) => show(disk, env, args).map(|()| Exit::Done),
+        JournalCommand::Show(args) => show::show(disk, env, args).map(|()| Exit::Done),
+        JournalCommand::Timeline(args) => timeline::timeline(disk, env, args).map(|()| Exit::Done),
+        JournalCommand::Export(args) => export::export(disk, env, args).map(|()| Exit::Done),
+        JournalCommand::Report(args) => html::report(disk, env, args),
         JournalCommand::Verify(args) => verify::verify(disk, env, args),
     }
 }
 
-fn show(disk: &dyn Disk, env: &Env, args: &ShowArgs) -> Result<(), Error> {
-    let (config, paths) = config::load(disk, env)?;
-    let owner = Owner { instance: config.nymvisor.id, daemon: config.daemon.name };
-    let parts = journal::read(disk, &paths.journal(), &owner)?;
-    let mut lines: Vec<String> =
-        parts.iter().flat_map(|part| lines(part, args.output.output)).collect();
-    if let Some(last) = args.last {
-        lines.drain(..lines.len().saturating_sub(last));
-    }
-    if lines.is_empty() && args.output.output == Output::Text {
-        lines.push("nothing has been run here yet".to_owned());
-    }
-    let mut text = lines.join("\n");
-    if !text.is_empty() {
-        text.push('\n');
-    }
-    output::print(&text)
+/// The journal of one instance, to be read.
+#[derive(Debug)]
+struct Book {
+    config: Config,
+    paths: Paths,
+    trail: Trail,
 }
 
-fn lines(part: &Part, output: Output) -> Vec<String> {
-    match (part, output) {
-        (Part::Note(note), Output::Text) => vec![format!("        --- {note}")],
-        // Notes are not lines of the journal; what they tell stands in the headers.
-        (Part::Note(_), Output::Json) => Vec::new(),
-        (Part::Record { record, back, .. }, Output::Text) => {
-            vec![narrate::line(record, back.as_deref())]
-        }
-        (Part::Record { line, .. }, Output::Json) => vec![line.clone()],
+impl Book {
+    /// That of the instance which the environment names.
+    fn of(disk: &dyn Disk, env: &Env) -> Result<Self, Error> {
+        let (config, paths) = config::load(disk, env)?;
+        Ok(Self { config, paths, trail: Trail::default() })
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.paths.journal()
+    }
+
+    fn owner(&self) -> Owner {
+        super::ask::owner(&self.config)
+    }
+
+    /// What is new since the last call.
+    fn read(&mut self, disk: &dyn Disk) -> Result<Vec<Item>, Error> {
+        let from = self.trail.segment();
+        let segments = journal::read_from(disk, &self.folder(), &self.owner(), from)?;
+        Ok(self.trail.take(segments))
+    }
+
+    /// The state after the last record that was read.
+    fn state(&self) -> Option<&State> {
+        self.trail.state()
     }
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::segment::{self, Rest, read_segment, segments};
-use super::{Error, Hash, Mishap, Owner};
+use super::segment::{self, Content, Rest, read_segment, segments};
+use super::{BadLine, Error, Hash, Mishap, Owner};
 use crate::disk::{Disk, Kind};
 use crate::machine::{Attempt, Record, State};
 
@@ -45,6 +45,67 @@ pub struct End {
     pub state: State,
 }
 
+/// A segment as it was read.
+#[derive(Debug)]
+pub struct Segment {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Its file's name.
+    pub file: String,
+    /// What it holds; the error is why nothing of it can be read.
+    pub content: Result<Content, BadLine>,
+    /// Its lines behind the header, without their newlines: one for each record, and what follows.
+    pub lines: Vec<String>,
+}
+
+/// The segments of the journal in `folder` from number `first` on, in order.
+pub fn read_from(
+    disk: &dyn Disk,
+    folder: &Path,
+    owner: &Owner,
+    first: u64,
+) -> Result<Vec<Segment>, Error> {
+    let mut segments = Vec::new();
+    for number in numbers(disk, folder)?.into_iter().filter(|number| *number >= first) {
+        let path = segment::path(folder, number);
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (content, lines) = match segment::read_bytes(disk, &path)? {
+            Ok(bytes) => {
+                let lines = bytes.split(|byte| *byte == b'\n').skip(1);
+                let lines = lines.map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+                (read_segment(&bytes, owner), lines)
+            }
+            Err(why) => (Err(why), Vec::new()),
+        };
+        segments.push(Segment { number, file, content, lines });
+    }
+    Ok(segments)
+}
+
+impl Segment {
+    /// What its first line, or that there is none, tells in words.
+    #[must_use]
+    pub fn beginning(&self) -> Option<String> {
+        match &self.content {
+            Ok(content) => content.header.after.as_ref().map(describe),
+            Err(why @ BadLine::NoFile(_)) => Some(format!("{}: {why}; unread", self.file)),
+            Err(why) => Some(format!("{}, line 1: {why}; unread", self.file)),
+        }
+    }
+
+    /// What is wrong behind its last good line, in words. The line that is just being written, or
+    /// that a crash cut short, is no fault.
+    #[must_use]
+    pub fn end(&self) -> Option<String> {
+        match &self.content.as_ref().ok()?.rest {
+            Rest::Nothing | Rest::Torn => None,
+            Rest::Bad { line, why } => {
+                Some(format!("{}, line {line}: {why}; unread from here", self.file))
+            }
+        }
+    }
+}
+
 /// All records of the journal in `folder`, oldest first, with notes where something is odd.
 pub fn read(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Vec<Part>, Error> {
     Ok(read_to_end(disk, folder, owner)?.parts)
@@ -53,44 +114,29 @@ pub fn read(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Vec<Part>, 
 /// The same, with where it ends.
 pub fn read_to_end(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Reading, Error> {
     let mut reading = Reading::default();
-    for number in numbers(disk, folder)? {
-        let path = segment::path(folder, number);
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
-        reading.damage = match segment::read_bytes(disk, &path)? {
-            Ok(bytes) => reading.take(&file, &bytes, owner),
-            Err(why) => Some(format!("{file}: {why}; unread")),
-        };
-        if let Some(damage) = &reading.damage {
-            reading.parts.push(Part::Note(damage.clone()));
-        }
+    for segment in read_from(disk, folder, owner, 0)? {
+        reading.take(segment);
     }
     Ok(reading)
 }
 
 impl Reading {
-    /// Takes in one segment; gives what is wrong with it.
-    fn take(&mut self, file: &str, bytes: &[u8], owner: &Owner) -> Option<String> {
+    fn take(&mut self, segment: Segment) {
+        let (beginning, end) = (segment.beginning(), segment.end());
+        self.parts.extend(beginning.clone().map(Part::Note));
         self.end = None;
-        let content = match read_segment(bytes, owner) {
-            Ok(content) => content,
-            Err(why) => return Some(format!("{file}, line 1: {why}; unread")),
-        };
-        let mishap = content.header.after.as_ref();
-        self.parts.extend(mishap.map(|mishap| Part::Note(describe(mishap))));
+        self.damage = beginning;
+        let Ok(content) = segment.content else { return };
         let seq = content.records.last().map_or(content.header.seq, |line| line.record.seq);
         self.end = Some(End { seq, head: content.head, state: content.state });
-        let lines = bytes.split(|byte| *byte == b'\n').skip(1);
-        self.parts.extend(content.records.into_iter().zip(lines).map(|(read, line)| {
-            let line = String::from_utf8_lossy(line).into_owned();
-            Part::Record { record: Box::new(read.record), back: read.back, line }
+        self.damage.clone_from(&end);
+        let records = content.records.into_iter().zip(segment.lines);
+        self.parts.extend(records.map(|(read, line)| Part::Record {
+            record: Box::new(read.record),
+            back: read.back,
+            line,
         }));
-        match content.rest {
-            // The line that is just being written, or that a crash cut short.
-            Rest::Nothing | Rest::Torn => None,
-            Rest::Bad { line, why } => {
-                Some(format!("{file}, line {line}: {why}; unread from here"))
-            }
-        }
+        self.parts.extend(end.map(Part::Note));
     }
 }
 

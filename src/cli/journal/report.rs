@@ -34,7 +34,7 @@ pub(super) struct Report {
 
 impl Report {
     /// The first kind, in their order of severity.
-    fn worst(&self) -> Option<FaultKind> {
+    pub(super) fn worst(&self) -> Option<FaultKind> {
         self.verified.faults.iter().map(|fault| fault.kind).min()
     }
 
@@ -114,7 +114,7 @@ fn fault_to_json(fault: &Fault) -> Value {
 }
 
 /// `FAULT 00000002.jsonl, line 17, record 341: …`
-fn fault_to_text(fault: &Fault) -> String {
+pub(super) fn fault_to_text(fault: &Fault) -> String {
     let mut text = "FAULT ".to_owned();
     if let Some(file) = &fault.file {
         text.push_str(file);
@@ -127,7 +127,7 @@ fn fault_to_text(fault: &Fault) -> String {
 }
 
 /// What it means, and what to do.
-fn in_words(kind: FaultKind) -> &'static str {
+pub(super) fn in_words(kind: FaultKind) -> &'static str {
     match kind {
         FaultKind::Chain => {
             "the chain is broken; keep the files for whoever looks into it: the next `nymvisor \

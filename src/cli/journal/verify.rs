@@ -9,7 +9,7 @@ use super::super::Error;
 use super::super::output::{self, Output, OutputArgs};
 use super::agreement::{self, Backups};
 use super::report::Report;
-use crate::config::{self, Env};
+use crate::config::{self, Env, Paths};
 use crate::disk::{Disk, RealDisk};
 use crate::exit::Exit;
 use crate::host::files::Files;
@@ -43,13 +43,28 @@ fn head(text: &str) -> Result<Hash, String> {
 pub(super) fn verify(disk: &dyn Disk, env: &Env, args: &VerifyArgs) -> Result<Exit, Error> {
     let (config, paths) = config::load(disk, env)?;
     let owner = Owner { instance: config.nymvisor.id, daemon: config.daemon.name };
+    let report = look(disk, &paths, owner, args.head.as_ref(), args.backups)?;
+    output::print(&match args.output.output {
+        Output::Text => report.to_text(),
+        Output::Json => report.to_json(),
+    })?;
+    Ok(report.exit())
+}
+
+/// Looks at all of it, as often as it takes where a `run` is at work.
+pub(super) fn look(
+    disk: &dyn Disk,
+    paths: &Paths,
+    owner: Owner,
+    head: Option<&Hash>,
+    backups: bool,
+) -> Result<Report, Error> {
     let files = Files::new(Arc::new(RealDisk), paths.clone());
     let mut looks = 1;
     let (running, mut verified, agreement) = loop {
         let running = lock::held_by(&paths.instance_lock()).is_some();
-        let verified =
-            journal::verify(disk, &paths.journal(), &owner, args.head.as_ref(), running)?;
-        let agreement = agreement::compare(&files, &paths, &verified);
+        let verified = journal::verify(disk, &paths.journal(), &owner, head, running)?;
+        let agreement = agreement::compare(&files, paths, &verified);
         if !running || agreement.faults.is_empty() || looks == LOOKS_MAX {
             break (running, verified, agreement);
         }
@@ -58,7 +73,7 @@ pub(super) fn verify(disk: &dyn Disk, env: &Env, args: &VerifyArgs) -> Result<Ex
     };
     verified.faults.extend(agreement.faults);
     verified.notes.extend(agreement.notes);
-    if let (Some(sought), None) = (&args.head, &verified.found) {
+    if let (Some(sought), None) = (head, &verified.found) {
         verified.faults.push(Fault {
             kind: FaultKind::Head,
             file: None,
@@ -67,11 +82,6 @@ pub(super) fn verify(disk: &dyn Disk, env: &Env, args: &VerifyArgs) -> Result<Ex
             text: format!("no line of the chain has the hash {sought}"),
         });
     }
-    let backups = args.backups.then(|| Backups::read(&verified.archives, &mut verified.faults));
-    let report = Report { instance: owner.instance, running, verified, backups };
-    output::print(&match args.output.output {
-        Output::Text => report.to_text(),
-        Output::Json => report.to_json(),
-    })?;
-    Ok(report.exit())
+    let backups = backups.then(|| Backups::read(&verified.archives, &mut verified.faults));
+    Ok(Report { instance: owner.instance, running, verified, backups })
 }

@@ -1,0 +1,86 @@
+//! `journal show`: the records in words, or as they are written.
+
+use clap::Args;
+
+use super::filter::{self, Filter};
+use super::trail::{Entry, Item};
+use super::{Book, follow};
+use crate::cli::Error;
+use crate::cli::backups::plain;
+use crate::cli::output::{self, Output, OutputArgs};
+use crate::config::Env;
+use crate::disk::Disk;
+use crate::narrate;
+
+/// What to show of it.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ShowArgs {
+    /// Only the last so many records [default with --follow: 10]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(super) last: Option<usize>,
+    #[command(flatten)]
+    pub(super) filter: Filter,
+    /// Go on with what comes, until interrupted
+    #[arg(long, short = 'f', conflicts_with = "until")]
+    pub(super) follow: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+pub(super) fn show(disk: &dyn Disk, env: &Env, args: &ShowArgs) -> Result<(), Error> {
+    let mut book = Book::of(disk, env)?;
+    if args.follow {
+        return follow::follow(disk, &mut book, args);
+    }
+    let items = book.read(disk)?;
+    if let Some(name) = &args.filter.upgrade {
+        let known = filter::upgrades(entries(&items));
+        if !known.contains(name) {
+            return Err(filter::unknown(name, &known));
+        }
+    }
+    let nothing = items.is_empty();
+    let lines = lines(&items, args, args.last);
+    if lines.is_empty() && args.output.output == Output::Text {
+        return output::print(if nothing {
+            "nothing has been run here yet\n"
+        } else {
+            "no record is like that\n"
+        });
+    }
+    output::print(&lines.concat())
+}
+
+pub(super) fn entries(items: &[Item]) -> impl DoubleEndedIterator<Item = &Entry> {
+    items.iter().filter_map(|item| match item {
+        Item::Entry(entry) => Some(&**entry),
+        Item::Note(_) => None,
+    })
+}
+
+/// The lines to print, each with its newline: the last so many of those that are wanted.
+pub(super) fn lines(items: &[Item], args: &ShowArgs, last: Option<usize>) -> Vec<String> {
+    let last_session = filter::last_session(entries(items));
+    let wanted = items.iter().filter(|item| match item {
+        // What happened to the journal belongs to all of it.
+        Item::Note(_) => !args.filter.is_any(),
+        Item::Entry(entry) => args.filter.wants(entry, last_session),
+    });
+    let mut lines: Vec<String> = wanted.filter_map(|item| line(item, args.output.output)).collect();
+    if let Some(last) = last {
+        lines.drain(..lines.len().saturating_sub(last));
+    }
+    lines
+}
+
+fn line(item: &Item, output: Output) -> Option<String> {
+    match (item, output) {
+        (Item::Note(note), Output::Text) => Some(format!("        --- {}\n", plain(note))),
+        // Notes are not lines of the journal; what they tell stands in the headers.
+        (Item::Note(_), Output::Json) => None,
+        (Item::Entry(entry), Output::Text) => {
+            Some(plain(&narrate::line(&entry.record, entry.back.as_deref())) + "\n")
+        }
+        (Item::Entry(entry), Output::Json) => Some(format!("{}\n", entry.line)),
+    }
+}

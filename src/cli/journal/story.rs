@@ -1,0 +1,223 @@
+//! What the journal tells of one upgrade. Pure.
+
+use chrono::{DateTime, Utc};
+
+use super::chart::{Chart, Kind, charts};
+use super::trail::Entry;
+use crate::machine::{
+    Archive, Attempt, Binary, Event, Failure, Hold, PhaseName, State, Upgrade, Version,
+};
+
+/// One upgrade, as the journal tells it.
+#[derive(Debug)]
+pub(super) struct Story<'a> {
+    /// Its name.
+    pub(super) name: String,
+    /// The records that are about it.
+    pub(super) entries: Vec<&'a Entry>,
+    /// Its announcements, each since the record where it is first seen.
+    pub(super) announced: Vec<Announced<'a>>,
+    /// What ran before, where an attempt has begun.
+    pub(super) from: Option<Version>,
+    /// When it was performed; the last time where that was more than once.
+    pub(super) performed: Option<DateTime<Utc>>,
+    /// When it was rolled back, if that was later.
+    pub(super) rolled_back: Option<DateTime<Utc>>,
+    /// Where its binary came from.
+    pub(super) source: Option<&'a str>,
+    /// Its binary, as it was checked.
+    pub(super) binary: Option<&'a Binary>,
+    /// The backup that was made for it, as it is known best.
+    pub(super) backup: Option<&'a Archive>,
+    /// It was performed without a backup.
+    pub(super) unsafe_skipped: bool,
+    /// What failed, and in which record.
+    pub(super) failures: Vec<(u64, &'a Failure)>,
+    /// How it stands at the end of the journal.
+    pub(super) outcome: Outcome,
+    /// Its preparations and attempts.
+    pub(super) charts: Vec<Chart>,
+}
+
+/// What was announced.
+#[derive(Debug)]
+pub(super) struct Announced<'a> {
+    /// The record where it is first seen.
+    pub(super) seq: u64,
+    /// When.
+    pub(super) at: DateTime<Utc>,
+    /// The upgrade.
+    pub(super) upgrade: &'a Upgrade,
+}
+
+/// How an upgrade stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// An attempt, or a roll-back, is in this phase.
+    UnderWay(PhaseName),
+    /// Performed, and lived through its startup period.
+    Performed,
+    /// Performed, and not yet lived through its startup period.
+    OnTrial,
+    /// Rolled back.
+    RolledBack,
+    /// Held back, or paused, after this failure.
+    Held(Failure),
+    /// It is being prepared, or ready and not due.
+    Prepared,
+    /// Queued.
+    Queued,
+    /// Neither performed nor queued any more.
+    Gone,
+}
+
+impl Outcome {
+    /// In words.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::UnderWay(phase) => format!("under way, in {phase}"),
+            Self::Performed => "performed".to_owned(),
+            Self::OnTrial => "performed; its startup period is not over".to_owned(),
+            Self::RolledBack => "rolled back".to_owned(),
+            Self::Held(failure) => format!("held back: {}", failure.text),
+            Self::Prepared => "being prepared, or ready and not due".to_owned(),
+            Self::Queued => "queued".to_owned(),
+            Self::Gone => "not performed, and no longer queued".to_owned(),
+        }
+    }
+
+    /// For programs.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::UnderWay(_) => "under-way",
+            Self::Performed => "performed",
+            Self::OnTrial => "on-trial",
+            Self::RolledBack => "rolled-back",
+            Self::Held(_) => "held",
+            Self::Prepared => "prepared",
+            Self::Queued => "queued",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+impl<'a> Story<'a> {
+    /// What these records tell of the upgrade, in a journal that ends with this state.
+    pub(super) fn of(
+        name: &str,
+        all: impl Iterator<Item = &'a Entry>,
+        end: Option<&State>,
+    ) -> Self {
+        let entries: Vec<&Entry> = all.filter(|entry| entry.is_about(name)).collect();
+        let charts = charts(name, &entries);
+        let mut story = Self {
+            name: name.to_owned(),
+            entries: Vec::new(),
+            announced: Vec::new(),
+            from: None,
+            performed: None,
+            rolled_back: None,
+            source: None,
+            binary: None,
+            backup: None,
+            unsafe_skipped: false,
+            failures: Vec::new(),
+            outcome: Outcome::Gone,
+            charts,
+        };
+        for entry in &entries {
+            story.announcement(entry);
+            story.take(entry);
+        }
+        story.entries = entries;
+        story.outcome = end.map_or(Outcome::Gone, |end| story.outcome(end));
+        story
+    }
+
+    /// The version that it leads to.
+    pub(super) fn to(&self) -> Option<Version> {
+        self.announced.last().map(|last| last.upgrade.target())
+    }
+
+    /// The attempts at it, roll-backs not counted.
+    pub(super) fn attempts(&self) -> usize {
+        let is_attempt = |chart: &&Chart| matches!(&chart.kind, Kind::Attempt(of) if !of.back);
+        self.charts.iter().filter(is_attempt).count()
+    }
+
+    fn announcement(&mut self, entry: &'a Entry) {
+        let Some(upgrade) = announced(&self.name, &entry.record.event) else { return };
+        if self.announced.last().is_none_or(|last| last.upgrade != upgrade) {
+            let (seq, at) = (entry.record.seq, entry.record.at);
+            self.announced.push(Announced { seq, at, upgrade });
+        }
+    }
+
+    fn take(&mut self, entry: &'a Entry) {
+        let record = &entry.record;
+        let tried = entry.tried.as_ref().filter(|tried| tried.name == self.name);
+        if let Some(tried) = tried.filter(|tried| !tried.back) {
+            self.from = Some(tried.from.clone());
+        }
+        let is_its = entry.of.as_ref() == Some(&self.name);
+        match (&record.event, is_its) {
+            (Event::BinaryFetched { source, .. }, true) => self.source = Some(source),
+            (Event::BinaryChecked { binary, .. }, true) => self.binary = Some(binary),
+            (Event::BackupSealed { archive, .. } | Event::BackupExamined { archive }, true) => {
+                self.backup = Some(archive);
+                self.unsafe_skipped = false;
+            }
+            (Event::BackupSkipped { .. }, true) => self.unsafe_skipped = true,
+            (Event::SwapCommitted { .. }, true) if tried.is_some_and(|tried| tried.back) => {
+                self.rolled_back = Some(record.at);
+            }
+            (Event::SwapCommitted { .. }, true) => {
+                self.performed = Some(record.at);
+                self.rolled_back = None;
+            }
+            (Event::WorkFailed { failure, .. } | Event::BackupDamaged { failure, .. }, true)
+            | (Event::SpawnFailed { failure }, _) => self.failures.push((record.seq, failure)),
+            _ => {}
+        }
+    }
+
+    fn outcome(&self, end: &State) -> Outcome {
+        let is_it = |attempt: &&Attempt| attempt.upgrade.name == self.name;
+        if end.phase.attempt().as_ref().is_some_and(is_it) {
+            return Outcome::UnderWay(end.phase.name());
+        }
+        if self.rolled_back.is_some() {
+            return Outcome::RolledBack;
+        }
+        if self.performed.is_some() {
+            let trial = end.last_performed().filter(|last| last.upgrade.name == self.name);
+            let lived = trial.is_none_or(|last| last.lived);
+            return if lived { Outcome::Performed } else { Outcome::OnTrial };
+        }
+        let is_held = |hold: Hold| hold != Hold::Free;
+        let mut troubles = end.troubles.iter();
+        if let Some(held) = troubles.find(|of| of.name == self.name && is_held(of.hold)) {
+            return Outcome::Held(held.failure.clone());
+        }
+        if end.candidate.as_ref().is_some_and(|candidate| candidate.upgrade.name == self.name) {
+            return Outcome::Prepared;
+        }
+        let is_queued = end.queue.entries.iter().any(|entry| entry.name == self.name);
+        if is_queued { Outcome::Queued } else { Outcome::Gone }
+    }
+}
+
+/// What an event says of the upgrade of this name.
+fn announced<'a>(name: &str, event: &'a Event) -> Option<&'a Upgrade> {
+    if let Event::AnnouncementReceived { upgrade } = event {
+        return Some(upgrade).filter(|upgrade| upgrade.name == name);
+    }
+    let queue = if let Event::Recovered { observed, .. } = event {
+        observed.queue.as_ref()
+    } else if let Event::QueueRead { queue } = event {
+        Some(queue)
+    } else {
+        None
+    };
+    queue?.entries.iter().find(|entry| entry.name == name)
+}

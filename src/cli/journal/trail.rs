@@ -1,0 +1,175 @@
+//! Records with what they are about: which upgrade, which attempt at it. Pure, but for its source.
+//!
+//! A record names an upgrade at times, an attempt's number at others, and often neither. So the
+//! states before and after it are made once more, as the machine makes them: what differs between
+//! them is what the record was about.
+
+use std::collections::BTreeSet;
+
+use super::about::{Memory, Tried};
+use crate::journal::{Header, Mishap, Segment};
+use crate::machine::{Attempt, Candidate, Record, State, replay};
+
+/// A piece of a journal.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// Something about the journal itself, in words.
+    Note(String),
+    /// A record.
+    Entry(Box<Entry>),
+}
+
+impl Item {
+    /// The note, where it is one.
+    pub(super) fn note(&self) -> Option<&str> {
+        match self {
+            Self::Note(note) => Some(note),
+            Self::Entry(_) => None,
+        }
+    }
+}
+
+/// A record, where it stands, and what it is about.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Name of the file in the journal's folder.
+    pub(super) file: String,
+    /// The line, from 1.
+    pub(super) line_number: u64,
+    /// The line as it is written.
+    pub(super) line: String,
+    /// The hash of the line before.
+    pub(super) prev: String,
+    /// Its hash.
+    pub(super) hash: String,
+    /// The record.
+    pub(super) record: Record,
+    /// The roll-back that was under way when it was made.
+    pub(super) back: Option<Box<Attempt>>,
+    /// Names of the upgrades that it is about.
+    pub(super) about: BTreeSet<String>,
+    /// The upgrade whose preparation, attempt or backup it reports of.
+    pub(super) of: Option<String>,
+    /// The attempt that it belongs to, until a daemon is up again.
+    pub(super) tried: Option<Tried>,
+    /// What is prepared afterwards.
+    pub(super) candidate: Option<Candidate>,
+    /// The upgrade of this name runs and has not yet lived through its startup period.
+    pub(super) on_trial: Option<String>,
+}
+
+impl Entry {
+    /// Whether it is about the upgrade of this name.
+    pub(super) fn is_about(&self, name: &str) -> bool {
+        self.about.contains(name)
+    }
+}
+
+/// What has been read of a journal, so that reading can go on where it ended.
+#[derive(Debug, Default)]
+pub(super) struct Trail {
+    /// The last segment, and how many of its records were given out.
+    segment: u64,
+    records: usize,
+    /// Number of the last record that was given out.
+    seq: u64,
+    told_end: bool,
+    memory: Memory,
+    /// What was remembered at the beginning of the last segment.
+    checkpoint: Memory,
+    state: Option<State>,
+}
+
+impl Trail {
+    /// From which segment on it has to be read next.
+    pub(super) fn segment(&self) -> u64 {
+        self.segment
+    }
+
+    /// The state after the last record.
+    pub(super) fn state(&self) -> Option<&State> {
+        self.state.as_ref()
+    }
+
+    /// What is new in these segments, the last one of the last time included.
+    pub(super) fn take(&mut self, segments: Vec<Segment>) -> Vec<Item> {
+        let mut items = Vec::new();
+        let last = self.segment;
+        for segment in segments.into_iter().filter(|read| read.number >= last) {
+            if segment.number > self.segment {
+                self.begin(&segment, &mut items);
+            } else {
+                self.memory = self.checkpoint.clone();
+            }
+            self.read(segment, &mut items);
+        }
+        items
+    }
+
+    fn begin(&mut self, segment: &Segment, items: &mut Vec<Item>) {
+        if let Some(header) = segment.content.as_ref().ok().map(|content| &content.header) {
+            self.withdraw(header, items);
+        }
+        items.extend(segment.beginning().map(Item::Note));
+        (self.segment, self.records, self.told_end) = (segment.number, 0, false);
+        self.checkpoint = self.memory.clone();
+    }
+
+    /// What could not be synced counts no more, and stands in the new segment again.
+    fn withdraw(&mut self, header: &Header, items: &mut Vec<Item>) {
+        match &header.after {
+            Some(Mishap::WriteFailed { seq, .. }) => {
+                let is_void = |item: &mut Item| match item {
+                    Item::Note(_) => false,
+                    Item::Entry(entry) => entry.record.seq > *seq,
+                };
+                while items.pop_if(is_void).is_some() {
+                    self.seq = self.seq.saturating_sub(1);
+                }
+            }
+            // Its numbers begin anew.
+            Some(Mishap::Damaged { .. }) => self.seq = header.seq,
+            Some(Mishap::TornTail { .. }) | None => {}
+        }
+    }
+
+    fn read(&mut self, segment: Segment, items: &mut Vec<Item>) {
+        let end = segment.end();
+        let Segment { file, content, lines, .. } = segment;
+        let Ok(content) = content else { return };
+        let mut state = content.header.state;
+        let mut prev = content.header_hash;
+        let pairs = content.records.into_iter().zip(lines);
+        for (number, (read, line)) in pairs.enumerate() {
+            // It has been replayed once already, or it would not be here.
+            let Ok(after) = replay(&state, &read.record) else { break };
+            let told = self.memory.take(&state, &read.record, &after);
+            let is_new = number >= self.records && read.record.seq > self.seq;
+            self.records = self.records.max(number + 1);
+            let before = std::mem::replace(&mut prev, read.hash.clone());
+            if is_new {
+                self.seq = read.record.seq;
+                items.push(Item::Entry(Box::new(Entry {
+                    file: file.clone(),
+                    line_number: number as u64 + 2,
+                    line,
+                    prev: before.to_string(),
+                    hash: read.hash.to_string(),
+                    record: read.record,
+                    back: read.back,
+                    about: told.about,
+                    of: told.of,
+                    tried: told.tried,
+                    candidate: after.candidate.clone(),
+                    on_trial: told.on_trial,
+                })));
+            }
+            state = after;
+        }
+        self.state = Some(state);
+        if let Some(end) = end.filter(|_| !self.told_end) {
+            self.told_end = true;
+            items.push(Item::Note(end));
+        }
+    }
+}
