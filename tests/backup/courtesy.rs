@@ -88,9 +88,9 @@ fn the_rule() {
 }
 
 #[test]
-fn the_floor_is_a_seventh_of_the_time() {
+fn the_floor_is_a_thirteenth_of_the_time() {
     for slice in [1, 10, 100, 1000].map(Duration::from_millis) {
-        assert!(slice * 7 >= slice + rest(slice, Look::Wrote));
+        assert!(slice * 13 >= slice + rest(slice, Look::Wrote));
     }
 }
 

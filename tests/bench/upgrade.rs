@@ -51,9 +51,9 @@ const FULL: [Case; 7] = [
     Case("256 MiB", Home::Large(256), 0, Change::Nothing, 1, "9070"),
     Case("256 MiB", Home::Large(256), 30, Change::Nothing, 3, "9070"),
     Case("1 GiB", Home::Large(1024), 30, Change::Nothing, 1, "31600"),
-    Case("4 GiB, 10 MiB changed", Home::Large(4096), 180, Change::BeforeDue, 1, "120000"),
-    Case("4 GiB, 10 MiB at the stop", Home::Large(4096), 180, Change::AtStop, 1, ""),
-    Case("a file of 4 GiB, a page changed", Home::One(4096), 180, Change::BeforeDue, 1, ""),
+    Case("4 GiB, 10 MiB changed", Home::Large(4096), 75, Change::BeforeDue, 1, "120000"),
+    Case("4 GiB, 10 MiB at the stop", Home::Large(4096), 75, Change::AtStop, 1, ""),
+    Case("a file of 4 GiB, a page changed", Home::One(4096), 75, Change::BeforeDue, 1, ""),
     Case("100,000 files, 100 changed", Home::Small(100_000), 60, Change::BeforeDue, 1, ""),
 ];
 

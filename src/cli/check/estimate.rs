@@ -19,7 +19,7 @@ use crate::units::human;
 const SAMPLE_BYTES: u64 = 64 * 1024 * 1024;
 const SAMPLE_TIME: Duration = Duration::from_secs(1);
 /// The rate was measured without regard for the daemon, which the copy has.
-const SLOWER: &str = "up to seven times that beside a daemon that writes all the time";
+const SLOWER: &str = "up to thirteen times that beside a daemon that writes all the time";
 const BLOCK_BYTES: usize = 1024 * 1024;
 /// What reads that pass by the page cache want of a buffer's place and length, at most.
 const ALIGNMENT_BYTES: usize = 4096;

@@ -17,7 +17,7 @@ use crate::proc;
 /// Of work between two looks. Less is hardly seen by a daemon that waits for a medium anyway.
 pub const SLICE: Duration = Duration::from_millis(10);
 /// So many times what the slice took, it is rested after it.
-pub const RESTS: u32 = 6;
+pub const RESTS: u32 = 12;
 /// A slice takes as long as the medium, and a process that was stopped may stand in one for hours.
 pub const REST_MAX: Duration = Duration::from_secs(1);
 /// A cancelled copy doesn't rest longer than this: the daemon may be down by then.
