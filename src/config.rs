@@ -27,7 +27,7 @@ pub use env::Env;
 pub use error::Error;
 pub use file::{read, write};
 pub use lookup::{Instance, check_claim, claim, find_config, instances, load, same_path};
-pub use paths::{Paths, Root};
+pub use paths::{ASIDE_PREFIX, Paths, Root};
 pub use retention::Retention;
 pub use show::{to_json, to_text};
 

@@ -11,6 +11,7 @@ use crate::support::site::Outcome;
 
 mod interrupted;
 mod listed;
+mod missing;
 mod pruned;
 mod restored;
 mod retention;

@@ -206,6 +206,8 @@ fn estimates_rest_on_the_last_upgrade_once_there_is_one() {
     assert!(before["basis"].as_str().unwrap().contains("no run to estimate from"), "{before}");
     assert!(before["read_bytes_per_second"].as_u64().unwrap() > 0);
     assert!(before["copy_ms"].is_u64() && before["down_ms"].is_null());
+    let text = stage.site.ok(&["check", "--url", stage.site.path(ANNOUNCED).to_str().unwrap()]);
+    assert!(text.contains("copy will take at least "), "{text}");
 
     let mut run = stage.start(&NOTHING);
     stage.until_log("started 1.0.0", 1);

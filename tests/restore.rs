@@ -1,7 +1,7 @@
 //! The home put back from a sealed backup.
 
 mod killed;
-mod mounts;
+pub(crate) mod mounts;
 mod power_cuts;
 mod refused;
 mod round_trip;

@@ -6,6 +6,10 @@ use super::{Config, Env, Error};
 use crate::disk::{Disk, Kind};
 use crate::release::UpgradeName;
 
+/// How the names begin of what a restore unpacks and moves aside on a file system that is mounted
+/// below the daemon's home, and so within its data. It is no part of any backup.
+pub const ASIDE_PREFIX: &str = ".nymvisor-restore-";
+
 /// The folder of all instances: `~/.nym/nymvisors`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root(PathBuf);
@@ -127,6 +131,13 @@ impl Paths {
     #[must_use]
     pub fn instance_lock(&self) -> PathBuf {
         self.instance_data().join("run.lock")
+    }
+
+    /// `~/.nym/nymvisors/instances/nym-node-default/data/removed-backups`: the names of those
+    /// that were removed on purpose, one a line
+    #[must_use]
+    pub fn removed_backups(&self) -> PathBuf {
+        self.instance_data().join("removed-backups")
     }
 
     /// `~/.nym/nymvisors/instances/nym-node-default/data/belongs-to`: names the configuration

@@ -26,6 +26,7 @@ mod partial;
 mod push;
 mod read_back;
 mod records;
+mod removed;
 pub mod retention;
 mod run;
 mod shelf;
@@ -42,6 +43,7 @@ pub use live::{LiveCopy, Pass, Sealed};
 pub use manifest::{Origin, manifest_of, origin_of};
 pub use partial::{discard_all_partials, discard_partials};
 pub use records::{Known, Records};
+pub use removed::{Removed, name_of};
 pub use shelf::{Shelved, shelf};
 pub use tempo::Tempo;
 

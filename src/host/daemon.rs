@@ -18,8 +18,12 @@ use crate::machine::{Daemon, Ending};
 use crate::proc::{self, Stat};
 
 mod image;
+mod strays;
+
+pub use strays::Strays;
 
 use image::Image;
+use strays::bury_group;
 
 /// The variable that marks a daemon, and what it started, as one of a session of ours.
 pub const TOKEN_VARIABLE: &str = "NYMVISOR_SESSION_TOKEN";
@@ -269,6 +273,7 @@ pub async fn group_gone(daemon: Daemon) {
         tokio::time::sleep(pause).await;
     }
     let mut warned = false;
+    bury_group(daemon);
     // A refused signal (a helper of another user) leaves nothing but to wait for its end.
     while kill_group(daemon).unwrap_or(true) {
         let members = members(daemon);
@@ -285,6 +290,7 @@ pub async fn group_gone(daemon: Daemon) {
         }
         tokio::time::sleep(pause).await;
         pause = LOOK_PAUSE_MAX.min(pause * 2);
+        bury_group(daemon);
     }
 }
 

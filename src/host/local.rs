@@ -93,6 +93,8 @@ pub struct LocalHost {
     /// One for each change of the plan's files that is under way; it ends with the change.
     changes: Vec<oneshot::Receiver<()>>,
     leftovers: Vec<crate::machine::Daemon>,
+    /// What the daemon that is asked to end has started.
+    strays: Option<super::daemon::Strays>,
     /// The process group of the daemon that was started last.
     daemon_group: Rc<Cell<Option<u32>>>,
     examination: copy::Examination,
@@ -139,6 +141,7 @@ impl LocalHost {
             chores: Vec::new(),
             changes: Vec::new(),
             leftovers: Vec::new(),
+            strays: None,
             daemon_group: Rc::default(),
             examination: copy::Examination::default(),
             unrest,

@@ -62,6 +62,8 @@ pub struct Restored {
     /// Where everything lies that was in the home before, by the paths it had there. What was on
     /// another file system mounted below the home stayed on it, behind a link.
     pub aside: PathBuf,
+    /// Where those links lead.
+    pub elsewhere: Vec<PathBuf>,
     /// How many files and folders were moved there, a folder with its content counted once.
     pub moved_aside: u64,
     /// Entries of the backup that are in the home now.
@@ -81,6 +83,7 @@ pub fn restore(job: &Job, cancel: &Cancel) -> Result<Restored, Error> {
     }
     Ok(Restored {
         aside: job.aside(),
+        elsewhere: moves::elsewhere(job, &state.plan),
         moved_aside: state.moved_aside,
         entries: job.archive.entries,
     })

@@ -4,15 +4,18 @@
 //! one ends, the write itself says so.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 use walkdir::WalkDir;
 
+use crate::config::ASIDE_PREFIX;
 use crate::disk::folder_of;
 use crate::machine::Code;
 pub use crate::units::human;
@@ -128,9 +131,10 @@ pub fn needed_for_backup(home: &Path, leave_out: &[PathBuf]) -> Result<Need, Err
     let (mut bytes, mut entries, mut linked) = (0, 0, HashSet::new());
     let mut walk = WalkDir::new(home).into_iter();
     while let Some(entry) = walk.next() {
+        let aside = entry.as_ref().is_ok_and(|it| is_aside(it.file_name()));
         let Some((depth, is_folder, meta)) = found(home, entry)? else { continue };
         let id = (meta.dev(), meta.ino());
-        if depth > 0 && left_out.contains(&id) {
+        if depth > 0 && (aside || left_out.contains(&id)) {
             if is_folder {
                 walk.skip_current_dir();
             }
@@ -163,6 +167,11 @@ pub fn check(needs: &[(PathBuf, u64)]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Whether it is what a restore moved aside.
+fn is_aside(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(ASIDE_PREFIX.as_bytes())
 }
 
 fn found(

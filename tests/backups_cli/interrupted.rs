@@ -100,10 +100,12 @@ fn run_refuses_a_home_that_is_half_restored_and_names_what_finishes_it() {
     assert!(checked.stdout.contains("is half restored: finish it with"), "{}", checked.stdout);
     let shown = json(&stage, &["list"]);
     assert!(shown["restoring"].as_str().unwrap().starts_with("v1.1.0/"), "{shown}");
-    // The archive isn't needed any more; but for its being there the name must be all of it.
+    // The archive isn't needed any more, and another one has to wait.
     let archive = path(&list(&stage)[0]);
     fs::rename(&archive, archive.with_extension("away")).unwrap();
-    let said = stage.site.ok(&["backups", "restore", shown["restoring"].as_str().unwrap()]);
+    let expected = format!("its archive is missing, which was {}", archive.display());
+    refused(&stage, &["backups", "restore", "v9"], 1, &expected);
+    let said = stage.site.ok(&["backups", "restore", "v1.1.0"]);
     assert!(said.contains("is restored in "), "{said}");
     fs::rename(archive.with_extension("away"), &archive).unwrap();
     assert_as_it_was(&stage, "finished");

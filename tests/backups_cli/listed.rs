@@ -59,6 +59,7 @@ fn a_needed_one_that_is_gone_is_told() {
     let verified = stage.site.run(&["backups", "verify"]);
     assert_eq!(verified.status, 13, "{}", verified.stdout);
     assert!(verified.stdout.contains("MISSING, and needed: v1.1.0/backup-"), "{verified:?}");
+    assert!(verified.stdout.contains("put it back; without it `nymvisor rollback --keep-data`"));
 }
 
 /// What lies among the backups may be called anything, and be anything.

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use nymvisor::host::backup;
 use serde_json::json;
 
-use super::{json, list, names, path, running, stop, upgraded};
+use super::{json, list, names, path, refused, running, stop, upgraded};
 
 #[test]
 fn without_a_retention_nothing_goes() {
@@ -39,7 +39,11 @@ fn beyond_the_number_the_oldest_go_and_their_manifests_while_run_is_up_too() {
     let whys: Vec<_> = done["backups"].as_array().unwrap().iter().map(|it| &it["why"]).collect();
     assert_eq!(whys, ["beyond-count", "beyond-count", "needed"]);
     assert_eq!(names(&stage), all[2..]);
-    assert!(fs::read_dir(tree.join("v1.1.0")).unwrap().next().is_none());
+    // Nor is a folder left that holds nothing.
+    assert!(!tree.join("v1.1.0").exists() && tree.join("v1.3.0").exists());
+    let locks = fs::read_dir(stage.site.data(".locks")).unwrap();
+    let locks = locks.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(locks.filter(|name| name.starts_with("fetch-")).count(), 0);
     // Once more there is nothing to do.
     assert_eq!(json(&stage, &["prune"])["freed_bytes"], 0);
     stop(&stage, run);
@@ -66,7 +70,10 @@ fn what_is_not_ours_stays() {
     fs::rename(&first, &moved).unwrap();
     symlink(&moved, &first).unwrap();
     let said = stage.site.ok(&["backups", "prune"]);
-    assert!(said.ends_with("0 removed, 0 bytes freed; kept: 1ms\n"), "{said}");
+    assert!(
+        said.ends_with("0 removed, 0 bytes freed; 5 kept, by daemon.backup_retention = 1ms\n"),
+        "{said}"
+    );
     assert!(foreign.iter().all(|name| folder.join(name).exists()) && first.exists());
     fs::remove_file(&first).unwrap();
     fs::rename(&moved, &first).unwrap();
@@ -83,4 +90,22 @@ fn without_a_journal_nothing_goes() {
     fs::rename(&journal, journal.with_extension("away")).unwrap();
     assert_eq!(json(&stage, &["prune"])["freed_bytes"], 0);
     assert_eq!(names(&stage).len(), 2);
+}
+
+#[test]
+fn nothing_goes_while_the_newest_that_stays_is_not_whole() {
+    let stage = upgraded(&["1.1.0", "1.2.0"]).with("DAEMON_BACKUP_RETENTION", "1");
+    let (all, newest) = (names(&stage), path(&list(&stage)[1]));
+    let content = fs::read(&newest).unwrap();
+    let mut spoilt = content.clone();
+    spoilt[content.len() / 2] ^= 0x10;
+    fs::write(&newest, spoilt).unwrap();
+    for arguments in [&["backups", "prune"][..], &["backups", "prune", "--dry-run"]] {
+        let said = refused(&stage, arguments, 1, &format!("nothing is removed: {}", all[1]));
+        assert!(said.stderr.contains("backups verify"), "{said:?}");
+        assert_eq!(names(&stage), all);
+    }
+    fs::write(&newest, content).unwrap();
+    stage.site.ok(&["backups", "prune"]);
+    assert_eq!(names(&stage), all[1..]);
 }

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::{NOTHING, json, list, names, path, read, refused, running, stop, upgraded};
+use crate::restore::mounts::Mount;
 use crate::support::helper::Guarded;
 use crate::support::run::Stage;
 
@@ -148,4 +149,31 @@ fn into_nothing_and_by_nothing_but_the_archive() {
     let run = stage.start(&NOTHING);
     stage.until_log("started 1.1.0", 1);
     stop(&stage, run);
+}
+
+#[test]
+fn what_was_on_another_file_system_is_said_to_lie_where_it_lies() {
+    let stage = Stage::new();
+    let Some(_mount) = Mount::tmpfs(stage.site.home("disk"), "size=8m,mode=0755") else { return };
+    stage.switch("disk/db", "old");
+    let run = stage.start(&NOTHING);
+    stage.until_log("started 1.0.0", 1);
+    stage.announce("1.1.0");
+    stage.until_log("started 1.1.0", 1);
+    stage.until_phase("Running");
+    stop(&stage, run);
+    stage.switch("disk/db", "new");
+    let said = stage.site.ok(&["backups", "restore", "v1.1.0"]);
+    assert_eq!(read(&stage, "disk/db"), "old");
+    let line = said.lines().find(|line| line.contains("another file system")).expect(&said);
+    let there = Path::new(line.split(" lies in ").nth(1).unwrap());
+    assert!(there.starts_with(stage.site.home("disk")), "{said}");
+    assert_eq!(fs::read_to_string(there.join("db")).unwrap(), "new");
+    let shown = json(&stage, &["restore", "v1.1.0"]);
+    let elsewhere = shown["aside_elsewhere"].as_array().unwrap();
+    assert_eq!(fs::read_to_string(path_in(&elsewhere[0]).join("db")).unwrap(), "old");
+}
+
+fn path_in(text: &Value) -> PathBuf {
+    text.as_str().unwrap().into()
 }

@@ -105,7 +105,12 @@ fn what_is_damaged_leaves_nothing_and_an_interrupted_one_begins_anew() {
     spoilt[middle..].reverse();
     fs::write(&archive, spoilt).unwrap();
     refused(&stage, &["backups", "restore", "v1.1.0", "--to", "out"], 1, "backup");
-    assert!(fs::read_dir(stage.site.path("out")).unwrap().next().is_none());
+    assert!(!stage.site.path("out").exists());
+    fs::create_dir(stage.site.path("mine")).unwrap();
+    for into in ["mine", "mine/deeper/still"] {
+        refused(&stage, &["backups", "restore", "v1.1.0", "--to", into], 1, "backup");
+        assert!(fs::read_dir(stage.site.path("mine")).unwrap().next().is_none(), "{into}");
+    }
     fs::write(&archive, content).unwrap();
     // As a kill leaves it.
     let left = stage.site.path("out/.nymvisor-unpacking/staged/half");
@@ -132,4 +137,14 @@ fn one_of_0_1_is_told_how_to_unpack() {
     let (stage, run) = running(&["1.1.0"]);
     refused(&stage, &["backups", "restore", "v1.1.0"], 5, "with --to");
     stop(&stage, run);
+}
+
+#[test]
+fn what_can_be_no_folder_is_refused_as_that() {
+    let stage = upgraded(&["1.1.0"]);
+    fs::write(stage.site.path("file"), "mine").unwrap();
+    refused(&stage, &["backups", "restore", "v1.1.0", "--to", "file"], 1, "is not a folder; name");
+    let none = ["backups", "restore", "v1.1.0", "--to", "/proc/nothing"];
+    let said = refused(&stage, &none, 1, "unpacking the backup failed: creating /proc/nothing");
+    assert!(!said.stderr.contains("goes on where it stopped"), "{said:?}");
 }

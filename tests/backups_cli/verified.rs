@@ -68,6 +68,8 @@ fn a_byte_that_differs_or_is_missing_is_found_wherever_it_is() {
         fs::write(&archive, &content[..length]).unwrap();
         assert!(faults(&verdict(&stage, 13), 0).len() > 10, "{length} bytes");
     }
+    let text = stage.site.run(&["backups", "verify"]).stdout;
+    assert!(text.contains("\n  -> put a good copy of ") && text.contains("NOT clean\n"), "{text}");
     let mut longer = content.clone();
     longer.extend(zstd::encode_all(&b"more"[..], 1).unwrap());
     fs::write(&archive, longer).unwrap();

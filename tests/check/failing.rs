@@ -148,7 +148,8 @@ fn where_nothing_is_queued_there_is_nothing_that_would_succeed() {
     assert!(text.contains("no upgrade is queued") && text.contains("check --url http"), "{text}");
     assert!(said.json["upgrade"].is_null());
     let text = check(&stage, &["v9"]).assert_fails("announcement");
-    assert!(text.contains("'v9' is not queued"), "{text}");
+    assert!(text.contains("there is no upgrade 'v9' in the queue; nothing is queued"), "{text}");
+    assert!(!text.contains("nothing to do"), "{text}");
     assert_eq!(stage.site.run(&["check", "v9", "--url", "x"]).status, 2);
     assert_eq!(stage.site.run(&["check", "../x"]).status, 2);
 }
@@ -287,4 +288,25 @@ fn a_binary_in_its_place_has_to_be_right_too() {
     fs::write(stage.site.data("upgrades/mine/bin/nym-node"), "#!/bin/sh\n").unwrap();
     let text = check(&stage, &[]).assert_fails("binary");
     assert!(text.contains("--add-binary --force"), "{text}");
+}
+
+#[test]
+fn a_roll_back_that_is_pending_is_done_first_and_told() {
+    let stage = Stage::new();
+    let mut run = stage.start(&NOTHING);
+    stage.until_log("started 1.0.0", 1);
+    stage.announce("1.1.0");
+    stage.until_log("started 1.1.0", 1);
+    stage.until_phase("Running");
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    let next = stage.announcement("1.2.0");
+    check_file(&stage, &next, &[]).assert_ok();
+    stage.site.ok(&["rollback"]);
+    let said = check_file(&stage, &next, &[]).about("phase");
+    let [(verdict, text)] = &said[..] else { panic!("{said:?}") };
+    assert!(text.contains("the roll-back of v1.1.0 to genesis is pending, and is done first"));
+    assert!(verdict == "warn" && text.contains("start `nymvisor run`"), "{verdict}: {text}");
+    let text =
+        stage.site.ok(&["check", "--url", stage.site.path("announced.json").to_str().unwrap()]);
+    assert!(text.ends_with("It would succeed, once the pending roll-back is done.\n"), "{text}");
 }

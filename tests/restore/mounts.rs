@@ -4,17 +4,19 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use nymvisor::host::restore::Error;
+use nymvisor::host::backup::{self, Cancel};
+use nymvisor::host::restore::{self, Error, Job};
+use nymvisor::host::room;
 
 use super::{Scene, assert_aside, assert_same, fill, names, say, spoil};
 use crate::backup::tree::set_mtime;
 
 /// A mount; gone when dropped.
-pub(super) struct Mount(PathBuf);
+pub(crate) struct Mount(PathBuf);
 
 impl Mount {
     /// `None` where we may not mount.
-    pub(super) fn new(at: PathBuf, arguments: &[&str]) -> Option<Self> {
+    pub(crate) fn new(at: PathBuf, arguments: &[&str]) -> Option<Self> {
         fs::create_dir_all(&at).unwrap();
         let done = Command::new("mount").args(arguments).arg(&at).output();
         if done.is_ok_and(|done| done.status.success()) {
@@ -24,7 +26,7 @@ impl Mount {
         None
     }
 
-    pub(super) fn tmpfs(at: PathBuf, options: &str) -> Option<Self> {
+    pub(crate) fn tmpfs(at: PathBuf, options: &str) -> Option<Self> {
         Self::new(at, &["-t", "tmpfs", "-o", options, "none"])
     }
 }
@@ -168,4 +170,36 @@ fn a_mount_that_is_missing_after_a_reboot_is_not_taken_for_an_empty_one() {
     let error = scene.restore().unwrap_err();
     assert!(matches!(error, Error::NotMounted { .. }), "{error}");
     assert_eq!(names(&at), ["under"]);
+}
+
+/// It lies within the daemon's data, where a mount leaves no other place.
+#[test]
+fn what_lies_aside_on_a_mount_is_not_archived_again_and_stays_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = Scene::new(folder.path());
+    let Some(_mount) = Mount::tmpfs(scene.home.join("data"), "size=32m,mode=0755") else { return };
+    fill_apart(&scene);
+    fs::write(scene.home.join("data/blob"), vec![1; 1 << 20]).unwrap();
+    scene.seal();
+    let need = room::needed_for_backup(&scene.home, &scene.leave_out).unwrap();
+    fs::write(scene.home.join("data/db"), "migrated").unwrap();
+    let first = scene.restore().unwrap();
+    let now = room::needed_for_backup(&scene.home, &scene.leave_out).unwrap();
+    assert_eq!(now.entries, need.entries);
+
+    let next = scene.home.join("nymvisor/backups/1.3.0/backup.tar.zst");
+    let next = backup::Job { archive: next, ..scene.backup_job() };
+    let archive = backup::seal(&next, &Cancel::default()).unwrap();
+    let out = folder.path().join("out");
+    restore::unpack(&archive, &out, &Cancel::default()).unwrap();
+    assert_eq!(names(&out.join("data")), ["also-db", "blob", "db", "keys", "untouched"]);
+
+    // The next restore leaves it, and the link to it, alone.
+    let job = Job { archive, work: scene.home.join("nymvisor/rollbacks/8"), ..scene.job() };
+    let second = restore::restore(&job, &Cancel::default()).unwrap();
+    let hidden = |number| scene.home.join(format!("data/.nymvisor-restore-{number}/aside"));
+    assert_eq!(fs::read_to_string(hidden(7).join("db")).unwrap(), "migrated");
+    assert_eq!(fs::read_to_string(first.aside.join("data/db")).unwrap(), "migrated");
+    assert_eq!(fs::read_to_string(second.aside.join("data/db")).unwrap(), "old");
+    assert_eq!(names(&hidden(8)), ["also-db", "blob", "db", "keys", "untouched"]);
 }

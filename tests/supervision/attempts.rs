@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::support::daemon::FakeDaemon;
 use crate::support::run::Stage;
@@ -176,6 +177,54 @@ fn h05_helpers_of_the_old_version_are_gone_before_the_backup() {
     stage.until_log("started 1.1.0", 1);
     assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
     assert_eq!(stage.assert_consistent(), "v1.1.0");
+}
+
+/// One that is the daemon's child still, and one that is an orphan already, both of sessions of
+/// their own. They write for as long as they live.
+const STRAYS: &str = r#"
+setsid sh -c 'while :; do echo x >> "$DAEMON_HOME/by-child"; sleep 0.01; done' &
+setsid -f sh -c 'while :; do echo x >> "$DAEMON_HOME/by-orphan"; sleep 0.01; done'
+trap 'exit 0' INT
+while ! [ -s "$home/by-child" -a -s "$home/by-orphan" ]; do sleep 0.01; done
+echo "started 1.0.0 $$" >> "$home/events.log"
+while :; do sleep 0.01; done
+"#;
+
+#[test]
+fn h05_helpers_that_left_the_group_are_gone_before_the_backup() {
+    let stage = Stage::new();
+    stage.install_script(STRAYS);
+    let mut run = stage.start(&NOTHING);
+    stage.until_started(1);
+    assert_eq!(stage.daemons().len(), 3);
+    stage.announce("1.1.0");
+    stage.until_log("started 1.1.0", 1);
+    stage.until_phase("Running");
+    assert_eq!(stage.daemons().len(), 1, "{}", stage.story());
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    stage.site.ok(&["backups", "restore", "v1.1.0", "--to", "out"]);
+    for name in ["by-child", "by-orphan"] {
+        let now = fs::read(stage.site.home(name)).unwrap();
+        assert_eq!(fs::read(stage.site.path("out").join(name)).unwrap().len(), now.len(), "{name}");
+    }
+}
+
+#[test]
+fn h05_helpers_that_left_the_group_end_with_the_run_and_with_a_crash() {
+    for end in ["asked", "crashed"] {
+        let stage = Stage::new().with("DAEMON_RESTART_ON_FAILURE", "false");
+        stage.install_script(STRAYS);
+        let mut run = stage.start(&NOTHING);
+        let daemon = stage.until_started(1);
+        assert_eq!(stage.daemons().len(), 3);
+        if end == "asked" {
+            assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+        } else {
+            kill(Pid::from_raw(daemon.cast_signed()), Signal::SIGKILL).unwrap();
+            assert_eq!(run.wait().status, Some(4));
+        }
+        assert!(stage.daemons().is_empty(), "{end}: {}", stage.story());
+    }
 }
 
 #[test]

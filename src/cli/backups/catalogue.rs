@@ -1,6 +1,9 @@
 //! The backups of an instance: what lies on the disk, with what journal and manifest know of it.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::super::{Error, ask};
@@ -8,7 +11,7 @@ use super::plain;
 use super::restoring::Restoring;
 use crate::config::{Config, Paths};
 use crate::disk::Disk;
-use crate::host::backup::{self, Known, Records, Shelved};
+use crate::host::backup::{self, Known, Records, Removed, Shelved};
 use crate::machine::Version;
 
 /// One backup.
@@ -49,6 +52,42 @@ pub(super) struct Catalogue {
     pub(super) restoring: Option<Restoring>,
     /// Names of backups that are needed and not there.
     pub(super) missing: Vec<String>,
+    /// Backups that nothing needs, and that are not there either.
+    pub(super) gone: Vec<Gone>,
+    /// Those that may well be.
+    pub(super) removed: Removed,
+}
+
+/// A backup that was sealed and, as far as anybody knows, never removed.
+#[derive(Debug)]
+pub(super) struct Gone {
+    /// Its folder and its own name, as [`backup::name_of`] gives them.
+    pub(super) name: String,
+    /// The record that says that it was sealed.
+    pub(super) record: u64,
+    /// What is there instead, as the end of a sentence: `is not there`.
+    pub(super) what: &'static str,
+}
+
+impl Gone {
+    /// `MISSING: …`, with what to do.
+    pub(super) fn line(&self) -> String {
+        format!(
+            "MISSING: {} {}, and was sealed by record {}; put it back, or, if it was removed on \
+             purpose: nymvisor backups prune --forget-missing",
+            plain(&self.name),
+            self.what,
+            self.record
+        )
+    }
+}
+
+/// `MISSING, and needed: …`, with what to do.
+pub(super) fn missing_line(name: &str) -> String {
+    format!(
+        "MISSING, and needed: {name}; put it back; without it `nymvisor rollback --keep-data` \
+         goes back, with the data as it is"
+    )
 }
 
 impl Catalogue {
@@ -71,7 +110,9 @@ impl Catalogue {
                 missing.push(plain(&backup::path_text(&Path::new(folder).join(file))));
             }
         }
-        Ok(Self { entries, records, restoring, missing })
+        let removed = Removed::load(disk, &paths.removed_backups())?;
+        let gone = gone(&entries, &records, &removed, paths);
+        Ok(Self { entries, records, restoring, missing, gone, removed })
     }
 
     /// The backup that a person means: by its name, by the beginning of its name where that is no
@@ -93,10 +134,45 @@ impl Catalogue {
                     names.join(", ")
                 )))
             }
-            None => Err(Error::Refused(format!(
-                "there is no backup '{shown}'; `nymvisor backups list` shows all"
-            ))),
+            None => {
+                let lost = self.gone.iter().map(|gone| &gone.name).chain(&self.missing);
+                let is_lost = !text.is_empty() && lost.clone().any(|it| it.starts_with(text));
+                let what = if is_lost { ", but there was: it is MISSING" } else { "" };
+                Err(Error::Refused(format!(
+                    "there is no backup '{shown}'{what}; `nymvisor backups list` shows all"
+                )))
+            }
         }
+    }
+}
+
+/// What the journal knows and the shelf has not. One that still lies where it was sealed is none
+/// of them: the folder of all backups is another one by now.
+fn gone(entries: &[Entry], records: &Records, removed: &Removed, paths: &Paths) -> Vec<Gone> {
+    let there: BTreeSet<String> =
+        entries.iter().map(|entry| backup::name_of(&entry.shelved.path)).collect();
+    let gone = |((folder, file), known): (&(OsString, OsString), &Known)| {
+        let path = paths.backups().join(folder).join(file);
+        let name = backup::name_of(&path);
+        let is_known = there.contains(&name) || removed.has(&name) || records.needs(&path);
+        let is_elsewhere = backup::path_of(&known.archive).is_file();
+        let what = what_is_there(&path);
+        (!is_known && !is_elsewhere).then_some(Gone { name, record: known.seq, what })
+    };
+    records.sealed().filter_map(gone).collect()
+}
+
+fn what_is_there(path: &Path) -> &'static str {
+    let Ok(meta) = fs::symlink_metadata(path) else { return "is not there" };
+    let kind = meta.file_type();
+    if kind.is_dir() {
+        "is a folder"
+    } else if kind.is_fifo() {
+        "is a FIFO"
+    } else if kind.is_symlink() {
+        "is a link to no file"
+    } else {
+        "is no file"
     }
 }
 

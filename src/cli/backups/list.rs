@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::Error;
 use super::super::output::{self, Output};
-use super::catalogue::{Catalogue, Entry};
+use super::catalogue::{Catalogue, Entry, Gone, missing_line};
 use super::plain;
 use crate::config::{self, Env, Paths};
 use crate::disk::Disk;
@@ -28,6 +28,7 @@ pub(super) fn list(disk: &dyn Disk, env: &Env, output: Output) -> Result<(), Err
                 "retention": retention.map(|retention| retention.to_string()),
                 "restoring": catalogue.restoring.as_ref().map(|restoring| &restoring.name),
                 "missing": catalogue.missing,
+                "gone": catalogue.gone.iter().map(gone_to_json).collect::<Vec<Value>>(),
                 "backups": catalogue.entries.iter().map(to_json).collect::<Vec<Value>>(),
             });
             format!("{list}\n")
@@ -55,6 +56,11 @@ pub(super) fn to_json(entry: &Entry) -> Value {
     })
 }
 
+/// One that is not there, for programs.
+pub(super) fn gone_to_json(gone: &Gone) -> Value {
+    json!({ "name": gone.name, "record": gone.record, "what": gone.what })
+}
+
 fn to_text(catalogue: &Catalogue, paths: &Paths, now: DateTime<Utc>) -> String {
     let width = catalogue.entries.iter().map(|entry| entry.name.chars().count()).max();
     let width = width.unwrap_or_default();
@@ -64,7 +70,8 @@ fn to_text(catalogue: &Catalogue, paths: &Paths, now: DateTime<Utc>) -> String {
         let folder = plain(&backup::path_text(paths.backups()));
         lines.push(format!("there are no backups in {folder}"));
     }
-    lines.extend(catalogue.missing.iter().map(|name| format!("MISSING, and needed: {name}")));
+    lines.extend(catalogue.missing.iter().map(|name| missing_line(name)));
+    lines.extend(catalogue.gone.iter().map(Gone::line));
     lines.extend(catalogue.restoring.as_ref().map(|restoring| {
         let name = plain(&restoring.name);
         format!("not finished: `nymvisor backups restore {name}`, which goes on when it is called")

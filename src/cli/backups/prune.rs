@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::super::output::{self, Output, OutputArgs};
 use super::super::{Error, user};
 use super::catalogue::{Catalogue, Entry};
+use super::plain;
 use crate::config::{self, Env, Retention};
 use crate::disk::Disk;
 use crate::host::backup::retention::{self, Fate};
@@ -23,6 +24,9 @@ pub(in crate::cli) struct PruneArgs {
     /// Only say what would go
     #[arg(long)]
     dry_run: bool,
+    /// Take the backups that are not there, and that nothing needs, for removed on purpose
+    #[arg(long)]
+    forget_missing: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -31,24 +35,68 @@ pub(in crate::cli) struct PruneArgs {
 pub(super) fn prune(disk: &dyn Disk, env: &Env, args: &PruneArgs) -> Result<(), Error> {
     let (config, paths) = config::load(disk, env)?;
     user::check_owner([paths.instance().as_path(), paths.backups()])?;
-    let catalogue = Catalogue::load(disk, &config, &paths)?;
+    let mut catalogue = Catalogue::load(disk, &config, &paths)?;
     let shelf: Vec<Shelved> = catalogue.entries.iter().map(|entry| entry.shelved.clone()).collect();
     let retention = config.daemon.backup_retention;
     let decided = retention::decide(&shelf, &catalogue.records, retention, Utc::now());
     let fates: Vec<(&Entry, Fate)> =
         catalogue.entries.iter().zip(decided.into_iter().map(|(_, fate)| fate)).collect();
+    refuse_without_a_whole_one(&fates)?;
+    let forgotten: Vec<String> = if args.forget_missing {
+        catalogue.gone.iter().map(|gone| gone.name.clone()).collect()
+    } else {
+        Vec::new()
+    };
     if !args.dry_run {
-        for (entry, _) in fates.iter().filter(|(_, fate)| fate.goes()) {
-            retention::remove(&entry.shelved.path)?;
+        let go = || fates.iter().filter(|(_, fate)| fate.goes()).map(|it| &it.0.shelved.path);
+        let names = go().map(|path| backup::name_of(path)).chain(forgotten.iter().cloned());
+        catalogue.removed.add(disk, names)?;
+        for path in go() {
+            retention::remove(path)?;
         }
     }
     output::print(&match args.output.output {
-        Output::Text => to_text(&fates, retention, args.dry_run),
-        Output::Json => to_json(&fates, retention, args.dry_run),
+        Output::Text => to_text(&fates, &forgotten, retention, args.dry_run),
+        Output::Json => to_json(&fates, &forgotten, retention, args.dry_run),
     })
 }
 
-fn to_json(fates: &[(&Entry, Fate)], retention: Option<Retention>, dry_run: bool) -> String {
+/// What goes may be all that something can be put back from: the newest that stays is read before
+/// anything is removed.
+fn refuse_without_a_whole_one(fates: &[(&Entry, Fate)]) -> Result<(), Error> {
+    if !fates.iter().any(|(_, fate)| fate.goes()) {
+        return Ok(());
+    }
+    let newest = |sound: bool| {
+        let is_it = |(entry, fate): &&(&Entry, Fate)| {
+            let known = entry.known.as_ref().filter(|known| !sound || known.damage.is_none());
+            !fate.goes() && *fate != Fate::Foreign && known.is_some()
+        };
+        fates.iter().rev().find(is_it).map(|(entry, _)| *entry)
+    };
+    let Some(entry) = newest(true).or_else(|| newest(false)) else { return Ok(()) };
+    let sealed = entry.known.as_ref().map(|known| &known.archive);
+    let fault = match backup::check(&entry.shelved.path, sealed) {
+        Ok(checked) => checked.faults.into_iter().next(),
+        Err(error) => Some(error.to_string()),
+    };
+    let Some(fault) = fault else { return Ok(()) };
+    Err(Error::Refused(format!(
+        "nothing is removed: {}, the newest that would stay, is not whole: {}; put a good copy of \
+         {} there, or move it out of the way, and prune again; `nymvisor backups verify` tells \
+         which are whole",
+        entry.name,
+        plain(&fault),
+        entry.shown_path()
+    )))
+}
+
+fn to_json(
+    fates: &[(&Entry, Fate)],
+    forgotten: &[String],
+    retention: Option<Retention>,
+    dry_run: bool,
+) -> String {
     let backup = |(entry, fate): &(&Entry, Fate)| {
         json!({
             "name": entry.name,
@@ -63,6 +111,7 @@ fn to_json(fates: &[(&Entry, Fate)], retention: Option<Retention>, dry_run: bool
         "dry_run": dry_run,
         "retention": retention.map(|retention| retention.to_string()),
         "freed_bytes": freed(fates),
+        "forgotten": forgotten,
         "backups": fates.iter().map(backup).collect::<Vec<Value>>(),
     });
     format!("{pruned}\n")
@@ -72,23 +121,37 @@ fn freed(fates: &[(&Entry, Fate)]) -> u64 {
     fates.iter().filter(|(_, fate)| fate.goes()).map(|(entry, _)| entry.shelved.bytes).sum()
 }
 
-fn to_text(fates: &[(&Entry, Fate)], retention: Option<Retention>, dry_run: bool) -> String {
-    let Some(retention) = retention else {
-        return "all backups are kept: daemon.backup_retention is not set\n".to_owned();
-    };
+fn to_text(
+    fates: &[(&Entry, Fate)],
+    forgotten: &[String],
+    retention: Option<Retention>,
+    dry_run: bool,
+) -> String {
     let mut text = String::new();
+    for name in forgotten {
+        let does = if dry_run { "would be forgotten" } else { "forgotten" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{does}: {}", plain(name));
+    }
+    let Some(retention) = retention else {
+        return text + "all backups are kept: daemon.backup_retention is not set\n";
+    };
     for (entry, fate) in fates {
         let does = match (fate.goes(), dry_run) {
             (true, true) => "would go",
             (true, false) => "gone",
             (false, _) => "kept",
         };
-        // Writing to a String cannot fail.
         let _ = writeln!(text, "{does}: {} ({})", entry.name, in_words(*fate));
     }
     let count = fates.iter().filter(|(_, fate)| fate.goes()).count();
     let (would, bytes) = (if dry_run { "would be " } else { "" }, human(freed(fates)));
-    let _ = writeln!(text, "{count} {would}removed, {bytes} {would}freed; kept: {retention}");
+    let kept = fates.len() - count;
+    let _ = writeln!(
+        text,
+        "{count} {would}removed, {bytes} {would}freed; {kept} kept, by daemon.backup_retention = \
+         {retention}"
+    );
     text
 }
 

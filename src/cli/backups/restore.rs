@@ -69,6 +69,7 @@ fn unpack(
                 "entries": archive.entries,
                 "from": entry.from,
                 "aside": null,
+                "aside_elsewhere": [],
                 "moved_aside": null,
                 "installed": null,
             });
@@ -130,12 +131,17 @@ fn put_back(
                 "entries": restored.entries,
                 "from": restoring.from,
                 "aside": backup::path_text(&restored.aside),
+                "aside_elsewhere": texts(&restored.elsewhere),
                 "moved_aside": restored.moved_aside,
                 "installed": installed,
             });
             format!("{restored}\n")
         }
     })
+}
+
+fn texts(paths: &[PathBuf]) -> Vec<String> {
+    paths.iter().map(|path| backup::path_text(path)).collect()
 }
 
 /// What a roll-back has half moved is its own business.
@@ -156,17 +162,27 @@ fn refuse_amid_a_roll_back(state: Option<&State>) -> Result<(), Error> {
 /// that has touched nothing is given up; one that has must be finished first.
 fn going_on(catalogue: &Catalogue, paths: &Paths, asked: &str) -> Result<Option<Restoring>, Error> {
     let Some(restoring) = &catalogue.restoring else { return Ok(None) };
+    let job = restoring.job(paths);
+    let archive = backup::path_of(&job.archive);
     // The archive may be gone: it is not needed any more once it is unpacked.
     let is_it = restoring.name == asked
-        || catalogue.find(asked).is_ok_and(|entry| entry.name == restoring.name);
-    let job = restoring.job(paths);
-    if is_it && (restore::has_begun(&job)? || backup::path_of(&job.archive).exists()) {
+        || match catalogue.find(asked) {
+            Ok(entry) => entry.name == restoring.name,
+            Err(_) => !archive.exists() && !asked.is_empty() && restoring.name.starts_with(asked),
+        };
+    if is_it && (restore::has_begun(&job)? || archive.exists()) {
         return Ok(Some(restoring.clone()));
     }
     if restore::has_begun(&job)? && !restore::is_done(&job)? {
+        let missing = if archive.exists() {
+            String::new()
+        } else {
+            let archive = plain(&backup::path_text(&archive));
+            format!("; its archive is missing, which was {archive}, and is not needed any more")
+        };
         return Err(Error::Refused(format!(
             "the home is half restored from another backup; finish that first: `nymvisor backups \
-             restore {}`",
+             restore {}`{missing}",
             plain(&restoring.name)
         )));
     }
@@ -246,6 +262,10 @@ fn to_text(
             plain(&backup::path_text(&restored.aside))
         ),
     ];
+    lines.extend(restored.elsewhere.iter().map(|aside| {
+        let aside = plain(&backup::path_text(aside));
+        format!("what of it was on another file system lies in {aside}")
+    }));
     if let (Some(from), Some(installed)) = (&restoring.from, installed)
         && from != installed
     {

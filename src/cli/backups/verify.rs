@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::super::Error;
 use super::super::output::{self, Output, OutputArgs};
-use super::catalogue::{Catalogue, Entry};
+use super::catalogue::{Catalogue, Entry, Gone, missing_line};
+use super::list::gone_to_json;
 use super::plain;
 use crate::config::{self, Env};
 use crate::disk::Disk;
@@ -52,7 +53,8 @@ pub(super) fn verify(disk: &dyn Disk, env: &Env, args: &VerifyArgs) -> Result<Ex
         Some(name) => vec![catalogue.find(name)?],
         None => catalogue.entries.iter().collect(),
     };
-    let missing: &[String] = if args.name.is_none() { &catalogue.missing } else { &[] };
+    let (missing, gone): (&[String], &[Gone]) =
+        if args.name.is_none() { (&catalogue.missing, &catalogue.gone) } else { (&[], &[]) };
     let text = args.output.output == Output::Text;
     let mut findings = Vec::new();
     for entry in entries {
@@ -63,19 +65,21 @@ pub(super) fn verify(disk: &dyn Disk, env: &Env, args: &VerifyArgs) -> Result<Ex
         }
         findings.push(finding);
     }
-    let clean =
-        missing.is_empty() && findings.iter().all(|finding| finding.verdict != Verdict::Damaged);
+    let whole = findings.iter().all(|finding| finding.verdict != Verdict::Damaged);
+    let clean = whole && missing.is_empty() && gone.is_empty();
     let exit = if clean { Exit::Done } else { Exit::JournalFiles };
     output::print(&if text {
-        let gone = missing.iter().map(|name| format!("MISSING, and needed: {name}\n"));
-        let verdict = if clean { "clean\n" } else { "NOT clean\n" };
-        gone.chain([verdict.to_owned()]).collect()
+        let mut lines: Vec<String> = missing.iter().map(|name| missing_line(name)).collect();
+        lines.extend(gone.iter().map(Gone::line));
+        lines.push(if clean { "clean\n" } else { "NOT clean\n" }.to_owned());
+        lines.join("\n")
     } else {
         let report = json!({
             "version": 1,
             "verdict": if clean { "clean" } else { "damaged" },
             "exit_status": exit as u8,
             "missing": missing,
+            "gone": gone.iter().map(gone_to_json).collect::<Vec<Value>>(),
             "backups": findings.iter().map(to_json).collect::<Vec<Value>>(),
         });
         format!("{report}\n")
@@ -130,6 +134,9 @@ fn to_text(finding: &Finding<'_>) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "FAULT {name}: {}", plain(fault));
     }
+    if finding.verdict == Verdict::Damaged {
+        let _ = writeln!(text, "  -> {}", remedy(finding.entry));
+    }
     if let (Verdict::Sound, Some(found)) = (finding.verdict, found) {
         let by = match (finding.entry.known.is_some(), manifest) {
             (true, true) => "as by the journal and its manifest",
@@ -141,4 +148,17 @@ fn to_text(finding: &Finding<'_>) -> String {
         let _ = writeln!(text, "{name}: whole, {entries} entries in {bytes}, {by}");
     }
     text
+}
+
+/// What to do about one that is not whole.
+fn remedy(entry: &Entry) -> String {
+    let path = entry.shown_path();
+    if entry.needed {
+        return format!(
+            "put a good copy of {path} there; without one `nymvisor rollback --keep-data` goes \
+             back, with the data as it is"
+        );
+    }
+    let forget = if entry.known.is_some() { ", then `backups prune --forget-missing`" } else { "" };
+    format!("put a good copy of {path} there, or move it out of the way{forget}")
 }

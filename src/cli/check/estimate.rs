@@ -1,9 +1,12 @@
 //! How long it would take, and on what that rests.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
 use walkdir::WalkDir;
 
 use super::binary::Outlook;
@@ -16,6 +19,8 @@ use crate::units::human;
 const SAMPLE_BYTES: u64 = 64 * 1024 * 1024;
 const SAMPLE_TIME: Duration = Duration::from_secs(1);
 const BLOCK_BYTES: usize = 1024 * 1024;
+/// What reads that pass by the page cache want of a buffer's place and length, at most.
+const ALIGNMENT_BYTES: usize = 4096;
 
 /// In milliseconds; `None` where nobody knows.
 #[derive(Debug, Default)]
@@ -46,9 +51,11 @@ pub(super) fn of(site: &Site<'_>, binary: &Outlook, home_bytes: Option<u64>) -> 
         let is_first = past.copy.is_none() && past.down.is_none();
         let why = if is_first { "no run to estimate from" } else { "no copy on record that tells" };
         basis.push(why.to_owned());
-        if let Some(read) = read_rate(site) {
+        if let Some((read, is_direct)) = read_rate(site) {
             let rate = read.per_second();
-            basis.push(format!("measured read rate of the home: {} a second", human(rate)));
+            let from = if is_direct { "" } else { ", from memory as far as it was there" };
+            let rated = format!("measured read rate of the home: {} a second{from}", human(rate));
+            basis.push(rated);
             estimate.read_bytes_per_second = Some(rate);
             estimate.copy_ms = home_bytes.and_then(|bytes| read.scaled(bytes));
         }
@@ -89,23 +96,46 @@ fn down_ms(down: &Down, home_bytes: Option<u64>) -> u64 {
     backup.map_or(down.ms, |ms| down.ms.saturating_sub(down.backup_ms).saturating_add(ms))
 }
 
-/// Reads some of the home, for a second at most.
-fn read_rate(site: &Site<'_>) -> Option<Timed> {
+/// Reads some of the home, for a second at most; and whether all of that came from the medium.
+///
+/// What the daemon has in memory is passed by, and stays there. Not every file system can do that.
+fn read_rate(site: &Site<'_>) -> Option<(Timed, bool)> {
     let since = Instant::now();
-    let (mut block, mut bytes) = (vec![0; BLOCK_BYTES], 0);
+    let (mut space, mut bytes) = (vec![0; BLOCK_BYTES + ALIGNMENT_BYTES], 0);
+    let skew = space.as_ptr().align_offset(ALIGNMENT_BYTES);
+    let block = space.get_mut(skew..)?.get_mut(..BLOCK_BYTES)?;
+    let mut is_direct = true;
     let ours = site.paths.home_nymvisor();
     let walk = WalkDir::new(site.paths.home()).into_iter();
     let entries = walk.filter_entry(|entry| entry.path() != ours).flatten();
     for entry in entries.filter(|entry| entry.file_type().is_file()) {
-        let Ok(mut file) = File::open(entry.path()) else { continue };
-        while let Ok(read @ 1..) = file.read(&mut block) {
-            bytes += read as u64;
-            if bytes >= SAMPLE_BYTES || since.elapsed() >= SAMPLE_TIME {
-                return Some(timed(bytes, since));
-            }
+        let mut read = read_whole(entry.path(), OFlag::O_DIRECT, block, since);
+        if read.is_none() {
+            is_direct = false;
+            read = read_whole(entry.path(), OFlag::empty(), block, since);
+        }
+        bytes += read.unwrap_or_default();
+        if bytes >= SAMPLE_BYTES || since.elapsed() >= SAMPLE_TIME {
+            break;
         }
     }
-    (bytes > 0).then(|| timed(bytes, since))
+    (bytes > 0).then(|| (timed(bytes, since), is_direct))
+}
+
+/// Reads a file, as far as the sample goes; `None` where it can't be read in this way.
+fn read_whole(path: &Path, way: OFlag, block: &mut [u8], since: Instant) -> Option<u64> {
+    let flags = (way | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+    let mut bytes = 0;
+    while bytes < SAMPLE_BYTES && since.elapsed() < SAMPLE_TIME {
+        let read = file.read(block).ok()?;
+        bytes += read as u64;
+        // Behind the end there is no aligned place to read from.
+        if read < block.len() {
+            break;
+        }
+    }
+    Some(bytes)
 }
 
 fn timed(bytes: u64, since: Instant) -> Timed {

@@ -43,7 +43,7 @@ pub(super) fn findings(site: &Site<'_>) -> Vec<Finding> {
             format!("it is well; {said}: {}", narrate::event(&last.event, state.phase.roll_back()));
         findings.push(Finding::ok(WHAT, text));
     }
-    findings.extend(phase(state));
+    findings.extend(phase(site, state));
     findings
 }
 
@@ -67,9 +67,19 @@ fn troubles(state: &State) -> Vec<Finding> {
 }
 
 /// What is in between.
-fn phase(state: &State) -> Option<Finding> {
+fn phase(site: &Site<'_>, state: &State) -> Option<Finding> {
     const WHAT: &str = "phase";
     let name = state.phase.name();
+    if let Some(back) = state.phase.roll_back() {
+        let remedy = if site.runner.is_some() {
+            "wait until it is done, then check again: until then this rests on what is rolled back"
+        } else {
+            "start `nymvisor run`, then check again: until then this rests on what is rolled back"
+        };
+        let (upgrade, to) = (&back.upgrade.name, back.target().name);
+        let text = format!("the roll-back of {upgrade} to {to} is pending, and is done first");
+        return Some(Finding::warn(WHAT, text, remedy));
+    }
     match name {
         PhaseName::Running | PhaseName::Restarting => None,
         PhaseName::Failed => Some(Finding::warn(

@@ -43,6 +43,10 @@ impl Report<'_> {
         if self.failed() == 0 { Exit::Done } else { Exit::Other }
     }
 
+    fn is_rolling_back(&self) -> bool {
+        self.site.state.as_ref().is_some_and(|state| state.phase.roll_back().is_some())
+    }
+
     pub(super) fn to_json(&self) -> String {
         let Estimate { fetch_ms, copy_ms, down_ms, read_bytes_per_second, basis } = &self.estimate;
         let upgrade = self.subject.as_ref().map(|subject| {
@@ -92,6 +96,9 @@ impl Report<'_> {
         let basis = Some(&self.estimate.basis).filter(|basis| !basis.is_empty());
         let basis = basis.map(|basis| wrapped(&format!("({basis})"), 0) + "\n");
         let verdict = match (self.failed(), &self.subject) {
+            (0, _) if self.is_rolling_back() => {
+                "It would succeed, once the pending roll-back is done.".to_owned()
+            }
             (0, _) => "It would succeed.".to_owned(),
             (_, None) => "There is nothing that would succeed.".to_owned(),
             (1, _) => "It would NOT succeed: 1 point stands in its way.".to_owned(),
@@ -105,7 +112,7 @@ impl Report<'_> {
 
     /// How long what would take.
     fn cost(&self) -> String {
-        let Estimate { fetch_ms, copy_ms, down_ms, .. } = &self.estimate;
+        let Estimate { fetch_ms, copy_ms, down_ms, read_bytes_per_second, .. } = &self.estimate;
         let mut parts = Vec::new();
         if let Some(ms) = fetch_ms.filter(|ms| *ms > 0) {
             parts.push(format!("fetching will take about {}", human_ms(ms)));
@@ -113,7 +120,9 @@ impl Report<'_> {
         if self.site.config.daemon.unsafe_skip_backup {
             parts.push("no backup is made".to_owned());
         } else if let Some(ms) = copy_ms {
-            parts.push(format!("the copy will take about {}", human_ms(*ms)));
+            // Reading is not all of it.
+            let least = if read_bytes_per_second.is_some() { "at least " } else { "" };
+            parts.push(format!("the copy will take {least}about {}", human_ms(*ms)));
         }
         match down_ms {
             Some(ms) => parts.push(format!("the daemon will be down for about {}", human_ms(*ms))),

@@ -100,13 +100,24 @@ fn next<'a>(site: &Site<'_>, plan: &'a Plan) -> Option<&'a UpgradeInfo> {
 fn nothing(site: &Site<'_>, plan: &Plan, name: Option<&UpgradeName>) -> Finding {
     let names: Vec<&str> = plan.queued_up.iter().map(|info| info.name.as_str()).collect();
     let text = match name {
-        Some(name) if names.is_empty() => format!("'{name}' is not queued; nothing is"),
-        Some(name) => format!("'{name}' is not queued; these are: {}", names.join(", ")),
+        Some(name) => {
+            let queued = if names.is_empty() { "nothing is".to_owned() } else { names.join(", ") };
+            let are = match names.len() {
+                0 => "queued",
+                1 => "is queued",
+                _ => "are queued",
+            };
+            format!("there is no upgrade '{name}' in the queue; {queued} {are}")
+        }
         None => "no upgrade is queued".to_owned(),
     };
     let address = site.config.polled_url().without_credentials();
-    let remedy =
-        format!("nothing to do; `nymvisor check --url {address}` checks what is announced");
+    let announced = format!("`nymvisor check --url {address}` checks what is announced");
+    let remedy = match (name, names.first()) {
+        (Some(_), Some(first)) => format!("`nymvisor check {first}`; {announced}"),
+        (Some(_), None) => announced,
+        (None, _) => format!("nothing to do; {announced}"),
+    };
     Finding::fail(WHAT, text, remedy)
 }
 

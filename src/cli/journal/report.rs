@@ -126,13 +126,30 @@ fn fault_to_text(fault: &Fault) -> String {
     text + &fault.text
 }
 
+/// What it means, and what to do.
 fn in_words(kind: FaultKind) -> &'static str {
     match kind {
-        FaultKind::Chain => "the chain is broken",
-        FaultKind::Sequence => "something is missing, or out of order",
-        FaultKind::Illegal => "a transition is not legal",
-        FaultKind::Files => "the files on disk differ",
-        FaultKind::Head => "the head is not in the chain",
-        FaultKind::SetAside => "a damaged part was set aside earlier; the rest holds",
+        FaultKind::Chain => {
+            "the chain is broken; keep the files for whoever looks into it: the next `nymvisor \
+             run` sets aside what is damaged, and begins a new chain"
+        }
+        FaultKind::Sequence => {
+            "something is missing, or out of order; put back what was moved away, and verify again"
+        }
+        FaultKind::Illegal => {
+            "a transition is not legal; keep the files, and compare them with a copy: somebody may \
+             have written to them"
+        }
+        FaultKind::Files => {
+            "the files on disk differ; `nymvisor check` and `nymvisor backups verify` tell what \
+             to do, and the next `nymvisor run` mends what it can"
+        }
+        FaultKind::Head => {
+            "the head is not in the chain; the journal was cut off or written anew since, or the \
+             head is of another one: compare it with a copy"
+        }
+        FaultKind::SetAside => {
+            "a damaged part was set aside earlier; the rest holds, and there is nothing to do"
+        }
     }
 }

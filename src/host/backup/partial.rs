@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use crate::disk::{Disk, Kind, RealDisk, folder_of, try_lock};
+use crate::disk::{Disk, Kind, RealDisk, create_dirs, folder_of, try_lock};
 
 const PARTIAL_SUFFIX: &str = ".zst.partial";
 
@@ -23,7 +23,15 @@ impl Partial {
         name.push(path.file_name().unwrap_or_default());
         name.push(".partial");
         let path = path.with_file_name(name);
-        RealDisk.create(&path, 0o600).map_err(|e| Error::of("creating", &path, e))?;
+        let created = match RealDisk.create(&path, 0o600) {
+            // Whoever empties the folder removes it, at this very moment too.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create_dirs(&RealDisk, folder_of(&path), 0o700)
+                    .and_then(|()| RealDisk.create(&path, 0o600))
+            }
+            created => created,
+        };
+        created.map_err(|e| Error::of("creating", &path, e))?;
         let partial = Self(path);
         let opened = OpenOptions::new().read(true).write(true).open(&partial.0).and_then(|file| {
             file.set_permissions(fs::Permissions::from_mode(0o600))?;
@@ -56,8 +64,15 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         // After the rename there is nothing under this name; otherwise the first error is told.
-        let _ = fs::remove_file(&self.0);
+        if fs::remove_file(&self.0).is_ok() {
+            remove_if_empty(folder_of(&self.0));
+        }
     }
+}
+
+/// Removes an upgrade's folder once nothing is in it; one in which something is stays.
+pub(super) fn remove_if_empty(folder: &Path) {
+    let _ = fs::remove_dir(folder);
 }
 
 /// A backup is never overwritten.
@@ -103,7 +118,10 @@ pub fn discard_all_partials(backups: &Path) {
         }
         match discard_partials(&folder) {
             Ok(0) => {}
-            Ok(count) => tracing::info!("{count} unfinished in {} removed", folder.display()),
+            Ok(count) => {
+                tracing::info!("{count} unfinished in {} removed", folder.display());
+                remove_if_empty(&folder);
+            }
             Err(error) => tracing::warn!("what an interrupted backup left stays: {error}"),
         }
     }

@@ -31,6 +31,8 @@ type Key = (OsString, OsString);
 #[derive(Debug, Clone, Default)]
 pub struct Records {
     known: BTreeMap<Key, Known>,
+    /// Those of attempts that failed, which the engine had removed.
+    discarded: BTreeSet<Key>,
     needed: BTreeSet<Key>,
     /// The state after the last record; `None` where nothing was run yet.
     pub state: Option<State>,
@@ -47,6 +49,9 @@ impl Records {
                 if let Effect::CommitSwap { attempt, from, .. } = effect {
                     let is_it = |known: &Known| known.attempt == *attempt && known.from.is_none();
                     records.set_from(from, is_it);
+                }
+                if let Effect::DiscardBackup(archive) = effect {
+                    records.discarded.extend(key(&path_of(archive)));
                 }
                 if let Effect::ExamineBackup { archive, from } = effect {
                     records.set_from(from, |known| known.archive.path == archive.path);
@@ -75,6 +80,11 @@ impl Records {
     /// Marks the archive at this path as needed.
     pub fn need(&mut self, path: &Path) {
         self.needed.extend(key(path));
+    }
+
+    /// All that were sealed and not discarded, with folder and file name.
+    pub fn sealed(&self) -> impl Iterator<Item = (&(OsString, OsString), &Known)> {
+        self.known.iter().filter(|(key, _)| !self.discarded.contains(*key))
     }
 
     /// Folder and file name of all that are needed.

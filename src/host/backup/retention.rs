@@ -8,6 +8,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
+use super::partial::remove_if_empty;
 use super::{Error, Records, Shelved, manifest_of};
 use crate::config::Retention;
 use crate::disk::{Disk, RealDisk, folder_of, remove_if_there};
@@ -122,12 +123,15 @@ pub fn decide<'a>(
     shelf.iter().zip(fates(&all, retention, now)).collect()
 }
 
-/// Removes an archive and its manifest, durably. The archive goes last, so that one that is still
-/// there after a crash is found and removed again; that there is none is no error.
+/// Removes an archive and its manifest, durably, and their folder if nothing else is in it. The
+/// archive goes last, so that one that is still there after a crash is found and removed again;
+/// that there is none is no error.
 pub fn remove(archive: &Path) -> Result<(), Error> {
     for path in [manifest_of(archive).as_path(), archive] {
         remove_if_there(&RealDisk, path).map_err(|e| Error::of("removing", path, e))?;
     }
     let folder = folder_of(archive);
-    RealDisk.sync_dir(folder).map_err(|e| Error::of("syncing", folder, e))
+    RealDisk.sync_dir(folder).map_err(|e| Error::of("syncing", folder, e))?;
+    remove_if_empty(folder);
+    Ok(())
 }

@@ -1,12 +1,13 @@
 //! Everything below the home, in a fixed order, without ever leaving it through a link.
 //!
 //! Each step goes from an open folder to a name in it, so that a link put in the way, or a folder
-//! renamed meanwhile, can't lead elsewhere. Other file systems mounted below the home belong to it.
+//! renamed meanwhile, can't lead elsewhere. Other file systems mounted below the home belong to it,
+//! but not what a restore moved aside there: each backup would hold all that went before it.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
 use super::{Cancel, Error};
+use crate::config::ASIDE_PREFIX;
 
 /// Device and inode: what a file is, whatever its name.
 pub(super) type Id = (u64, u64);
@@ -126,6 +128,9 @@ impl<'a> Walk<'a> {
                 self.levels.pop();
                 continue;
             };
+            if name.as_bytes().starts_with(ASIDE_PREFIX.as_bytes()) {
+                continue;
+            }
             let path = level.path.join(&name);
             let at = At { parent: Arc::clone(&level.folder), name };
             if let Some(found) = self.look(path, at)? {

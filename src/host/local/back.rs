@@ -1,7 +1,7 @@
 //! The steps of a roll-back: the data, the lock, the files.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::Utc;
 use tokio::task::spawn_blocking;
@@ -45,7 +45,9 @@ impl LocalHost {
                 })
             });
             let restored = restored.await.map_err(our_failure)??;
-            let aside = restored.aside.as_os_str().as_bytes().escape_ascii().to_string();
+            let shown = |path: &PathBuf| path.as_os_str().as_bytes().escape_ascii().to_string();
+            let places = [&restored.aside].into_iter().chain(&restored.elsewhere).map(shown);
+            let aside = places.collect::<Vec<_>>().join(" and, of another file system, ");
             let moved_aside = restored.moved_aside;
             Ok(Event::HomeRestored { attempt, aside, moved_aside })
         });

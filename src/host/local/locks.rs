@@ -149,13 +149,25 @@ fn lock_failure(error: &lock::Error) -> Failure {
     Failure { code, text }
 }
 
+/// The lock on an upgrade's name. Its file goes with it: there is one a name, and names are many.
+#[derive(Debug)]
+pub(super) struct NameLock(Option<HeldLock>);
+
+impl Drop for NameLock {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.0.take().map(HeldLock::release_and_remove) {
+            tracing::debug!("the lock file stays: {error}");
+        }
+    }
+}
+
 /// The lock under which an upgrade's files are fetched and checked. Another instance that is at
 /// it fetches for this one too, so it is worth waiting for.
 pub(super) async fn lock_name(
     setup: &Setup,
     upgrade: &Upgrade,
     mut stop: watch::Receiver<bool>,
-) -> Result<HeldLock, Failure> {
+) -> Result<NameLock, Failure> {
     let path = setup.paths.fetch_lock(&upgrade.name);
     crate::disk::create_dirs(&*setup.disk, crate::disk::folder_of(&path), 0o755)
         .map_err(our_failure)?;
@@ -165,7 +177,7 @@ pub(super) async fn lock_name(
             Err(failure) if failure.code == Code::LockBusy && !*stop.borrow() => {
                 let _ = tokio::time::timeout(LONG_PAUSE, stop.changed()).await;
             }
-            outcome => return outcome,
+            outcome => return outcome.map(|lock| NameLock(Some(lock))),
         }
     }
 }

@@ -8,11 +8,10 @@ use chrono::Utc;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
 
-use super::super::lock::HeldLock;
 use super::super::{backup, place, room};
 use super::binary::{Fetched, checked, fetched};
 use super::copy::Copy;
-use super::locks::lock_name;
+use super::locks::{NameLock, lock_name};
 use super::{LocalHost, our_failure};
 use crate::config::Paths;
 use crate::disk::{Disk, try_writing_into};
@@ -38,7 +37,7 @@ pub(super) struct Work {
     /// The bytes that wait for their check.
     fetched: watch::Sender<Option<Fetched>>,
     /// Keeps other instances of the data folder off the same upgrade's files until it is checked.
-    name_lock: Rc<RefCell<Option<HeldLock>>>,
+    name_lock: Rc<RefCell<Option<NameLock>>>,
 }
 
 impl Work {

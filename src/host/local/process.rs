@@ -6,7 +6,8 @@ use nix::sys::signal::Signal;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::task::spawn_local;
 
-use super::super::{daemon, processes};
+use super::super::daemon::{self, Strays};
+use super::super::processes;
 use super::{LocalHost, Setup, Teller, our_failure};
 use crate::machine::{Daemon, Ending, Event, Version};
 use crate::release::UpgradeName;
@@ -43,13 +44,18 @@ impl LocalHost {
     }
 
     pub(super) fn interrupt_daemon(&mut self, daemon: Daemon) {
+        let is_leftover = self.leftovers.contains(&daemon);
+        if !is_leftover {
+            self.strays = Some(Strays::watched(daemon, token(&self.setup)));
+        }
+        // As late as can be: a look that is old is repeated with the daemon down.
         self.look_at_mappings();
         match daemon::signal_leader(daemon, Signal::SIGINT) {
             Ok(true) => {}
             Ok(false) => tracing::debug!("process {} ended before it was asked to", daemon.pid),
             Err(error) => tracing::warn!("{error}"),
         }
-        if self.leftovers.contains(&daemon) {
+        if is_leftover {
             // Nobody tells us when a process ends that is no child of ours.
             let teller = self.teller.clone();
             spawn_local(async move {
@@ -63,9 +69,16 @@ impl LocalHost {
 
     pub(super) fn sweep_group(&mut self, daemon: Option<Daemon>) {
         let teller = self.teller.clone();
+        let watched = self.strays.take().filter(|strays| Some(strays.daemon()) == daemon);
+        // Those of earlier sessions have been looked for when this one began.
+        let ours = daemon.filter(|daemon| !self.leftovers.contains(daemon));
+        let strays = watched.or_else(|| Some(Strays::of(ours?, token(&self.setup))));
         spawn_local(async move {
             if let Some(daemon) = daemon {
                 daemon::group_gone(daemon).await;
+            }
+            if let Some(strays) = strays {
+                strays.gone().await;
             }
             teller.tell(Event::GroupGone);
         });
@@ -92,11 +105,16 @@ fn spawn(setup: &Setup, version: &Version) -> Result<daemon::Running, String> {
     let command = daemon::Command {
         binary: setup.paths.binary(&name),
         args: setup.args.clone(),
-        token: format!("{}:{}", setup.token_prefix, setup.session),
+        token: token(setup),
         remove_env: Vec::new(),
         envs: setup.env.clone(),
     };
     daemon::spawn(&command).map_err(|error| error.to_string())
+}
+
+/// What this session's daemons carry.
+fn token(setup: &Setup) -> String {
+    format!("{}:{}", setup.token_prefix, setup.session)
 }
 
 pub(super) fn forward(daemon: Daemon, signal: i32) {

@@ -57,6 +57,29 @@ pub enum Error {
         /// The system's own words.
         cause: io::Error,
     },
+    /// Unpacking elsewhere failed in the same way: that begins anew.
+    #[error(
+        "unpacking the backup failed: {doing} {}: {cause}; see to it and try again, or name \
+         another folder",
+        path.display()
+    )]
+    Unpacking {
+        /// What was being done.
+        doing: &'static str,
+        /// To which path.
+        path: PathBuf,
+        /// The system's own words.
+        cause: io::Error,
+    },
+    /// What is to take the backup is something else than a folder.
+    #[error(
+        "{} is not a folder; name an empty folder, or one that isn't there yet",
+        path.display()
+    )]
+    NotAFolder {
+        /// What was named.
+        path: PathBuf,
+    },
     /// The archive is gone, or not what was sealed.
     #[error(
         "the backup {} can't be restored: {what}; nothing of it was put into the home; check the \
@@ -141,6 +164,8 @@ impl Error {
             | Self::State { .. }
             | Self::HomeLeftOut { .. }
             | Self::NotEmpty { .. }
+            | Self::NotAFolder { .. }
+            | Self::Unpacking { .. }
             | Self::Cancelled => Code::Io,
         }
     }
@@ -149,6 +174,12 @@ impl Error {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Cancelled)
+    }
+
+    /// The same, where no home is involved.
+    pub(super) fn unpacking(self) -> Self {
+        let Self::Io { doing, path, cause } = self else { return self };
+        Self::Unpacking { doing, path, cause }
     }
 
     /// The system's refusal of an operation (in the progressive form: "writing") on a path.

@@ -104,6 +104,13 @@ fn check_mounted(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
+/// The folders that hold what was moved aside on other file systems than the home's.
+pub(super) fn elsewhere(job: &Job, plan: &Plan) -> Vec<PathBuf> {
+    let own = job.aside();
+    let folders = plan.zones.iter().map(Zone::aside).filter(|aside| *aside != own);
+    folders.filter(|aside| RealDisk.list(aside).is_ok_and(|names| !names.is_empty())).collect()
+}
+
 /// Leaves, beside what was moved aside within the home's own file system, a link to what was moved
 /// aside on another.
 fn tell_other_zones(job: &Job, plan: &Plan) -> Result<(), Error> {

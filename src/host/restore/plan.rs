@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
@@ -18,6 +18,7 @@ use nix::sys::statvfs::{FsFlags, fstatvfs};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Job};
+use crate::config::ASIDE_PREFIX;
 
 /// A file system below the home, or the home's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,16 +111,20 @@ impl Plan {
         around.max_by_key(|zone| zone.root.len())
     }
 
-    /// Whether a path is nothing to move: it is never touched, stays, or is our own folder.
+    /// Whether a path is nothing to move: it is never touched, stays, or is our own folder. So are
+    /// those of earlier restores: what was said to lie there must be found there.
     pub(super) fn is_fixed(&self, path: &Path) -> bool {
-        let own = |zone: &Zone| {
-            path.parent() == Some(zone.root()) && path.file_name() == zone.holding().file_name()
+        let name = path.file_name().unwrap_or_default();
+        let own = || {
+            let around = path.parent().unwrap_or(path);
+            self.zones.iter().any(|zone| zone.root() == around)
+                && name.as_bytes().starts_with(ASIDE_PREFIX.as_bytes())
         };
-        has(&self.keep, path) || has(&self.stay, path) || self.zones.iter().skip(1).any(own)
+        has(&self.keep, path) || has(&self.stay, path) || own()
     }
 
     fn add_zones(&mut self, job: &Job, home: &Path) -> Result<(), Error> {
-        let mut hidden = OsString::from(".nymvisor-restore-");
+        let mut hidden = OsString::from(ASIDE_PREFIX);
         hidden.push(job.work.file_name().unwrap_or_default());
         let mount_of = |path: &Path| match open_path(path) {
             Ok(file) => Ok(mount_id(&file)),

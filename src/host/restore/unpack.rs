@@ -10,7 +10,7 @@ use super::meta::Meta;
 use super::plan::Plan;
 use super::stage::{stage, wipe};
 use super::{Error, Job, folder};
-use crate::disk::{RealDisk, create_dirs};
+use crate::disk::{Disk, RealDisk, create_dirs};
 use crate::host::backup::Cancel;
 use crate::machine::Archive;
 
@@ -19,7 +19,26 @@ const HOLDING: &str = ".nymvisor-unpacking";
 
 /// Unpacks an archive into an empty or missing folder, which gets owner, mode, time and attributes
 /// of the home. Nothing is seen in it before all of it is unpacked and durable.
+///
+/// After an error nothing is left that wasn't there before.
 pub fn unpack(archive: &Archive, into: &Path, cancel: &Cancel) -> Result<(), Error> {
+    // A link to nothing is no place for a folder either.
+    let is_there = |path: &Path| !matches!(RealDisk.kind(path), Ok(None));
+    if is_there(into) && !into.is_dir() {
+        return Err(Error::NotAFolder { path: into.to_owned() });
+    }
+    let made: Vec<&Path> = into.ancestors().take_while(|path| !is_there(path)).collect();
+    let unpacked = unpack_into(archive, into, cancel).map_err(Error::unpacking);
+    if unpacked.is_err() {
+        for folder in made {
+            // Empty, and ours; else somebody has use for it.
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+    unpacked
+}
+
+fn unpack_into(archive: &Archive, into: &Path, cancel: &Cancel) -> Result<(), Error> {
     create_dirs(&RealDisk, into, 0o700).map_err(|e| Error::of("creating", into, e))?;
     // A link is a good name for a folder; what is unpacked goes behind it.
     let into = std::fs::canonicalize(into).map_err(|e| Error::of("looking at", into, e))?;
