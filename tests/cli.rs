@@ -32,6 +32,9 @@ fn help_texts() {
         "journal",
         "journal show",
         "journal verify",
+        "systemd-unit",
+        "completions",
+        "man",
         "demo",
     ];
     for command in commands {

@@ -6,7 +6,7 @@ use std::process::Command;
 const README: &str = include_str!("../README.md");
 
 /// Sub-commands whose help is looked at.
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 19] = [
     &[],
     &["init"],
     &["run"],
@@ -20,6 +20,9 @@ const COMMANDS: [&[&str]; 16] = [
     &["backups", "restore"],
     &["backups", "prune"],
     &["journal", "show"],
+    &["systemd-unit"],
+    &["completions"],
+    &["man"],
     &["build-info"],
     &["daemon-build-info"],
     &["demo"],
