@@ -192,7 +192,7 @@ ProtectHostname=yes
 ProtectKernelLogs=yes
 ProtectKernelModules=yes
 ProtectKernelTunables=yes
-# Left out: ProtectProc= (nymvisor looks for a node that runs beside it), RestrictSUIDSGID= (a backup
-# may hold set-group-ID folders), MemoryDenyWriteExecute= (a version to come may need it, and would
-# fail only once it runs).
+# Left out: ProtectProc= (nymvisor looks for a node that runs beside it), RestrictSUIDSGID= (a
+# backup may hold set-group-ID folders), MemoryDenyWriteExecute= (a version to come may need such
+# memory, and would fail only once it runs).
 ";

@@ -85,7 +85,7 @@ fn man_accepts_the_pages_and_there_is_one_a_command() {
     assert!(!own.contains("play-daemon") && own.contains("nymvisor\\-journal(1)"), "{own}");
     for page in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
         let mut man = Command::new("man");
-        man.args(["--warnings", "-E", "UTF-8", "-T", "utf8", "-l"]).arg(&page);
+        man.args(["--warnings", "-E", "UTF-8", "-Tutf8", "-l"]).arg(&page);
         let Ok(formatted) = man.env("MANWIDTH", "80").output() else {
             return eprintln!("skipped: there is no man");
         };

@@ -59,7 +59,7 @@ Examples:
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:
-  nymvisor completions bash > ~/.local/share/bash-completion/completions/nymvisor
+  nymvisor completions bash | sudo tee /etc/bash_completion.d/nymvisor
   nymvisor completions zsh > ~/.zfunc/_nymvisor";
 
 pub(super) const MAN: &str = "\

@@ -66,7 +66,8 @@ fn folders(paths: &Paths) -> Result<Vec<PathBuf>, Error> {
     for folder in folders {
         if !folder.is_dir() {
             return Err(Error::Unusable(format!(
-                "{} is not there, and the unit would not start without it; 'nymvisor init' makes it",
+                "{} is not there, and without it the unit would not start; 'nymvisor init' \
+                 makes it",
                 folder.display()
             )));
         }

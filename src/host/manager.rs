@@ -39,6 +39,8 @@ struct Told {
     status: String,
     ready: bool,
     stopping: bool,
+    /// Its queue was full the last time.
+    behind: bool,
 }
 
 /// The manager that started us.
@@ -80,7 +82,8 @@ impl Manager {
             let pause = pause.max(WATCHDOG_PAUSE_MIN);
             spawn_local(async move {
                 loop {
-                    line.send("WATCHDOG=1\n");
+                    // A beat that is lost is made up for by the next.
+                    let _ = line.send("WATCHDOG=1\n");
                     tokio::time::sleep(pause).await;
                 }
             });
@@ -92,10 +95,10 @@ impl Manager {
     pub fn tell(&mut self, state: &State) {
         self.line.told.borrow_mut().wanted = Standing::of(state);
         self.line.tell();
-        if self.pulse.as_ref().is_none_or(AbortHandle::is_finished) && self.line.needs_time() {
+        if self.pulse.as_ref().is_none_or(AbortHandle::is_finished) && self.line.has_more_to_say() {
             let line = self.line.clone();
             let pulse = spawn_local(async move {
-                while line.needs_time() {
+                while line.has_more_to_say() {
                     tokio::time::sleep(PULSE).await;
                     line.tell();
                 }
@@ -119,10 +122,11 @@ impl Line {
         Ok(Self { socket, address, told: RefCell::default() })
     }
 
-    /// The manager waits for us: for the first daemon to be up, or for our end.
-    fn needs_time(&self) -> bool {
+    /// Something is to be said though nothing changes: the manager waits for us, for the first
+    /// daemon to be up or for our end, or could not take what there was.
+    fn has_more_to_say(&self) -> bool {
         let told = self.told.borrow();
-        told.wanted.needs_time(told.ready, told.stopping)
+        told.behind || told.wanted.needs_time(told.ready, told.stopping)
     }
 
     /// Says what is new. What could not be delivered is new the next time too.
@@ -144,18 +148,21 @@ impl Line {
         if told.wanted.needs_time(ready, stopping) {
             let _ = writeln!(message, "EXTEND_TIMEOUT_USEC={}", MORE_TIME.as_micros());
         }
-        if !message.is_empty() && self.send(&message) {
+        let sent = if message.is_empty() { Ok(()) } else { self.send(&message) };
+        // One that is gone for good is not tried again and again.
+        told.behind = sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        if sent.is_ok() {
             (told.ready, told.stopping) = (ready, stopping);
             told.status = told.wanted.status.clone();
         }
     }
 
-    fn send(&self, message: &str) -> bool {
+    fn send(&self, message: &str) -> io::Result<()> {
         // By its name each time: a manager that was started anew has bound it anew.
         let sent = self.socket.send_to_addr(message.as_bytes(), &self.address);
         if let Err(error) = &sent {
             tracing::debug!("the service manager could not be told: {error}");
         }
-        sent.is_ok()
+        sent.map(drop)
     }
 }

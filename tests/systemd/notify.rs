@@ -1,9 +1,8 @@
 //! What the service manager is told, on a socket as systemd has one.
 
-use std::cell::RefCell;
-use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -12,14 +11,24 @@ use crate::support::run::Stage;
 
 /// The manager's end: every line that came, and when.
 struct Manager {
-    socket: UnixDatagram,
-    lines: RefCell<Vec<(Instant, String)>>,
+    lines: Arc<Mutex<Vec<(Instant, String)>>>,
 }
 
 impl Manager {
+    /// Reads on and on, as the kernel queues ten datagrams by default.
     fn of(socket: UnixDatagram) -> Self {
-        socket.set_nonblocking(true).unwrap();
-        Self { socket, lines: RefCell::default() }
+        let lines = Arc::<Mutex<Vec<(Instant, String)>>>::default();
+        let heard = lines.clone();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length) = socket.recv(&mut buffer) {
+                let text = std::str::from_utf8(&buffer[..length]).unwrap();
+                let now = Instant::now();
+                let lines = text.lines().map(|line| (now, line.to_owned()));
+                heard.lock().unwrap().extend(lines);
+            }
+        });
+        Self { lines }
     }
 
     /// One in the stage's folder, which the runs to come are told of.
@@ -30,25 +39,8 @@ impl Manager {
         manager
     }
 
-    fn hear(&self) {
-        let mut buffer = [0; 4096];
-        loop {
-            match self.socket.recv(&mut buffer) {
-                Ok(length) => {
-                    let text = std::str::from_utf8(&buffer[..length]).unwrap();
-                    let now = Instant::now();
-                    let lines = text.lines().map(|line| (now, line.to_owned()));
-                    self.lines.borrow_mut().extend(lines);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-
     fn said(&self) -> Vec<String> {
-        self.hear();
-        self.lines.borrow().iter().map(|(_, line)| line.clone()).collect()
+        self.lines.lock().unwrap().iter().map(|(_, line)| line.clone()).collect()
     }
 
     fn count(&self, beginning: &str) -> usize {
@@ -153,7 +145,7 @@ fn the_watchdog_is_fed_at_twice_the_pace_and_only_if_it_is_ours() {
     let mut run = stage.start(&["run"]);
     manager.until(&stage, "WATCHDOG=1", 6);
     let heard: Vec<Instant> = {
-        let lines = manager.lines.borrow();
+        let lines = manager.lines.lock().unwrap();
         lines.iter().filter(|(_, line)| line == "WATCHDOG=1").map(|(at, _)| *at).collect()
     };
     // One that was late shortens the gap to the next as it was heard.
@@ -167,6 +159,25 @@ fn the_watchdog_is_fed_at_twice_the_pace_and_only_if_it_is_ours() {
     manager.until(&stage, "READY=1", 2);
     assert_eq!(run.stop(Signal::SIGTERM).status, Some(0));
     assert_eq!(manager.count("WATCHDOG"), before);
+}
+
+/// The kernel queues some datagrams for a manager that does something else, and then no more.
+#[test]
+fn a_manager_that_is_slow_hears_the_last_word_all_the_same() {
+    let mut stage = Stage::new();
+    let path = stage.site.path("notify socket");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let filler = UnixDatagram::unbound().unwrap();
+    filler.set_nonblocking(true).unwrap();
+    while filler.send_to(b"X=1", &path).is_ok() {}
+    stage.set("NOTIFY_SOCKET", path.to_str().unwrap());
+    let mut run = stage.start(&["run"]);
+    let pid = stage.until_started(1);
+    stage.until_event("daemon-spawned", 1);
+    let manager = Manager::of(socket);
+    manager.until(&stage, "READY=1", 1);
+    manager.until(&stage, &format!("STATUS=Running genesis (1.0.0), pid {pid}"), 1);
+    assert_eq!(run.stop(Signal::SIGTERM).status, Some(0));
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use nymvisor::proc;
 
 use crate::support::run::Stage;
 
@@ -87,8 +89,9 @@ fn its_system_calls_are_let_through() {
     let mut run = stage.start_command(started_by(&stage, "strace", &arguments));
     stage.until_event("backup-examined", 1);
     stage.until_log("started 1.1.0", 1);
-    // strace hands it on.
-    assert_eq!(run.stop(Signal::SIGTERM).status, Some(0));
+    let traced = proc::stats().unwrap().into_iter().find(|stat| stat.parent == run.pid()).unwrap();
+    kill(Pid::from_raw(i32::try_from(traced.pid).unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(run.wait().status, Some(0));
     let called = fs::read_to_string(trace).unwrap();
     let called: Vec<&str> = called.lines().map(str::trim).filter(|line| is_name(line)).collect();
     assert!(called.contains(&"fdatasync"), "{called:?}");
