@@ -72,7 +72,7 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
     }
     if let Some(examples) = command.get_after_help() {
         let examples = examples.to_string();
-        let lines = examples.lines().skip(1).map(|line| line.trim_start());
+        let lines = examples.lines().skip(1).map(str::trim_start);
         let mut section = Roff::new();
         section.control("SH", ["EXAMPLES"]).control("nf", []);
         for line in lines {

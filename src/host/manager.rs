@@ -132,7 +132,7 @@ impl Line {
     /// Says what is new. What could not be delivered is new the next time too.
     fn tell(&self) {
         let mut message = String::new();
-        let mut told = self.told.borrow_mut();
+        let told = &mut *self.told.borrow_mut();
         let stopping = told.stopping || told.wanted.is_ending;
         let ready = told.ready || (told.wanted.is_up && !stopping);
         if stopping && !told.stopping {
@@ -153,7 +153,7 @@ impl Line {
         told.behind = sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
         if sent.is_ok() {
             (told.ready, told.stopping) = (ready, stopping);
-            told.status = told.wanted.status.clone();
+            told.status.clone_from(&told.wanted.status);
         }
     }
 

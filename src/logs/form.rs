@@ -28,12 +28,12 @@ pub fn is_colourful() -> bool {
 
 /// The priority of syslog(3) for a level.
 #[must_use]
-pub fn priority(level: Level) -> u8 {
+pub fn priority(level: Level) -> &'static str {
     match level {
-        Level::ERROR => 3,
-        Level::WARN => 4,
-        Level::INFO => 6,
-        Level::DEBUG | Level::TRACE => 7,
+        Level::ERROR => "3",
+        Level::WARN => "4",
+        Level::INFO => "6",
+        Level::DEBUG | Level::TRACE => "7",
     }
 }
 
@@ -41,7 +41,7 @@ pub fn priority(level: Level) -> u8 {
 #[must_use]
 pub fn for_journald(level: Level, text: &str) -> String {
     let priority = priority(level);
-    text.lines().map(|line| format!("<{priority}>{line}\n")).collect()
+    text.lines().flat_map(|line| ["<", priority, ">", line, "\n"]).collect()
 }
 
 /// Writes events as journald takes them.

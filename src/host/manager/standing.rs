@@ -177,8 +177,8 @@ fn coming(candidate: &Candidate) -> String {
 
 /// The first queued upgrade that an earlier failure holds back.
 fn held(state: &State) -> String {
-    let entries = state.queue.entries.iter().filter(|entry| state.is_held(entry));
-    let held = entries.filter_map(|entry| state.trouble_with(entry)).next();
+    let mut entries = state.queue.entries.iter().filter(|entry| state.is_held(entry));
+    let held = entries.find_map(|entry| state.trouble_with(entry));
     let held = held
         .map(|trouble| format!("; {} is held back [{}]", trouble.name, word(trouble.failure.code)));
     held.unwrap_or_default()
