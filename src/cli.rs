@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::Env;
 use crate::disk::RealDisk;
@@ -19,9 +19,11 @@ mod config;
 mod daemon_build_info;
 pub mod demo;
 mod error;
+mod examples;
 mod init;
 mod install;
 mod journal;
+mod manual;
 mod output;
 mod play;
 mod probe;
@@ -30,6 +32,7 @@ mod rollback;
 mod run;
 mod split;
 pub mod status;
+mod systemd_unit;
 mod user;
 
 pub use error::Error;
@@ -43,6 +46,7 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
 #[derive(Debug, Parser)]
 #[command(name = "nymvisor", version, long_version = LONG_VERSION.as_str())]
 #[command(about = "Process manager for Nym binaries: runs a daemon and upgrades it")]
+#[command(after_help = examples::OVERVIEW)]
 struct Cli {
     /// Path pointing to an env file that configures the nymvisor and overrides any preconfigured
     /// values (before the command where that is 'run')
@@ -55,32 +59,49 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Initialise a nymvisor instance with persistent config.toml file
+    #[command(after_help = examples::INIT)]
     Init(Box<init::InitArgs>),
     /// Run the associated daemon with the preconfigured settings
+    #[command(after_help = examples::RUN)]
     Run(RunArgs),
     /// Show build information of this binary
     BuildInfo(output::OutputArgs),
     /// Show build information of the associated daemon
     DaemonBuildInfo(output::OutputArgs),
     /// Queue another upgrade for the associated daemon
+    #[command(after_help = examples::ADD_UPGRADE)]
     AddUpgrade(add_upgrade::AddUpgradeArgs),
     /// Say whether the next upgrade would succeed, and how long it would take
+    #[command(after_help = examples::CHECK)]
     Check(check::CheckArgs),
     /// Say how the instance is, and what comes next
+    #[command(after_help = examples::STATUS)]
     Status(status::StatusArgs),
     /// Try an upgrade again that is held back after a failure
+    #[command(after_help = examples::RETRY)]
     Retry(retry::RetryArgs),
     /// Go back to the version before the last upgrade
+    #[command(after_help = examples::ROLLBACK)]
     Rollback(rollback::RollBackArgs),
     /// List, verify, restore or prune the backups of the daemon's home
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::BACKUPS)]
     Backups(backups::BackupsCommand),
     /// Show what the engine did and why
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::JOURNAL)]
     Journal(journal::JournalCommand),
     /// Show configuration options being used by this instance of nymvisor
     Config(output::OutputArgs),
+    /// Print a unit for systemd that runs this instance
+    #[command(after_help = examples::SYSTEMD_UNIT)]
+    SystemdUnit(systemd_unit::SystemdUnitArgs),
+    /// Print what lets a shell complete the commands
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(manual::CompletionsArgs),
+    /// Print the manual page, or write those of all commands
+    #[command(after_help = examples::MAN)]
+    Man(manual::ManArgs),
     /// Watch a real upgrade, or a failure and what follows, in a temporary folder
+    #[command(after_help = examples::DEMO)]
     Demo(demo::DemoArgs),
     /// Play a small daemon; what 'demo' runs
     #[command(hide = true)]
@@ -93,6 +114,12 @@ struct RunArgs {
     /// Arguments for the daemon, passed on as they are ('run -- --help' for the daemon's own help)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     daemon_args: Vec<OsString>,
+}
+
+/// The definition of the command line.
+#[must_use]
+pub fn definition() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command that these arguments, the program's name first, ask for.
@@ -136,6 +163,11 @@ fn dispatch(cli: &Cli) -> Result<Exit, Error> {
         Command::Backups(command) => return backups::backups(disk, &env, command),
         Command::Journal(command) => return journal::journal(disk, &env, command),
         Command::Config(args) => config::show(disk, &env, args.output)?,
+        Command::SystemdUnit(args) => {
+            systemd_unit::systemd_unit(disk, &env, cli.config_env_file.as_deref(), args)?;
+        }
+        Command::Completions(args) => manual::completions(&definition(), args)?,
+        Command::Man(args) => manual::man(definition(), args)?,
         Command::Demo(args) => demo::demo(args)?,
         Command::PlayDaemon(args) => play::play(args)?,
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::journal::{HeldOrder, Order};
-use crate::machine::{Event, Observed};
+use crate::machine::{Event, Observed, State};
 
 pub mod backup;
 pub mod daemon;
@@ -19,10 +19,12 @@ pub mod files;
 pub mod http;
 pub mod local;
 pub mod lock;
+pub mod manager;
 pub mod memory;
 pub mod place;
 pub mod probe;
 pub mod processes;
+pub mod reaper;
 pub mod restore;
 pub mod room;
 pub mod signals;
@@ -57,6 +59,9 @@ pub trait Host {
 
     /// The session knows where it stands: announcements, plan and requests may be reported now.
     fn listen(&mut self);
+
+    /// The engine stands so from now on; what that orders follows. For those who look on.
+    fn stands(&mut self, _state: &State) {}
 
     /// Waits for what is reported next.
     fn next(&mut self) -> impl Future<Output = Stimulus>;

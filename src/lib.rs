@@ -43,6 +43,7 @@
 //! | `bars` | nothing |
 //! | `digest` | nothing |
 //! | `disk` | nothing |
+//! | `unit` | exit |
 //! | `exit` | nothing |
 //! | `proc` | nothing |
 //! | `units` | nothing |
@@ -67,4 +68,5 @@ pub mod release;
 pub mod requests;
 pub mod session;
 pub mod shell;
+pub mod unit;
 pub mod units;

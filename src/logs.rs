@@ -1,7 +1,7 @@
 //! Where the log goes: stderr, and for `run` files that rotate.
 
 use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, IsTerminal};
+use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -18,6 +18,12 @@ use tracing_subscriber::{Layer, fmt};
 use crate::bars::Lines;
 use crate::disk::{self, Disk, RealDisk};
 
+mod form;
+
+pub use form::{for_journald, is_colourful, is_for_journald, priority};
+
+use form::Prefixed;
+
 /// Log files, a day each, that are kept.
 const FILES_KEPT: usize = 14;
 const PREFIX: &str = "nymvisor";
@@ -29,12 +35,12 @@ const FILE_MODE: u32 = 0o600;
 ///
 /// That the files can't be written is told on stderr and is no reason not to run.
 pub fn begin(folder: &Path) {
-    let plain = fmt::layer()
-        .with_writer(|| Lines)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .log_internal_errors(false)
-        .with_filter(filter());
+    let lines = fmt::layer().with_writer(|| Lines).with_target(false).log_internal_errors(false);
+    let lines = if is_for_journald() {
+        lines.with_ansi(false).event_format(Prefixed).with_filter(filter()).boxed()
+    } else {
+        lines.with_ansi(is_colourful()).with_filter(filter()).boxed()
+    };
     let (files, error) = match Files::new(folder) {
         Ok(files) => (Some(files), None),
         Err(error) => (None, Some(error)),
@@ -48,7 +54,7 @@ pub fn begin(folder: &Path) {
             .with_filter(filter())
     });
     // A second call, as tests may make, changes nothing.
-    let _ = tracing_subscriber::registry().with(plain).with(files).try_init();
+    let _ = tracing_subscriber::registry().with(lines).with(files).try_init();
     if let Some(error) = error {
         tracing::warn!("no log files are written to {}: {error}", folder.display());
     }

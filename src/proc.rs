@@ -4,6 +4,7 @@
 //! which callers take for "not there".
 
 use std::io;
+use std::sync::{Mutex, PoisonError};
 use std::{fs, str};
 
 /// The part of `/proc/<pid>/stat` that tells processes apart.
@@ -79,6 +80,43 @@ fn is_exiting(content: &[u8]) -> bool {
     let rest = content.get(name_end + 1..).and_then(|rest| str::from_utf8(rest).ok());
     let flags = rest.and_then(|rest| rest.split_ascii_whitespace().nth(9 - 3));
     flags.and_then(|flags| flags.parse::<u32>().ok()).is_some_and(|flags| flags & PF_EXITING != 0)
+}
+
+/// Children of ours whose status somebody here takes.
+static AWAITED: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+/// While this lives, a child's status is left to its holder.
+#[derive(Debug)]
+pub struct Awaited(u32);
+
+impl Awaited {
+    /// For a child that has just been started; nothing else may have run since.
+    #[must_use]
+    pub fn of(pid: u32) -> Self {
+        AWAITED.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
+        Self(pid)
+    }
+
+    /// The child's process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.0
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        let mut awaited = AWAITED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = awaited.iter().position(|pid| *pid == self.0) {
+            awaited.swap_remove(at);
+        }
+    }
+}
+
+/// Whether a child's status is somebody's to take.
+#[must_use]
+pub fn is_awaited(pid: u32) -> bool {
+    AWAITED.lock().unwrap_or_else(PoisonError::into_inner).contains(&pid)
 }
 
 /// All processes that are there now, in no particular order.

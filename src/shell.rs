@@ -133,6 +133,7 @@ impl<H: Host> Shell<H> {
     fn enter(&mut self, state: State) {
         let knows_now = self.state.recovering && !state.recovering;
         self.state = state;
+        self.host.stands(&self.state);
         if knows_now {
             self.host.listen();
         }

@@ -36,6 +36,9 @@ fn help_texts() {
         "journal export",
         "journal report",
         "journal verify",
+        "systemd-unit",
+        "completions",
+        "man",
         "demo",
     ];
     for command in commands {

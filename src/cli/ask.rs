@@ -52,8 +52,10 @@ fn running(paths: &Paths, owner: &Owner, request: &Request) -> Result<Answer, Er
     };
     answer.map(told).ok_or_else(|| {
         Error::Refused(format!(
-            "the nymvisor that runs has not answered within {} s; see its log",
-            PATIENCE.as_secs()
+            "the nymvisor that runs has not answered within {} s; see its log in {}, and \
+             `nymvisor journal show -n 20`, and ask again",
+            PATIENCE.as_secs(),
+            paths.logs().display()
         ))
     })
 }
@@ -62,7 +64,7 @@ fn running(paths: &Paths, owner: &Owner, request: &Request) -> Result<Answer, Er
 fn alone(paths: &Paths, owner: Owner, request: Request, what: &str) -> Result<Answer, Error> {
     let Some(state) = journal::last_state(&RealDisk, &paths.journal(), &owner)? else {
         refuse_damaged(&RealDisk, paths)?;
-        return Ok((false, format!("{what}: nothing was run here yet")));
+        return Ok((false, format!("{what}: nothing was run here yet; `nymvisor run` is first")));
     };
     let session = format!("{}-{}", Utc::now().format("%Y%m%dT%H%M%S%.3fZ"), std::process::id());
     let event = request.into_event(session.clone());
@@ -75,7 +77,10 @@ fn alone(paths: &Paths, owner: Owner, request: Request, what: &str) -> Result<An
     };
     let mut journal = opened.journal;
     let Some((transition, answer)) = answer(&opened.state) else {
-        return Err(Error::Refused(format!("{what}: not in the state that was left")));
+        return Err(Error::Refused(format!(
+            "{what}: not in the state that was left, which `nymvisor journal show -n 5` tells; \
+             `nymvisor run` goes on from there"
+        )));
     };
     if answer.0 {
         // What it orders besides the answer is up to the next session, which looks for itself.

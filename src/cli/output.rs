@@ -3,8 +3,10 @@
 use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
+use tracing::Level;
 
 use super::Error;
+use crate::logs;
 use crate::release::BuildInfo;
 
 /// How a command prints what it has to say.
@@ -42,20 +44,22 @@ pub(super) fn print_build_info(output: Output, info: &BuildInfo) -> Result<(), E
 }
 
 pub(super) fn warn(text: &str) {
-    say(&format!("warning: {text}"));
+    say(Level::WARN, &format!("warning: {text}"));
 }
 
 /// Prints an error and what caused it.
 pub(super) fn print_error(error: &Error) {
-    say(&format!("error: {error}"));
+    say(Level::ERROR, &format!("error: {error}"));
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        say(&format!("  because: {error}"));
+        say(Level::ERROR, &format!("  because: {error}"));
         cause = error.source();
     }
 }
 
-/// One line on stderr. `eprintln!` would panic where nobody reads it.
-fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+/// Says something on stderr. `eprintln!` would panic where nobody reads it.
+fn say(level: Level, text: &str) {
+    let text =
+        if logs::is_for_journald() { logs::for_journald(level, text) } else { format!("{text}\n") };
+    let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -24,5 +24,9 @@ pub(super) fn retry(disk: &dyn Disk, env: &Env, args: &RetryArgs) -> Result<(), 
     let request = Request { wish, requester: user::requester(env) };
     let what = format!("nothing holds {name} back");
     let (granted, text) = ask::engine(&config, &paths, request, &what)?;
-    if granted { output::print(&format!("{text}\n")) } else { Err(Error::Refused(text)) }
+    if granted {
+        return output::print(&format!("{text}\n"));
+    }
+    let hint = "`nymvisor check` says what the next upgrade waits for";
+    Err(Error::Refused(format!("{text}; {hint}")))
 }

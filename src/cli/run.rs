@@ -60,9 +60,11 @@ pub(super) fn run(env: &Env, args: Vec<OsString>) -> Result<(), Error> {
     runtime.shutdown_background();
     match outcome? {
         Outcome::Done => Ok(()),
-        failed @ (Outcome::DaemonFailed(_) | Outcome::RollBackFailed) => {
-            Err(Error::DaemonFailed(narrate::outcome(failed)))
-        }
+        failed @ Outcome::DaemonFailed(_) => Err(Error::DaemonFailed(format!(
+            "{}; what it said itself tells why, and `nymvisor journal show -n 20` what was tried",
+            narrate::outcome(failed)
+        ))),
+        failed @ Outcome::RollBackFailed => Err(Error::DaemonFailed(narrate::outcome(failed))),
     }
 }
 

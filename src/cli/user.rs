@@ -58,7 +58,7 @@ pub(super) fn explained(error: Error) -> Error {
 }
 
 /// The user's name, or the id in digits where it has none.
-fn name_of(uid: Uid) -> String {
+pub(super) fn name_of(uid: Uid) -> String {
     let user = User::from_uid(uid).ok().flatten();
     user.map_or_else(|| uid.to_string(), |user| user.name)
 }

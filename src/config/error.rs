@@ -141,6 +141,6 @@ fn known(others: &[String]) -> String {
     if others.is_empty() {
         "there is no other instance either: make one with 'nymvisor init'".to_owned()
     } else {
-        format!("there are: {}", others.join(", "))
+        format!("there are: {}; set NYMVISOR_ID to one of them", others.join(", "))
     }
 }

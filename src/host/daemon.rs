@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use tokio::process::Child;
 
 use crate::machine::{Daemon, Ending};
-use crate::proc::{self, Stat};
+use crate::proc::{self, Awaited, Stat};
 
 mod image;
 mod strays;
@@ -101,6 +101,7 @@ pub struct Running {
     /// Which process it is.
     pub daemon: Daemon,
     child: Child,
+    _awaited: Awaited,
     started: Instant,
     ended: Option<Instant>,
 }
@@ -134,10 +135,11 @@ pub fn spawn(command: &Command) -> Result<Running, Error> {
 fn identify(mut child: Child, started: Instant) -> Result<Running, Error> {
     // Not waited for, hence at least a zombie: its id is there, and is its own.
     let pid = child.id().unwrap_or_default();
+    let awaited = Awaited::of(pid);
     match proc::stat(pid) {
         Ok(stat) => {
             let daemon = Daemon { pid, started_ticks: stat.started_ticks };
-            Ok(Running { daemon, child, started, ended: None })
+            Ok(Running { daemon, child, _awaited: awaited, started, ended: None })
         }
         Err(source) => {
             // One that can't be told from others can't be supervised.

@@ -19,12 +19,13 @@ use tokio::task::{AbortHandle, JoinHandle, spawn_blocking, spawn_local};
 use super::due::until;
 use super::files::Files;
 use super::http::Timeouts;
+use super::manager::Manager;
 use super::signals::{Signal, Signals};
-use super::{Host, Stimulus};
+use super::{Host, Stimulus, reaper};
 use crate::config::{Config, Paths};
 use crate::disk::Disk;
 use crate::journal::{HeldOrder, Order};
-use crate::machine::{Code, Effect, Event, Failure, Timer};
+use crate::machine::{Code, Effect, Event, Failure, State, Timer};
 
 mod back;
 mod binary;
@@ -99,6 +100,8 @@ pub struct LocalHost {
     daemon_group: Rc<Cell<Option<u32>>>,
     examination: copy::Examination,
     unrest: Unrest,
+    /// Who started us and wants to be told how it goes, if anybody does.
+    manager: Option<Manager>,
 }
 
 /// Where tasks tell what happened.
@@ -126,6 +129,11 @@ impl LocalHost {
         let heed = spawn_local(heed(signals, teller.clone())).abort_handle();
         let unrest = Unrest::default();
         let rest = spawn_local(unrest.clone().rest()).abort_handle();
+        let manager = Manager::of(&setup.env);
+        let mut feeds = vec![heed, rest];
+        if reaper::is_needed() {
+            feeds.push(spawn_local(reaper::reap()).abort_handle());
+        }
         Self {
             setup: Rc::new(setup),
             files,
@@ -137,7 +145,7 @@ impl LocalHost {
             work: None,
             lock: UpgradeLock::default(),
             announced: Announced::default(),
-            feeds: vec![heed, rest],
+            feeds,
             chores: Vec::new(),
             changes: Vec::new(),
             leftovers: Vec::new(),
@@ -145,6 +153,7 @@ impl LocalHost {
             daemon_group: Rc::default(),
             examination: copy::Examination::default(),
             unrest,
+            manager,
         }
     }
 
@@ -283,6 +292,12 @@ impl Host for LocalHost {
 
     fn listen(&mut self) {
         self.open_feeds();
+    }
+
+    fn stands(&mut self, state: &State) {
+        if let Some(manager) = &mut self.manager {
+            manager.tell(state);
+        }
     }
 
     async fn next(&mut self) -> Stimulus {

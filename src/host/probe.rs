@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
+use crate::proc::Awaited;
 use crate::release::BuildInfo;
 
 const ARGUMENTS: [&str; 3] = ["--no-banner", "build-info", "--output=json"];
@@ -118,7 +119,7 @@ pub async fn build_info(binary: &Path, timeout: Duration) -> Result<BuildInfo, E
     let binary =
         std::path::absolute(binary).map_err(|source| Error::Run { path: path(), source })?;
     let mut child = start(&binary).await?;
-    let group = Group(child.id());
+    let group = Group::of(child.id());
     let mut stdout = Collected::default();
     let mut stderr = Collected::default();
     let (out, err) = (child.stdout.take(), child.stderr.take());
@@ -214,12 +215,19 @@ fn start_error(path: PathBuf, source: io::Error) -> Error {
     }
 }
 
-/// Kills a process group when it is dropped.
-struct Group(Option<u32>);
+/// Kills a process group when it is dropped; until then its leader's status is ours to take.
+struct Group(Option<Awaited>);
+
+impl Group {
+    fn of(leader: Option<u32>) -> Self {
+        Self(leader.map(Awaited::of))
+    }
+}
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.0.and_then(|pid| i32::try_from(pid).ok()) {
+        let leader = self.0.as_ref().map(Awaited::pid);
+        if let Some(group) = leader.and_then(|pid| i32::try_from(pid).ok()) {
             // Where nothing of it is left, that is what was wanted.
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }

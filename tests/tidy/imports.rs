@@ -6,7 +6,7 @@ use std::path::Path;
 use super::tree::{code, root, sources};
 
 /// Each module of the crate, and those that it may use.
-const LAYERS: [(&str, &[&str]); 20] = [
+const LAYERS: [(&str, &[&str]); 21] = [
     ("cli", &["*"]),
     ("session", &["config", "disk", "host", "journal", "machine", "release"]),
     ("shell", &["host", "journal", "machine", "narrate"]),
@@ -27,6 +27,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
     ("bars", &[]),
     ("digest", &[]),
     ("disk", &[]),
+    ("unit", &["exit"]),
     ("exit", &[]),
     ("proc", &[]),
     ("units", &[]),

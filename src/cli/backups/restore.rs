@@ -228,7 +228,7 @@ fn archive_of(entry: &Entry) -> Result<Archive, Error> {
     match (checked.found, checked.faults.first()) {
         (Some(found), None) => Ok(found),
         (_, fault) => Err(Error::Refused(format!(
-            "{} is not whole: {}; nothing was touched",
+            "{} is not whole: {}; nothing was touched; `nymvisor backups verify` tells which are",
             entry.name,
             plain(fault.map_or("it can't be read", String::as_str))
         ))),

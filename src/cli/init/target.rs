@@ -102,9 +102,10 @@ fn named_file(root: &Root, env: &Env, given: &Config) -> Result<Option<PathBuf>,
 /// A folder, or nothing yet; a file in its place would only be found out half-way.
 fn check_folder(path: &Path) -> Result<(), Error> {
     match std::fs::metadata(path) {
-        Ok(meta) if !meta.is_dir() => {
-            Err(Error::Unusable(format!("{} is not a folder", path.display())))
-        }
+        Ok(meta) if !meta.is_dir() => Err(Error::Unusable(format!(
+            "{} is not a folder; name another, or move it away",
+            path.display()
+        ))),
         _ => Ok(()),
     }
 }
