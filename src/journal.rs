@@ -52,9 +52,7 @@ pub use chain::{BadLine, Hash};
 use held::Held;
 pub use held::{HeldOrder, Unwritten};
 pub use open::{Opened, open};
-pub use read::{
-    End, Part, Reading, Segment, describe, last_state, read, read_from, read_to_end,
-};
+pub use read::{End, Part, Reading, Segment, describe, last_state, read, read_from, read_to_end};
 pub use reserve::{RESERVE_BYTES, reserve};
 pub use segment::{Content, Line, Rest, read_segment, segments};
 pub use verify::{Fault, FaultKind, Found, Last, Verified, verify};
