@@ -48,6 +48,23 @@ fn what_is_beyond_the_retention_goes_once_the_new_version_has_lived() {
     stage.site.ok(&["backups", "verify"]);
 }
 
+/// The only one that could be put back must not go for one that nobody can.
+#[test]
+fn nothing_goes_while_the_newest_is_damaged() {
+    let mut stage = Stage::new().with("DAEMON_STARTUP_PERIOD_DURATION", "100ms");
+    let (run, _) = started(&stage);
+    upgraded(&stage, "1.1.0");
+    upgraded(&stage, "1.2.0");
+    end(run);
+    let newest = stage.archives().pop().unwrap();
+    std::fs::write(&newest, b"").unwrap();
+    stage.set("DAEMON_BACKUP_RETENTION", "1");
+    let (run, _) = started(&stage);
+    stage.until("the refusal", || run.stderr().contains("nothing is removed").then_some(()));
+    assert_eq!(shelf(&stage), ["v1.1.0", "v1.2.0"]);
+    end(run);
+}
+
 /// Whatever kept an earlier session from it.
 #[test]
 fn what_was_left_goes_after_the_next_start() {

@@ -39,9 +39,13 @@ pub(super) fn prune(disk: &dyn Disk, env: &Env, args: &PruneArgs) -> Result<(), 
     let shelf: Vec<Shelved> = catalogue.entries.iter().map(|entry| entry.shelved.clone()).collect();
     let retention = config.daemon.backup_retention;
     let decided = retention::decide(&shelf, &catalogue.records, retention, Utc::now());
+    if let Some((newest, flaw)) = retention::flaw_of_newest(&decided, &catalogue.records)
+        && let Some(entry) = catalogue.entries.iter().find(|it| it.shelved.path == newest.path)
+    {
+        return Err(refuse(entry, &flaw));
+    }
     let fates: Vec<(&Entry, Fate)> =
         catalogue.entries.iter().zip(decided.into_iter().map(|(_, fate)| fate)).collect();
-    refuse_without_a_whole_one(&fates)?;
     let forgotten: Vec<String> = if args.forget_missing {
         catalogue.gone.iter().map(|gone| gone.name.clone()).collect()
     } else {
@@ -61,34 +65,15 @@ pub(super) fn prune(disk: &dyn Disk, env: &Env, args: &PruneArgs) -> Result<(), 
     })
 }
 
-/// What goes may be all that something can be put back from: the newest that stays is read before
-/// anything is removed.
-fn refuse_without_a_whole_one(fates: &[(&Entry, Fate)]) -> Result<(), Error> {
-    if !fates.iter().any(|(_, fate)| fate.goes()) {
-        return Ok(());
-    }
-    let newest = |sound: bool| {
-        let is_it = |(entry, fate): &&(&Entry, Fate)| {
-            let known = entry.known.as_ref().filter(|known| !sound || known.damage.is_none());
-            !fate.goes() && *fate != Fate::Foreign && known.is_some()
-        };
-        fates.iter().rev().find(is_it).map(|(entry, _)| *entry)
-    };
-    let Some(entry) = newest(true).or_else(|| newest(false)) else { return Ok(()) };
-    let sealed = entry.known.as_ref().map(|known| &known.archive);
-    let fault = match backup::check(&entry.shelved.path, sealed) {
-        Ok(checked) => checked.faults.into_iter().next(),
-        Err(error) => Some(error.to_string()),
-    };
-    let Some(fault) = fault else { return Ok(()) };
-    Err(Error::Refused(format!(
+fn refuse(entry: &Entry, flaw: &str) -> Error {
+    Error::Refused(format!(
         "nothing is removed: {}, the newest that would stay, is not whole: {}; put a good copy of \
          {} there, or move it out of the way, and prune again; `nymvisor backups verify` tells \
          which are whole",
         entry.name,
-        plain(&fault),
+        plain(flaw),
         entry.shown_path()
-    )))
+    ))
 }
 
 fn to_json(

@@ -207,12 +207,13 @@ fn run(seen: &Seen, past: &Past<'_>) -> RunNow {
 
 fn daemon(seen: &Seen, past: &Past<'_>, run: &RunNow, state: Option<&State>) -> DaemonNow {
     let in_phase = state.and_then(|state| {
-        if let Phase::Running(Running { daemon, .. })
-        | Phase::Draining(Draining { daemon: Some(daemon), .. }) = &state.phase
-        {
-            return Some(daemon.pid);
+        match &state.phase {
+            Phase::Running(Running { daemon, .. }) => Some(daemon.pid),
+            // What an earlier session left may be any process of its daemon: no node that serves.
+            Phase::Draining(Draining { then: AfterDrain::Recover { .. }, .. }) => None,
+            Phase::Draining(Draining { daemon, .. }) => daemon.map(|daemon| daemon.pid),
+            _ => None,
         }
-        None
     });
     // Where our number for `run` is not its own, that for the daemon is not either.
     let elsewhere = run.begun && run.pid != past.session.as_ref().map(|session| session.pid);
@@ -274,6 +275,9 @@ fn words(state: &State, runs: bool, begun: bool) -> String {
         Phase::Running(_) => "the daemon is up, within its startup period",
         Phase::Draining(Draining { then: AfterDrain::Upgrade(_), .. }) => {
             "the daemon is asked to end, for an upgrade"
+        }
+        Phase::Draining(Draining { then: AfterDrain::Recover { .. }, .. }) => {
+            "what an earlier session left is ended first"
         }
         Phase::Draining(_) => "the daemon is asked to end",
         Phase::BackingUp(_) => "the backup is sealed",

@@ -9,7 +9,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use super::partial::remove_if_empty;
-use super::{Error, Records, Shelved, manifest_of};
+use super::{Error, Records, Shelved, check, manifest_of};
 use crate::config::Retention;
 use crate::disk::{Disk, RealDisk, folder_of, remove_if_there};
 
@@ -121,6 +121,32 @@ pub fn decide<'a>(
     };
     let all: Vec<Candidate> = shelf.iter().map(candidate).collect();
     shelf.iter().zip(fates(&all, retention, now)).collect()
+}
+
+/// What goes may be all that something can be put back from: where anything does, the newest that
+/// stays is read whole first. That one, and what is wrong with it; `None` where nothing is.
+#[must_use]
+pub fn flaw_of_newest<'a>(
+    decided: &[(&'a Shelved, Fate)],
+    records: &Records,
+) -> Option<(&'a Shelved, String)> {
+    if !decided.iter().any(|(_, fate)| fate.goes()) {
+        return None;
+    }
+    let newest = |sound: bool| {
+        let is_it = |(it, fate): &&(&Shelved, Fate)| {
+            let known = records.of(&it.path).filter(|known| !sound || known.damage.is_none());
+            !fate.goes() && *fate != Fate::Foreign && known.is_some()
+        };
+        decided.iter().rev().find(is_it).map(|(it, _)| *it)
+    };
+    let newest = newest(true).or_else(|| newest(false))?;
+    let sealed = records.of(&newest.path).map(|known| &known.archive);
+    let flaw = match check(&newest.path, sealed) {
+        Ok(checked) => checked.faults.into_iter().next(),
+        Err(error) => Some(error.to_string()),
+    };
+    flaw.map(|flaw| (newest, flaw))
 }
 
 /// Removes an archive and its manifest, durably, and their folder if nothing else is in it. The

@@ -89,12 +89,10 @@ impl Strays {
     }
 
     async fn left(&self) -> Vec<Daemon> {
-        if let Some(seen) = self.seen.as_ref().filter(|_| !has_children()) {
-            let is_there = |stray: &&Daemon| {
-                proc::stat(stray.pid)
-                    .is_ok_and(|stat| stat.live && stat.started_ticks == stray.started_ticks)
-            };
-            return seen.iter().filter(is_there).copied().collect();
+        // Those that were seen hang under the system's first process, and so does what they start.
+        let saw_none = self.seen.as_ref().is_some_and(Vec::is_empty);
+        if saw_none && !has_children() {
+            return Vec::new();
         }
         let (daemon, token) = (self.daemon, self.token.clone());
         tokio::task::spawn_blocking(move || look(daemon, &token)).await.unwrap_or_default()
