@@ -207,13 +207,17 @@ fn run(seen: &Seen, past: &Past<'_>) -> RunNow {
 
 fn daemon(seen: &Seen, past: &Past<'_>, run: &RunNow, state: Option<&State>) -> DaemonNow {
     let in_phase = state.and_then(|state| {
-        match &state.phase {
-            Phase::Running(Running { daemon, .. }) => Some(daemon.pid),
-            // What an earlier session left may be any process of its daemon: no node that serves.
-            Phase::Draining(Draining { then: AfterDrain::Recover { .. }, .. }) => None,
-            Phase::Draining(Draining { daemon, .. }) => daemon.map(|daemon| daemon.pid),
-            _ => None,
+        // What an earlier session left may be any process of its daemon: no node that serves.
+        let is_left = |then: &AfterDrain| matches!(then, AfterDrain::Recover { .. });
+        if let Phase::Running(Running { daemon, .. }) = &state.phase {
+            return Some(daemon.pid);
         }
+        if let Phase::Draining(Draining { daemon: Some(daemon), then, .. }) = &state.phase
+            && !is_left(then)
+        {
+            return Some(daemon.pid);
+        }
+        None
     });
     // Where our number for `run` is not its own, that for the daemon is not either.
     let elsewhere = run.begun && run.pid != past.session.as_ref().map(|session| session.pid);
