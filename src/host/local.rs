@@ -210,7 +210,7 @@ impl LocalHost {
             Effect::SpawnDaemon(version) => self.spawn_daemon(version),
             Effect::InterruptDaemon(daemon) => self.interrupt_daemon(daemon),
             Effect::ForwardSignal { daemon, signal } => process::forward(daemon, signal),
-            Effect::KillGroup(daemon) => process::kill(daemon),
+            Effect::KillGroup(daemon) => self.kill_group(daemon),
             Effect::SweepGroup(daemon) => self.sweep_group(daemon),
             Effect::StartTimer { timer, after_ms } => {
                 self.start_timer(timer, Duration::from_millis(after_ms));

@@ -240,3 +240,60 @@ fn h03_a_new_version_that_crashes_at_start_is_given_up_at_the_limit() {
     assert_eq!(stage.logged("started 1.1.0"), 3);
     assert_eq!(stage.assert_consistent(), "v1.1.0");
 }
+
+/// An orphan of a session of its own that starts writers as long as it lives, and a daemon that
+/// takes its time to end: most of them are started after it was asked.
+const FORKING: &str = r#"
+setsid -f sh -c 'while :; do
+    (n=0; while [ $n -lt 100 ]; do echo x >> "$DAEMON_HOME/late"; sleep 0.1; n=$((n+1)); done) &
+    sleep 0.1
+done'
+trap 'sleep 0.6; exit 0' INT
+while ! [ -s "$home/late" ]; do sleep 0.01; done
+echo "started 1.0.0 $$" >> "$home/events.log"
+while :; do sleep 0.01; done
+"#;
+
+#[test]
+fn h05_what_a_helper_started_while_the_daemon_ended_is_gone_before_the_backup() {
+    let stage = Stage::new();
+    stage.install_script(FORKING);
+    let mut run = stage.start(&NOTHING);
+    stage.until_started(1);
+    stage.announce("1.1.0");
+    stage.until_log("started 1.1.0", 1);
+    stage.until_phase("Running");
+    assert_eq!(stage.daemons().len(), 1, "{}", stage.story());
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    stage.site.ok(&["backups", "restore", "v1.1.0", "--to", "out"]);
+    let then = fs::read(stage.site.path("out").join("late")).unwrap();
+    assert_eq!(then.len(), fs::read(stage.site.home("late")).unwrap().len());
+}
+
+/// One in the daemon's group, two of sessions of their own, and none ends for being asked.
+const STUBBORN: &str = r#"
+sh -c 'trap "" INT; while :; do sleep 0.05; done' &
+for n in 1 2; do setsid sh -c 'trap "" INT; while :; do sleep 0.05; done' & done
+echo "started 1.0.0 $$" >> "$home/events.log"
+while :; do sleep 0.01; done
+"#;
+
+#[test]
+fn h05_what_an_earlier_session_left_has_one_grace_period_together() {
+    let stage = Stage::new().with("DAEMON_SHUTDOWN_GRACE_PERIOD", "400ms");
+    stage.install_script(STUBBORN);
+    let mut killed = stage.start(&NOTHING);
+    stage.until_started(1);
+    stage.until("its helpers", || (stage.daemons().len() >= 3).then_some(()));
+    kill(Pid::from_raw(killed.pid().cast_signed()), Signal::SIGKILL).unwrap();
+    let _ = killed.wait();
+    FakeDaemon::new("nym-node", "1.0.0").write(&stage.site.data("genesis/bin/nym-node"));
+    let mut run = stage.start(&NOTHING);
+    stage.until_log("started 1.0.0", 2);
+    stage.until_phase("Running");
+    assert_eq!(stage.daemons().len(), 1, "{}", stage.story());
+    let events = stage.events();
+    let elapsed = events.iter().filter(|event| *event == "grace-elapsed").count();
+    assert_eq!(elapsed, 1, "{}", stage.story());
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+}

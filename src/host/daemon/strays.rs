@@ -2,8 +2,8 @@
 //!
 //! Such a process carries the session's token. A look at all processes takes milliseconds, which
 //! the time between two daemons hasn't got. So it is taken while the daemon still runs, and from
-//! then on orphans come to us instead of the system's first process: whether one has come since is
-//! one call.
+//! then on orphans come to us instead of the system's first process: where there was none, whether
+//! one has come since is one call. Where there was one, it is looked at all processes again.
 
 use std::fs;
 use std::time::Instant;
@@ -24,15 +24,15 @@ use crate::proc;
 pub struct Strays {
     daemon: Daemon,
     token: String,
-    /// Those that there were when the watch began; `None` without one.
-    seen: Option<Vec<Daemon>>,
+    /// A watch was begun, and there was none then.
+    saw_none: bool,
 }
 
 impl Strays {
     /// Those of a daemon that has ended, or ends unasked. `token` is the one it was started with.
     #[must_use]
     pub fn of(daemon: Daemon, token: String) -> Self {
-        Self { daemon, token, seen: None }
+        Self { daemon, token, saw_none: false }
     }
 
     /// Begins to watch, before the daemon is asked to end.
@@ -40,8 +40,8 @@ impl Strays {
     pub fn watched(daemon: Daemon, token: String) -> Self {
         // What is orphaned before this call is found by the look after it.
         let is_told = set_child_subreaper(true).is_ok();
-        let seen = is_told.then(|| look(daemon, &token));
-        Self { daemon, token, seen }
+        let saw_none = is_told && look(daemon, &token).is_empty();
+        Self { daemon, token, saw_none }
     }
 
     /// Whose they are.
@@ -89,9 +89,8 @@ impl Strays {
     }
 
     async fn left(&self) -> Vec<Daemon> {
-        // Those that were seen hang under the system's first process, and so does what they start.
-        let saw_none = self.seen.as_ref().is_some_and(Vec::is_empty);
-        if saw_none && !has_children() {
+        // One that was seen may hang under the system's first process, and so does what it starts.
+        if self.saw_none && !has_children() {
             return Vec::new();
         }
         let (daemon, token) = (self.daemon, self.token.clone());

@@ -50,21 +50,41 @@ impl LocalHost {
         }
         // As late as can be: a look that is old is repeated with the daemon down.
         self.look_at_mappings();
-        match daemon::signal_leader(daemon, Signal::SIGINT) {
-            Ok(true) => {}
-            Ok(false) => tracing::debug!("process {} ended before it was asked to", daemon.pid),
-            Err(error) => tracing::warn!("{error}"),
+        let all = self.left_with(daemon);
+        for asked in &all {
+            match daemon::signal_leader(*asked, Signal::SIGINT) {
+                Ok(true) => {}
+                Ok(false) => tracing::debug!("process {} ended before it was asked to", asked.pid),
+                Err(error) => tracing::warn!("{error}"),
+            }
         }
         if is_leftover {
             // Nobody tells us when a process ends that is no child of ours.
             let teller = self.teller.clone();
             spawn_local(async move {
-                while processes::is_alive(daemon) {
+                while all.iter().any(|left| processes::is_alive(*left)) {
                     tokio::time::sleep(LOOK_PAUSE).await;
                 }
                 teller.tell(Event::DaemonEnded { ending: Ending::Unseen, uptime_ms: 0 });
             });
         }
+    }
+
+    pub(super) fn kill_group(&self, daemon: Daemon) {
+        for killed in self.left_with(daemon) {
+            // What is left of an earlier session may have outlived the leader of its group.
+            let may_lead_none = self.leftovers.contains(&killed);
+            let alone = may_lead_none.then(|| daemon::signal_leader(killed, Signal::SIGKILL));
+            let failed = [daemon::kill_group(killed).err(), alone.and_then(Result::err)];
+            for error in failed.into_iter().flatten() {
+                tracing::warn!("{error}");
+            }
+        }
+    }
+
+    /// What an earlier session left ends together, in one grace period: the engine knows of one.
+    fn left_with(&self, daemon: Daemon) -> Vec<Daemon> {
+        if self.leftovers.contains(&daemon) { self.leftovers.clone() } else { vec![daemon] }
     }
 
     pub(super) fn sweep_group(&mut self, daemon: Option<Daemon>) {
@@ -123,11 +143,5 @@ pub(super) fn forward(daemon: Daemon, signal: i32) {
     });
     if let Err(error) = sent {
         tracing::warn!("signal {signal} could not be passed on: {error}");
-    }
-}
-
-pub(super) fn kill(daemon: Daemon) {
-    if let Err(error) = daemon::kill_group(daemon) {
-        tracing::warn!("{error}");
     }
 }
