@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use chrono::{NaiveDate, Utc};
 use nix::fcntl::OFlag;
 use tracing_appender::rolling::{RollingFileAppender, RollingWriter, Rotation};
+use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -22,11 +23,13 @@ mod form;
 
 pub use form::{for_journald, is_colourful, is_for_journald, priority};
 
-use form::Prefixed;
+use form::{Prefixed, Words};
 
 /// Log files, a day each, that are kept.
 const FILES_KEPT: usize = 14;
 const PREFIX: &str = "nymvisor";
+/// Our fields in the journal of systemd are `NYMVISOR_RECORD`, `NYMVISOR_EVENT` and so on.
+const FIELDS: &str = "NYMVISOR";
 const SUFFIX: &str = "log";
 /// Logs tell what runs where: nobody else's business.
 const FILE_MODE: u32 = 0o600;
@@ -35,11 +38,16 @@ const FILE_MODE: u32 = 0o600;
 ///
 /// That the files can't be written is told on stderr and is no reason not to run.
 pub fn begin(folder: &Path) {
-    let lines = fmt::layer().with_writer(|| Lines).with_target(false).log_internal_errors(false);
-    let lines = if is_for_journald() {
-        lines.with_ansi(false).event_format(Prefixed).with_filter(filter()).boxed()
-    } else {
-        lines.with_ansi(is_colourful()).with_filter(filter()).boxed()
+    let lines = fmt::layer()
+        .with_writer(|| Lines)
+        .with_target(false)
+        .log_internal_errors(false)
+        .fmt_fields(Words);
+    let lines = match is_for_journald().then(journald) {
+        Some(Ok(journald)) => journald.with_filter(filter()).boxed(),
+        // No such socket in this container: its stderr has to do.
+        Some(Err(_)) => lines.with_ansi(false).event_format(Prefixed).with_filter(filter()).boxed(),
+        None => lines.with_ansi(is_colourful()).with_filter(filter()).boxed(),
     };
     let (files, error) = match Files::new(folder) {
         Ok(files) => (Some(files), None),
@@ -51,6 +59,7 @@ pub fn begin(folder: &Path) {
             .with_ansi(false)
             .with_target(false)
             .log_internal_errors(false)
+            .fmt_fields(Words)
             .with_filter(filter())
     });
     // A second call, as tests may make, changes nothing.
@@ -58,6 +67,19 @@ pub fn begin(folder: &Path) {
     if let Some(error) = error {
         tracing::warn!("no log files are written to {}: {error}", folder.display());
     }
+}
+
+/// What writes to the journal of systemd itself, so that its fields can be asked for.
+fn journald() -> io::Result<tracing_journald::Layer> {
+    let priorities = PriorityMappings {
+        error: Priority::Error,
+        warn: Priority::Warning,
+        info: Priority::Informational,
+        debug: Priority::Debug,
+        trace: Priority::Debug,
+    };
+    let layer = tracing_journald::layer()?;
+    Ok(layer.with_field_prefix(Some(FIELDS.to_owned())).with_priority_mappings(priorities))
 }
 
 fn filter() -> Targets {

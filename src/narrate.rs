@@ -1,31 +1,17 @@
 //! Records in words, for the log and for `journal show`.
 
-use crate::journal::Hash;
 use crate::machine::{
     Archive, Attempt, Binary, Effect, Ending, Event, Failure, Link, Outcome, PhaseName, Queue,
-    Record, Requester, Row, State, Upgrade, Version,
+    Record, Requester, Row, Upgrade, Version,
 };
 use crate::units::human;
 
+mod log;
+
+pub(crate) use log::log;
+
 /// An instance's first session begins the journal: its look is the second record.
 const FIRST_RECOVERED: u64 = 2;
-
-/// Writes a record to the log, which was made in the state `before`. With every upgrade goes the
-/// journal's head, so that what it covers can be proven later by somebody who kept the log
-/// elsewhere.
-pub(crate) fn log(record: &Record, before: &State, head: &Hash) {
-    let text = text(record, before.phase.roll_back());
-    let phases = phases(record);
-    match severity(record) {
-        Severity::Bad => tracing::error!("{phases}: {text}"),
-        Severity::Odd => tracing::warn!("{phases}: {text}"),
-        Severity::Normal => tracing::info!("{phases}: {text}"),
-        Severity::Small => tracing::debug!("{phases}: {text}"),
-    }
-    if let Event::SwapCommitted { .. } = record.event {
-        tracing::info!("journal head after record {}: {head}", record.seq);
-    }
-}
 
 /// One line: number, time, phases, what happened; `back` is the roll-back that was under way.
 #[must_use]

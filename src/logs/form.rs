@@ -3,8 +3,10 @@
 use std::io::{self, IsTerminal};
 
 use nix::sys::stat::fstat;
+use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::field::{RecordFields, VisitOutput};
+use tracing_subscriber::fmt::format::{DefaultVisitor, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -44,7 +46,40 @@ pub fn for_journald(level: Level, text: &str) -> String {
     text.lines().flat_map(|line| ["<", priority, ">", line, "\n"]).collect()
 }
 
-/// Writes events as journald takes them.
+/// Writes what an event says and none of its fields, which say the same for programs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Words;
+
+impl<'writer> FormatFields<'writer> for Words {
+    fn format_fields<R: RecordFields>(
+        &self,
+        writer: Writer<'writer>,
+        fields: R,
+    ) -> std::fmt::Result {
+        let mut message = Message(DefaultVisitor::new(writer, true));
+        fields.record(&mut message);
+        message.0.finish()
+    }
+}
+
+/// Passes on the message alone; what it is passed to keeps control characters off the terminal.
+struct Message<'writer>(DefaultVisitor<'writer>);
+
+impl Visit for Message<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.0.record_debug(field, value);
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            self.0.record_str(field, value);
+        }
+    }
+}
+
+/// Writes events as journald takes them from stderr.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Prefixed;
 

@@ -18,7 +18,7 @@ fn written(stage: &Stage) -> Vec<String> {
 }
 
 /// `run`, started by a program with these arguments.
-fn started_by(stage: &Stage, program: &str, arguments: &[&str]) -> Command {
+pub(super) fn started_by(stage: &Stage, program: &str, arguments: &[&str]) -> Command {
     let inner = stage.run_command(&["run"]);
     let mut command = Command::new(program);
     command.args(arguments).arg(inner.get_program()).args(inner.get_args());
