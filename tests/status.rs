@@ -55,6 +55,7 @@ fn seen(tale: &Tale) -> Seen {
         installed: version.ok_or_else(|| "there is no version file".to_owned()),
         queue: queue.ok_or_else(|| "there is no plan".to_owned()),
         half_restored: None,
+        missing_backups: Vec::new(),
         room: vec![
             room(&["home", "data", "instance"], Some(13_314_398_617), Some(1_204_311)),
             room(&["backups"], Some(1 << 40), None),
@@ -272,6 +273,8 @@ fn what_cannot_be_told_is_said_to_be_so() {
     let no_plan = Seen { queue: Err("line 1: it is broken".to_owned()), ..seen(&tale) };
     let shown = status(&no_plan);
     assert_eq!((shown.verdict, shown.queue), (Verdict::Attention, None));
+    let no_backup = Seen { missing_backups: vec!["/b/u1/b.tar.zst".to_owned()], ..seen(&tale) };
+    assert_eq!(status(&no_backup).verdict, Verdict::Attention);
     let no_version = Seen { installed: Err("it is gone".to_owned()), ..seen(&tale) };
     assert_eq!(status(&no_version).verdict, Verdict::Attention);
 }

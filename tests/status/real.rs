@@ -168,6 +168,10 @@ fn the_durations_of_an_upgrade_are_those_of_the_journal() {
     assert_eq!(said["daemon"]["restarts"], 1);
     assert_eq!(said["daemon"]["last_restart"]["why"], "the upgrade to v1.1.0 (1.1.0)");
     assert_eq!(said["expected_down"]["ms"], between(drained, spawned) / 1000);
+    // A roll-back would need its backup.
+    fs::remove_dir_all(stage.site.home("nymvisor/backups")).unwrap();
+    let (exit, said) = asked(&stage.site);
+    assert_eq!((exit, &said["attention"][0]["command"]), (22, &json!("nymvisor backups verify")));
     assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
 }
 

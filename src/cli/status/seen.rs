@@ -12,7 +12,7 @@ use crate::cli::check::site::{Site, in_words};
 use crate::config::{Config, Paths};
 use crate::disk::Disk;
 use crate::host::lock::Holder;
-use crate::host::room;
+use crate::host::{backup, room};
 use crate::journal::{Hash, Part};
 use crate::machine::{Daemon, Draining, Event, Phase, Policy, Queue, Running, State, Version};
 use crate::proc;
@@ -52,6 +52,8 @@ pub struct Seen {
     pub queue: Result<Queue, String>,
     /// The home is half restored.
     pub half_restored: Option<String>,
+    /// Paths of backups that a roll-back may ask for, and that are not there.
+    pub missing_backups: Vec<String>,
     /// What is free, one entry a file system.
     pub room: Vec<Room>,
 }
@@ -92,6 +94,8 @@ impl Seen {
             Err(error) => (Vec::new(), Some(in_words(&error))),
         };
         let daemon = site.state.as_ref().and_then(|state| daemon_of(state, &parts));
+        let missing = |state| missing_backups(state, paths);
+        let missing_backups = site.state.as_ref().map(missing).unwrap_or_default();
         Self {
             now: site.now,
             instance: config.nymvisor.id.clone(),
@@ -109,6 +113,7 @@ impl Seen {
             half_restored: backups::refuse_amid_a_restore(paths)
                 .err()
                 .map(|error| error.to_string()),
+            missing_backups,
             room: room(paths),
         }
     }
@@ -120,6 +125,17 @@ fn queue(plan: &Plan) -> Queue {
         entries: plan.queued_up.iter().map(UpgradeInfo::to_upgrade).collect(),
         ..Queue::default()
     }
+}
+
+/// Those that lie neither where they were sealed nor in the folder that backups have now.
+fn missing_backups(state: &State, paths: &Paths) -> Vec<String> {
+    let is_there = |sealed: &Path| {
+        let folder = sealed.parent().and_then(Path::file_name).unwrap_or_default();
+        let now = paths.backups().join(folder).join(sealed.file_name().unwrap_or_default());
+        sealed.is_file() || now.is_file()
+    };
+    let needed = state.needed_backups().filter(|needed| !is_there(&backup::path_of(needed)));
+    needed.map(|needed| needed.path.clone()).collect()
 }
 
 /// The process that is up by the journal, or that was the last to be.

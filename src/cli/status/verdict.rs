@@ -80,6 +80,10 @@ pub(super) fn points(seen: &Seen, state: Option<&State>, held: &[Held]) -> Vec<P
     if let Err(error) = &seen.queue {
         say(format!("the plan can't be used, and no upgrade begins: {error}"), None);
     }
+    for path in &seen.missing_backups {
+        let text = format!("the backup {path} is gone, and a roll-back would need it: put it back");
+        say(text, Some("nymvisor backups verify".to_owned()));
+    }
     if let Some(state) = state {
         of_state(state, &mut say);
     }
