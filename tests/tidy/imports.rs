@@ -6,23 +6,26 @@ use std::path::Path;
 use super::tree::{code, root, sources};
 
 /// Each module of the crate, and those that it may use.
-const LAYERS: [(&str, &[&str]); 21] = [
+const LAYERS: [(&str, &[&str]); 24] = [
     ("cli", &["*"]),
     ("session", &["config", "disk", "host", "journal", "machine", "release"]),
     ("shell", &["host", "journal", "machine", "narrate"]),
     (
         "host",
         &[
-            "bars", "config", "digest", "disk", "journal", "machine", "proc", "release",
+            "bars", "config", "digest", "disk", "journal", "machine", "metrics", "proc", "release",
             "requests", "units",
         ],
     ),
+    ("metrics", &["config", "health", "machine", "spans"]),
     ("requests", &["disk", "machine"]),
     ("logs", &["bars", "disk"]),
     ("narrate", &["journal", "machine", "units"]),
     ("journal", &["digest", "disk", "machine"]),
     ("config", &["disk", "machine", "release"]),
     ("release", &["digest", "disk", "machine"]),
+    ("health", &["machine"]),
+    ("spans", &["machine"]),
     ("machine", &[]),
     ("bars", &[]),
     ("digest", &[]),
