@@ -28,6 +28,7 @@ fn readmes() -> Unit {
             root.join("nymvisors/instances/nym-node-default"),
             root.join("nym-nodes/my-node/nymvisor/backups"),
         ],
+        runtime_folder: None,
         grace: Duration::from_secs(10),
     }
 }
