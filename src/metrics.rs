@@ -29,7 +29,7 @@ pub use figures::Polled;
 use socket::Door;
 
 /// From one try to listen to the next.
-const LISTEN_PAUSE: Duration = Duration::from_secs(30);
+const LISTEN_PAUSE: Duration = Duration::from_secs(5);
 
 /// Whose metrics they are.
 #[derive(Debug, Clone)]
