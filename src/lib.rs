@@ -32,7 +32,8 @@
 //! | `cli` | everything below |
 //! | `session` | config, disk, host, journal, machine, release |
 //! | `shell` | host, journal, machine, narrate |
-//! | `host` | bars, config, digest, disk, journal, machine, metrics, proc, release, requests, units |
+//! | `host` | bars, config, digest, disk, journal, machine, metrics, proc, release, requests |
+//! | | units |
 //! | `metrics` | config, health, machine, spans |
 //! | `requests` | disk, machine |
 //! | `logs` | bars, disk |
