@@ -39,6 +39,13 @@ fn show(disk: &dyn Disk, env: &Env) -> Result<String, Error> {
                     NYMVISOR_METRICS_LISTEN, to 127.0.0.1:9184 for example, and start `run` again";
         return Err(Error::Refused(text.to_owned()));
     };
+    if let Listen::Tcp(address) = &listen
+        && address.port() == 0
+    {
+        let text = "port 0 is another one in each run, and its log says which: ask that one, or \
+                    name one in nymvisor.metrics_listen";
+        return Err(Error::Refused(text.to_owned()));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

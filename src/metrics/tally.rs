@@ -2,7 +2,8 @@
 
 use std::ops::AddAssign;
 
-/// Sums by key. Those that it begins with are told as zero too, so that a first one shows as a rise.
+/// Sums by key. Those that it begins with are told as zero too, so that a first one shows as a
+/// rise.
 #[derive(Debug, Clone)]
 pub(super) struct Tally<K, N>(Vec<(K, N)>);
 
