@@ -1,6 +1,6 @@
 //! Metrics and health of a run, told over HTTP on this machine alone.
 //!
-//! What is counted ([`figures`]) follows from the records of the session as they are made; all of
+//! What is counted follows from the records of the session as they are made; all of
 //! it is in memory, so that who asks causes no work but the writing of a page. Nothing of it
 //! exists where `nymvisor.metrics_listen` is not set: no task, no timer, no socket.
 
