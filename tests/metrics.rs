@@ -26,7 +26,7 @@ struct Answer {
 }
 
 /// The values of a scrape by their series, `name{label="value"}`.
-struct Scrape {
+pub(crate) struct Scrape {
     text: String,
     values: BTreeMap<String, f64>,
 }
@@ -50,18 +50,18 @@ impl Scrape {
         self.get(series).is_some_and(|found| (found - value).abs() < 1e-9)
     }
 
-    fn assert(&self, series: &str, value: f64) {
+    pub(crate) fn assert(&self, series: &str, value: f64) {
         assert!(self.is(series, value), "{series} is {:?}\n{}", self.get(series), self.text);
     }
 }
 
 /// A stage whose runs tell metrics on any port.
-fn watched() -> Stage {
+pub(crate) fn watched() -> Stage {
     Stage::new().with("NYMVISOR_METRICS_LISTEN", "127.0.0.1:0")
 }
 
 /// Where a run tells them, once it does.
-fn place(stage: &Stage, run: &Run) -> SocketAddr {
+pub(crate) fn place(stage: &Stage, run: &Run) -> SocketAddr {
     stage.until("the place of the metrics in the log", || {
         let said = run.stderr();
         let (_, rest) = said.split_once("metrics and health are told on ")?;
@@ -97,7 +97,7 @@ fn scrape(place: SocketAddr) -> Scrape {
 }
 
 /// Scrapes until a series has this value.
-fn until(stage: &Stage, place: SocketAddr, series: &str, value: f64) -> Scrape {
+pub(crate) fn until(stage: &Stage, place: SocketAddr, series: &str, value: f64) -> Scrape {
     stage.until(&format!("{series} {value}"), || {
         let scrape = scrape(place);
         scrape.is(series, value).then_some(scrape)
