@@ -24,6 +24,7 @@ mod init;
 mod install;
 mod journal;
 mod manual;
+mod metrics;
 mod output;
 mod play;
 mod probe;
@@ -89,6 +90,9 @@ enum Command {
     /// Show what the engine did and why
     #[command(subcommand, after_help = examples::JOURNAL)]
     Journal(journal::JournalCommand),
+    /// Show the metrics of this instance, or print alert rules and a dashboard for them
+    #[command(subcommand, after_help = examples::METRICS)]
+    Metrics(metrics::MetricsCommand),
     /// Show configuration options being used by this instance of nymvisor
     Config(output::OutputArgs),
     /// Print a unit for systemd that runs this instance
@@ -162,6 +166,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Error> {
         Command::Rollback(args) => rollback::rollback(disk, &env, args)?,
         Command::Backups(command) => return backups::backups(disk, &env, command),
         Command::Journal(command) => return journal::journal(disk, &env, command),
+        Command::Metrics(command) => metrics::metrics(disk, &env, command)?,
         Command::Config(args) => config::show(disk, &env, args.output)?,
         Command::SystemdUnit(args) => {
             systemd_unit::systemd_unit(disk, &env, cli.config_env_file.as_deref(), args)?;

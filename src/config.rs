@@ -14,6 +14,7 @@ mod env_file;
 mod error;
 mod file;
 mod keys;
+mod listen;
 mod lookup;
 mod paths;
 mod retention;
@@ -26,6 +27,7 @@ pub(crate) use address::{HIDDEN_QUERY, redact_text, redacted};
 pub use env::Env;
 pub use error::Error;
 pub use file::{read, write};
+pub use listen::Listen;
 pub use lookup::{Instance, check_claim, claim, find_config, instances, load, same_path};
 pub use paths::{ASIDE_PREFIX, Paths, Root};
 pub use retention::Retention;
@@ -53,6 +55,8 @@ pub struct Nymvisor {
     pub disable_logs: bool,
     /// Folder for binaries and plans instead of the shared one. Absolute.
     pub upgrade_data_directory: Option<PathBuf>,
+    /// Where metrics and health are told; `None` is nowhere.
+    pub metrics_listen: Option<Listen>,
 }
 
 /// The table `daemon`.
@@ -120,6 +124,7 @@ impl Config {
                 upstream_polling_rate: DEFAULT_POLLING_RATE,
                 disable_logs: false,
                 upgrade_data_directory: None,
+                metrics_listen: None,
             },
             daemon: Daemon {
                 name: String::new(),

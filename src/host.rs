@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::journal::{HeldOrder, Order};
-use crate::machine::{Event, Observed, State};
+use crate::machine::{Event, Observed, Record, State};
 
 pub mod backup;
 pub mod daemon;
@@ -59,6 +59,9 @@ pub trait Host {
 
     /// The session knows where it stands: announcements, plan and requests may be reported now.
     fn listen(&mut self);
+
+    /// This record was made; the state that it leads to follows. For those who look on.
+    fn recorded(&mut self, _record: &Record) {}
 
     /// The engine stands so from now on; what that orders follows. For those who look on.
     fn stands(&mut self, _state: &State) {}

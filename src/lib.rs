@@ -32,13 +32,17 @@
 //! | `cli` | everything below |
 //! | `session` | config, disk, host, journal, machine, release |
 //! | `shell` | host, journal, machine, narrate |
-//! | `host` | bars, config, digest, disk, journal, machine, proc, release, requests, units |
+//! | `host` | bars, config, digest, disk, journal, machine, metrics, proc, release, requests |
+//! | | units |
+//! | `metrics` | config, health, machine, spans |
 //! | `requests` | disk, machine |
 //! | `logs` | bars, disk |
 //! | `narrate` | journal, machine, units |
 //! | `journal` | digest, disk, machine |
 //! | `config` | disk, machine, release |
 //! | `release` | digest, disk, machine |
+//! | `health` | machine |
+//! | `spans` | machine |
 //! | `machine` | nothing |
 //! | `bars` | nothing |
 //! | `digest` | nothing |
@@ -58,15 +62,18 @@ pub mod config;
 pub mod digest;
 pub mod disk;
 pub mod exit;
+pub mod health;
 pub mod host;
 pub mod journal;
 pub mod logs;
 pub mod machine;
+pub mod metrics;
 pub mod narrate;
 pub mod proc;
 pub mod release;
 pub mod requests;
 pub mod session;
 pub mod shell;
+pub mod spans;
 pub mod unit;
 pub mod units;

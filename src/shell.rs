@@ -70,6 +70,7 @@ impl<H: Host> Shell<H> {
         match self.journal.append(&self.state, &event, &transition, self.host.now()) {
             Ok(committed) => {
                 narrate::log(committed.record(), &self.state, self.journal.head());
+                self.host.recorded(committed.record());
                 let (state, orders) = committed.into_parts();
                 self.enter(state);
                 // 4. Do it.
@@ -106,6 +107,7 @@ impl<H: Host> Shell<H> {
             return;
         };
         narrate::log(unwritten.record(), &self.state, self.journal.head());
+        self.host.recorded(unwritten.record());
         let (state, orders) = unwritten.into_parts();
         self.enter(state);
         for order in orders {

@@ -37,6 +37,8 @@ pub struct Unit {
     pub config_file: PathBuf,
     /// The folders that are written to, absolute; those within others may be among them.
     pub folders: Vec<PathBuf>,
+    /// A folder below `/run` that systemd makes and removes: `nymvisor`.
+    pub runtime_folder: Option<PathBuf>,
     /// From the polite signal to SIGKILL.
     pub grace: Duration,
 }
@@ -61,6 +63,9 @@ impl Unit {
         }
         parts.push(self.endings());
         parts.push(format!("{READ_ONLY}ReadWritePaths={folders}\n"));
+        if let Some(folder) = &self.runtime_folder {
+            parts.push(format!("{RUNTIME}RuntimeDirectory={}\n", word(folder.as_os_str())?));
+        }
         parts.push(self.hidden());
         parts.push(self.capabilities().to_owned());
         parts.push(CLOSED.to_owned());
@@ -158,6 +163,10 @@ LimitNOFILE=65536
 const READ_ONLY: &str = "\
 # All is read-only but the daemon's home, its versions, and the instance.
 ProtectSystem=strict
+";
+
+const RUNTIME: &str = "\
+# For the socket on which metrics are told; it is below /run.
 ";
 
 const CAPABILITIES: &str = "\

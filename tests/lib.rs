@@ -39,6 +39,7 @@ mod logs;
 mod machine;
 mod manual;
 mod memory;
+mod metrics;
 mod model;
 mod place;
 mod power_cut;

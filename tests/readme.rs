@@ -6,7 +6,7 @@ use std::process::Command;
 const README: &str = include_str!("../README.md");
 
 /// Sub-commands whose help is looked at.
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 27] = [
     &[],
     &["init"],
     &["run"],
@@ -25,6 +25,9 @@ const COMMANDS: [&[&str]; 24] = [
     &["journal", "export"],
     &["journal", "report"],
     &["journal", "verify"],
+    &["metrics", "show"],
+    &["metrics", "alerts"],
+    &["metrics", "dashboard"],
     &["systemd-unit"],
     &["completions"],
     &["man"],

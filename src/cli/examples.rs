@@ -58,6 +58,12 @@ Examples:
   nymvisor journal show --output json | jq -r .to
   nymvisor journal verify --backups";
 
+pub(super) const METRICS: &str = "\
+Examples:
+  nymvisor metrics show
+  nymvisor metrics alerts | sudo tee /etc/prometheus/nymvisor.rules.yml
+  nymvisor metrics dashboard > nymvisor.json       # import it in Grafana";
+
 pub(super) const SYSTEMD_UNIT: &str = "\
 Examples:
   nymvisor systemd-unit run --id my-node

@@ -21,8 +21,9 @@ mod text;
 mod verdict;
 mod watch;
 
+pub use crate::spans::Spent;
 pub use failures::{Held, LastFailure};
-pub use past::{Done, Restart, Spent};
+pub use past::{Done, Restart};
 pub use queue::{Expected, Queued};
 pub use report::{DaemonNow, JournalNow, PhaseNow, RunNow, Status};
 pub use seen::{Process, Room, Seen};

@@ -8,7 +8,7 @@ use clap::Args;
 use nix::unistd::{Uid, User};
 
 use super::{Error, output, user};
-use crate::config::{self, Env, Paths};
+use crate::config::{self, Env, Listen, Paths};
 use crate::disk::Disk;
 use crate::unit::Unit;
 
@@ -31,6 +31,8 @@ pub(super) fn systemd_unit(
     args: &SystemdUnitArgs,
 ) -> Result<(), Error> {
     let (config, paths) = config::load(disk, env)?;
+    let mut folders = folders(&paths)?;
+    let runtime_folder = socket_folder(config.nymvisor.metrics_listen.as_ref(), &mut folders)?;
     let absolute = |path: &Path| std::path::absolute(path).map_err(Error::io("find", path));
     let unit = Unit {
         daemon: config.daemon.name.clone(),
@@ -40,7 +42,8 @@ pub(super) fn systemd_unit(
         daemon_args: args.daemon_args.clone(),
         environment: Vec::new(),
         config_file: paths.config_file().to_owned(),
-        folders: folders(&paths)?,
+        folders,
+        runtime_folder,
         grace: config.daemon.shutdown_grace_period,
     };
     let unit = Unit { environment: environment(env, &paths, &config.nymvisor.id, &unit), ..unit };
@@ -73,6 +76,29 @@ fn folders(paths: &Paths) -> Result<Vec<PathBuf>, Error> {
         }
     }
     Ok(folders.map(Path::to_owned).to_vec())
+}
+
+/// Where the socket for metrics lies, if there is one: below `/run` systemd makes the folder, any
+/// other has to be there, and is written to.
+fn socket_folder(
+    listen: Option<&Listen>,
+    folders: &mut Vec<PathBuf>,
+) -> Result<Option<PathBuf>, Error> {
+    let Some(Listen::Unix(path)) = listen else { return Ok(None) };
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let below = folder.strip_prefix("/run").ok().filter(|below| below.iter().next().is_some());
+    match below.filter(|below| !below.starts_with("user")) {
+        Some(below) => Ok(Some(below.to_owned())),
+        None if folder.is_dir() => {
+            folders.push(folder.to_owned());
+            Ok(None)
+        }
+        None => Err(Error::Unusable(format!(
+            "{} is not there, and without it the unit would not start; make it, or name a socket \
+             elsewhere in nymvisor.metrics_listen",
+            folder.display()
+        ))),
+    }
 }
 
 /// What leads nymvisor to this instance: one that is the only one today need not stay so.

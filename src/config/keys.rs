@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Address, Config, Retention, values};
+use super::{Address, Config, Listen, Retention, values};
 
 /// One key of the configuration.
 #[derive(Debug)]
@@ -69,6 +69,10 @@ fn address(value: &OsStr) -> Result<Address, String> {
 
 fn retention(value: &OsStr) -> Result<Retention, String> {
     Retention::parse(&value.to_string_lossy())
+}
+
+fn listen(value: &OsStr) -> Result<Listen, String> {
+    Listen::parse(&value.to_string_lossy())
 }
 
 fn required_path(value: &OsStr) -> Result<PathBuf, String> {
@@ -145,6 +149,15 @@ pub(super) const KEYS: &[Key] = &[
         |v| optional(v, values::path),
         |v: &Option<PathBuf>| path_or_unset(v.as_ref()),
         "Folder for binaries and plans; '' for the one that all instances share."
+    ),
+    key!(
+        nymvisor.metrics_listen,
+        "NYMVISOR_METRICS_LISTEN",
+        "metrics listen:",
+        Text,
+        |v| optional(v, listen),
+        |v: &Option<Listen>| v.as_ref().map_or(Value::Unset, |v| Value::Text(v.to_string())),
+        "Where metrics are told, such as '127.0.0.1:9184' or 'unix:/path'; '' for nowhere."
     ),
     key!(
         daemon.name,

@@ -25,7 +25,8 @@ use super::{Host, Stimulus, reaper};
 use crate::config::{Config, Paths};
 use crate::disk::Disk;
 use crate::journal::{HeldOrder, Order};
-use crate::machine::{Code, Effect, Event, Failure, State, Timer};
+use crate::machine::{Code, Effect, Event, Failure, Record, State, Timer};
+use crate::metrics::{Metrics, Origin};
 
 mod back;
 mod binary;
@@ -102,6 +103,8 @@ pub struct LocalHost {
     unrest: Unrest,
     /// Who started us and wants to be told how it goes, if anybody does.
     manager: Option<Manager>,
+    /// What is counted, where somebody may ask for it.
+    metrics: Option<Metrics>,
 }
 
 /// Where tasks tell what happened.
@@ -134,6 +137,11 @@ impl LocalHost {
         if reaper::is_needed() {
             feeds.push(spawn_local(reaper::reap()).abort_handle());
         }
+        let metrics = setup.config.nymvisor.metrics_listen.clone().map(|listen| {
+            let metrics = Metrics::new(Origin::of(&setup.config));
+            feeds.push(metrics.serve(listen));
+            metrics
+        });
         Self {
             setup: Rc::new(setup),
             files,
@@ -154,6 +162,7 @@ impl LocalHost {
             examination: copy::Examination::default(),
             unrest,
             manager,
+            metrics,
         }
     }
 
@@ -294,7 +303,16 @@ impl Host for LocalHost {
         self.open_feeds();
     }
 
+    fn recorded(&mut self, record: &Record) {
+        if let Some(metrics) = &self.metrics {
+            metrics.recorded(record);
+        }
+    }
+
     fn stands(&mut self, state: &State) {
+        if let Some(metrics) = &self.metrics {
+            metrics.stands(state);
+        }
         if let Some(manager) = &mut self.manager {
             manager.tell(state);
         }

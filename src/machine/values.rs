@@ -252,6 +252,29 @@ pub enum Remedy {
 }
 
 impl Code {
+    /// All of them.
+    pub const ALL: [Self; 19] = [
+        Self::Network,
+        Self::HttpStatus,
+        Self::NoRoom,
+        Self::LockBusy,
+        Self::Io,
+        Self::AnnouncementChanged,
+        Self::BinaryChanged,
+        Self::DigestMismatch,
+        Self::NoChecksum,
+        Self::NoPlatform,
+        Self::BadUrl,
+        Self::TooLarge,
+        Self::BuildInfo,
+        Self::Downgrade,
+        Self::NoBinary,
+        Self::ResumedTooOften,
+        Self::DaemonCrashed,
+        Self::FailedStart,
+        Self::RolledBack,
+    ];
+
     /// What happens to an upgrade that failed so.
     #[must_use]
     pub fn remedy(self) -> Remedy {

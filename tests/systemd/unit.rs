@@ -28,6 +28,7 @@ fn readmes() -> Unit {
             root.join("nymvisors/instances/nym-node-default"),
             root.join("nym-nodes/my-node/nymvisor/backups"),
         ],
+        runtime_folder: None,
         grace: Duration::from_secs(10),
     }
 }
@@ -157,6 +158,23 @@ fn systemd_finds_nothing_wrong_with_it() {
     fs::write(&path, unit.replace("KillMode=mixed", "KillMode=gently")).unwrap();
     let (_, said) = systemd_analyze(&["verify", "--man=no"], &path).unwrap();
     assert!(said.contains("kill mode"), "{said}");
+}
+
+#[test]
+fn a_folder_for_a_socket_is_made_below_run() {
+    assert!(values(&readmes().text().unwrap(), "RuntimeDirectory").is_empty());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nym-node.service");
+    let runtime_folder = Some("nymvisor/a b".into());
+    let unit =
+        Unit { user: "root".to_owned(), program: "/bin/sh".into(), runtime_folder, ..readmes() };
+    let text = unit.text().unwrap();
+    assert_eq!(values(&text, "RuntimeDirectory"), ["\"nymvisor/a b\""]);
+    fs::write(&path, text).unwrap();
+    let Some((fine, said)) = systemd_analyze(&["verify", "--man=no"], &path) else {
+        return eprintln!("skipped: there is no systemd-analyze");
+    };
+    assert!(fine && said.is_empty(), "{said}");
 }
 
 /// The figure is systemd's own, from 0 to 10; below 5 it calls it OK.

@@ -1,4 +1,5 @@
 //! An upgrade and a roll-back within what the unit leaves: its folders, and its system calls.
+//! Metrics are told on a socket meanwhile.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,7 +35,10 @@ fn nothing_else_is_written_to() {
     if !tried.is_ok_and(|output| output.status.success()) {
         return eprintln!("skipped: no mount namespace can be made here (unshare)");
     }
-    let stage = Stage::new();
+    let mut stage = Stage::new();
+    let socket = stage.site.path("sockets/metrics.sock");
+    fs::create_dir(socket.parent().unwrap()).unwrap();
+    stage.set("NYMVISOR_METRICS_LISTEN", &format!("unix:{}", socket.display()));
     let folders = written(&stage);
     let own = stage.site.path("");
     let binds: String = folders.iter().map(|it| format!("mount --bind '{it}' '{it}'\n")).collect();
@@ -49,9 +53,12 @@ fn nothing_else_is_written_to() {
     let mut run = stage.start_command(started_by(&stage, "unshare", &arguments));
     stage.until_event("backup-examined", 1);
     stage.until_log("started 1.1.0", 1);
+    let told = stage.site.ok(&["metrics", "show"]);
+    assert!(told.contains("nymvisor_daemon_restarts_total{why=\"upgraded\"} 1"), "{told}");
     stage.site.ok(&["rollback"]);
     stage.until_log("started 1.0.0", 2);
     let end = run.stop(Signal::SIGTERM);
+    assert!(!socket.exists(), "the socket is still there");
     assert_eq!(end.status, Some(0), "{}", end.stderr);
     assert!(!end.stderr.contains("os error 30"), "read-only: {}", end.stderr);
     assert!(!end.stderr.contains("ERROR"), "{}", end.stderr);
@@ -82,13 +89,16 @@ fn its_system_calls_are_let_through() {
         return eprintln!("skipped: there is no strace, or no systemd-analyze");
     }
     assert!(allowed.contains("openat") && !allowed.contains("mount"), "{allowed:?}");
-    let stage = Stage::new();
+    let mut stage = Stage::new();
+    let place = format!("unix:{}", stage.site.path("metrics.sock").display());
+    stage.set("NYMVISOR_METRICS_LISTEN", &place);
     let trace = stage.site.path("trace");
     let arguments = ["-f", "-qq", "-c", "-U", "name", "-o", trace.to_str().unwrap()];
     stage.announce("1.1.0");
     let mut run = stage.start_command(started_by(&stage, "strace", &arguments));
     stage.until_event("backup-examined", 1);
     stage.until_log("started 1.1.0", 1);
+    stage.site.ok(&["metrics", "show"]);
     let traced = proc::stats().unwrap().into_iter().find(|stat| stat.parent == run.pid()).unwrap();
     kill(Pid::from_raw(i32::try_from(traced.pid).unwrap()), Signal::SIGTERM).unwrap();
     assert_eq!(run.wait().status, Some(0));

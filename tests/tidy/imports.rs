@@ -6,23 +6,26 @@ use std::path::Path;
 use super::tree::{code, root, sources};
 
 /// Each module of the crate, and those that it may use.
-const LAYERS: [(&str, &[&str]); 21] = [
+const LAYERS: [(&str, &[&str]); 24] = [
     ("cli", &["*"]),
     ("session", &["config", "disk", "host", "journal", "machine", "release"]),
     ("shell", &["host", "journal", "machine", "narrate"]),
     (
         "host",
         &[
-            "bars", "config", "digest", "disk", "journal", "machine", "proc", "release",
+            "bars", "config", "digest", "disk", "journal", "machine", "metrics", "proc", "release",
             "requests", "units",
         ],
     ),
+    ("metrics", &["config", "health", "machine", "spans"]),
     ("requests", &["disk", "machine"]),
     ("logs", &["bars", "disk"]),
     ("narrate", &["journal", "machine", "units"]),
     ("journal", &["digest", "disk", "machine"]),
     ("config", &["disk", "machine", "release"]),
     ("release", &["digest", "disk", "machine"]),
+    ("health", &["machine"]),
+    ("spans", &["machine"]),
     ("machine", &[]),
     ("bars", &[]),
     ("digest", &[]),
@@ -201,7 +204,27 @@ fn the_documented_layers_are_these() {
             [] => "nothing".to_owned(),
             allowed => allowed.join(", "),
         };
-        let line = format!("//! | `{module}` | {allowed} |");
-        assert!(text.lines().any(|found| found == line), "src/lib.rs lacks: {line}");
+        let rows = rows(module, &allowed);
+        assert!(text.contains(&rows), "src/lib.rs lacks:\n{rows}");
     }
+}
+
+/// A row of the table; what doesn't fit on its line is the next row, without the name.
+fn rows(module: &str, allowed: &str) -> String {
+    const COLUMNS: usize = 100;
+    let mut rows = format!("//! | `{module}` | ");
+    let mut used = rows.len();
+    for (number, word) in allowed.split(", ").enumerate() {
+        // With the comma before it and the bar behind it.
+        if number > 0 && used + word.len() + 4 > COLUMNS {
+            rows += " |\n//! | | ";
+            used = "//! | | ".len();
+        } else if number > 0 {
+            rows += ", ";
+            used += 2;
+        }
+        rows += word;
+        used += word.len();
+    }
+    rows + " |\n"
 }

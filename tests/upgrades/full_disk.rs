@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{add_ok, archives, assert_never_stopped, end, started, until_fails, until_runs};
+use crate::metrics;
 use crate::support::run::Stage;
 
 /// A small file system over a folder; only root can have one.
@@ -43,7 +44,7 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_journal_without_room_stops_no_daemon_and_is_whole_again_later() {
-    let stage = Stage::new();
+    let stage = metrics::watched();
     let data = stage.site.path(".nym/nymvisors/instances/nym-node-default/data");
     let Some(disk) = SmallDisk::mount(&data, "1m") else { return };
     let (run, pid) = started(&stage);
@@ -53,6 +54,9 @@ fn a_journal_without_room_stops_no_daemon_and_is_whole_again_later() {
     stage.until("a word about the journal", || {
         run.stderr().contains("no record can be written").then_some(())
     });
+    let place = metrics::place(&stage, &run);
+    let told = metrics::until(&stage, place, "attention{need=\"journal\"}", 1.0);
+    told.assert("daemon_up", 1.0);
     let upstream = stage.announcement("1.2.0");
     stage.publish(&upstream);
     super::until_polled(&stage, 5);
@@ -61,6 +65,7 @@ fn a_journal_without_room_stops_no_daemon_and_is_whole_again_later() {
     disk.free();
     stage.until_log("started 1.2.0", 1);
     until_runs(&stage, "1.2.0");
+    metrics::until(&stage, place, "attention{need=\"journal\"}", 0.0);
     for event in ["journal-failed", "journal-restored"] {
         assert!(stage.events().iter().any(|found| found == event), "{}", stage.story());
     }

@@ -4,28 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::page::seconds;
 use crate::machine::{Event, PhaseName, Record};
+pub use crate::spans::{DownTime, Span, down_times, spans};
 
 const BAR_CELLS: usize = 34;
-
-/// A stretch of time in one phase.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    /// The phase.
-    pub phase: PhaseName,
-    /// When it was entered.
-    pub from: DateTime<Utc>,
-    /// When it was left, or when the last record in it was made.
-    pub to: DateTime<Utc>,
-}
-
-/// How long no daemon was up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DownTime {
-    /// When the daemon ended.
-    pub from: DateTime<Utc>,
-    /// When one was up again; `None` where none was.
-    pub to: Option<DateTime<Utc>>,
-}
 
 /// The records of the first upgrade that stopped the daemon: from its drain to the time when a
 /// daemon is up for good, or to the end. Empty where no upgrade stopped it.
@@ -51,42 +32,6 @@ fn crashes_soon(after: &[Record]) -> bool {
     let mut starting = after.iter().take_while(|record| record.event != Event::StartupPassed);
     let left = starting.find(|record| record.to != PhaseName::Running);
     left.is_some_and(|record| matches!(record.event, Event::DaemonEnded { .. }))
-}
-
-/// The phases that these records went through. A `Running` at their end is not among them: it
-/// goes on.
-#[must_use]
-pub fn spans(records: &[Record]) -> Vec<Span> {
-    let mut spans: Vec<Span> = Vec::new();
-    for record in records {
-        if let Some(open) = spans.last_mut() {
-            open.to = record.at;
-        }
-        if spans.last().is_none_or(|open| open.phase != record.to) {
-            spans.push(Span { phase: record.to, from: record.at, to: record.at });
-        }
-    }
-    if spans.last().is_some_and(|last| last.phase == PhaseName::Running) {
-        spans.pop();
-    }
-    spans
-}
-
-/// The times without a daemon in these records, oldest first.
-#[must_use]
-pub fn down_times(records: &[Record]) -> Vec<DownTime> {
-    let mut times: Vec<DownTime> = Vec::new();
-    for record in records {
-        let open = times.last_mut().filter(|time| time.to.is_none());
-        match (&record.event, open) {
-            (Event::DaemonEnded { .. }, None) => {
-                times.push(DownTime { from: record.at, to: None });
-            }
-            (Event::DaemonSpawned { .. }, Some(open)) => open.to = Some(record.at),
-            _ => {}
-        }
-    }
-    times
 }
 
 /// A table of the phases with a bar for each, all on one scale. Times are told from `began` on.

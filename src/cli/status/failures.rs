@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::past::{Failing, Past};
 use crate::cli::check::estimate::human_ms;
 use crate::cli::check::version::shown;
+use crate::health;
 use crate::machine::{
     AfterFailure, Code, Event, Failed, Failure, Hold, Phase, Restarting, State, Trouble, Wait,
 };
@@ -78,10 +79,6 @@ impl Next {
 
 /// What is held back, oldest first.
 pub(super) fn held(state: &State, past: &Past<'_>, runs: bool) -> Vec<Held> {
-    let queued = |trouble: &Trouble| {
-        let all = state.queue.entries.iter().chain(&state.queue.current);
-        all.into_iter().any(|entry| entry.name == trouble.name && entry.digest == trouble.digest)
-    };
     let held = state.troubles.iter().filter(|trouble| trouble.hold != Hold::Free);
     held.map(|trouble| {
         let until = until(trouble, past).filter(|_| runs);
@@ -89,7 +86,7 @@ pub(super) fn held(state: &State, past: &Past<'_>, runs: bool) -> Vec<Held> {
         Held {
             name: trouble.name.clone(),
             digest: trouble.digest.clone(),
-            queued: queued(trouble),
+            queued: health::is_queued(state, trouble),
             hold: trouble.hold,
             code: trouble.failure.code,
             text: trouble.failure.text.clone(),

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use crate::cli::demo::timeline;
 use crate::journal::Part;
 use crate::machine::{Attempt, Effect, Event, PhaseName, Record, Timer, Version};
 use crate::narrate;
+use crate::spans::{Cost, Spent};
 
 /// The `run` that made the last records.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,15 +25,6 @@ pub struct Restart {
     pub at: DateTime<Utc>,
     /// What it came after, in words.
     pub why: String,
-}
-
-/// How long a phase took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Spent {
-    /// The phase.
-    pub phase: PhaseName,
-    /// Microseconds in it.
-    pub us: u64,
 }
 
 /// An upgrade, or a roll-back, that was committed.
@@ -218,14 +209,9 @@ impl<'a> Past<'a> {
         let end = committed + spawn.unwrap_or(after.len());
         let slice = records.get(up..end).unwrap_or_default();
         let slice: Vec<Record> = slice.iter().map(|(record, _)| (*record).clone()).collect();
-        let spans = timeline::spans(&slice);
-        done.phases = spans
-            .iter()
-            .map(|span| Spent { phase: span.phase, us: micros(span.to - span.from) })
-            .collect();
-        let downs = timeline::down_times(&slice);
-        let told = downs.iter().map(|down| down.to.map(|to| micros(to - down.from)));
-        done.down_us = told.sum::<Option<u64>>().filter(|_| spawn.is_some() && !downs.is_empty());
+        let cost = Cost::of(&slice);
+        done.phases = cost.phases;
+        done.down_us = cost.down_us.filter(|_| spawn.is_some());
     }
 }
 
@@ -237,8 +223,4 @@ fn is_failure(event: &Event) -> bool {
             | Event::PlanLost { .. }
             | Event::BackupDamaged { .. }
     )
-}
-
-fn micros(time: TimeDelta) -> u64 {
-    time.num_microseconds().and_then(|us| u64::try_from(us).ok()).unwrap_or_default()
 }

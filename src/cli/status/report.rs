@@ -9,6 +9,7 @@ use super::past::{Done, Past, Restart};
 use super::queue::{self, Expected, Queued};
 use super::seen::{Process, Room, Seen};
 use super::verdict::{self, Point, Verdict};
+use crate::health;
 use crate::journal::{Hash, Part};
 use crate::machine::{
     AfterDrain, AfterFailure, Draining, Failed, Hold, Phase, PhaseName, Restarting, Running, State,
@@ -206,19 +207,7 @@ fn run(seen: &Seen, past: &Past<'_>) -> RunNow {
 }
 
 fn daemon(seen: &Seen, past: &Past<'_>, run: &RunNow, state: Option<&State>) -> DaemonNow {
-    let in_phase = state.and_then(|state| {
-        // What an earlier session left may be any process of its daemon: no node that serves.
-        let is_left = |then: &AfterDrain| matches!(then, AfterDrain::Recover { .. });
-        if let Phase::Running(Running { daemon, .. }) = &state.phase {
-            return Some(daemon.pid);
-        }
-        if let Phase::Draining(Draining { daemon: Some(daemon), then, .. }) = &state.phase
-            && !is_left(then)
-        {
-            return Some(daemon.pid);
-        }
-        None
-    });
+    let in_phase = state.and_then(|state| health::serving(&state.phase)).map(|of| of.pid);
     // Where our number for `run` is not its own, that for the daemon is not either.
     let elsewhere = run.begun && run.pid != past.session.as_ref().map(|session| session.pid);
     let running = matches!(state.map(|state| &state.phase), Some(Phase::Running(_)));

@@ -6,10 +6,8 @@ use super::failures::Held;
 use super::report::{DaemonNow, RunNow};
 use super::seen::Seen;
 use crate::exit::Exit;
-use crate::machine::{AfterFailure, Code, Failed, Hold, Phase, State};
-
-/// So many failures in a row of what is only paused are more than a hiccup.
-const TIMES_MAX: u32 = 3;
+use crate::health::Need;
+use crate::machine::{AfterFailure, Failed, Phase, State};
 
 /// How the instance is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -78,7 +76,7 @@ pub(super) fn points(seen: &Seen, state: Option<&State>, held: &[Held]) -> Vec<P
         say(format!("the installed version can't be told: {error}"), None);
     }
     if let Err(error) = &seen.queue {
-        say(format!("the plan can't be used, and no upgrade begins: {error}"), None);
+        say(format!("{}: {error}", Need::Plan.words("", "", 0)), None);
     }
     for path in &seen.missing_backups {
         let text = format!("the backup {path} is gone, and a roll-back would need it: put it back");
@@ -87,23 +85,17 @@ pub(super) fn points(seen: &Seen, state: Option<&State>, held: &[Held]) -> Vec<P
     if let Some(state) = state {
         of_state(state, &mut say);
     }
-    for held in held.iter().filter(|held| held.queued && needs_a_person(held)) {
-        let text = match held.hold {
-            Hold::Quarantine => format!("{} is quarantined: {}", held.name, held.text),
-            Hold::AwaitBinary => format!("{} waits for its binary", held.name),
-            Hold::Pause | Hold::Free => {
-                format!("{} failed {} times: {}", held.name, held.times, held.text)
-            }
-        };
-        say(text, Some(held.command.clone()));
+    for held in held.iter().filter(|held| held.queued) {
+        if let Some(need) = Need::of(held.hold, held.code, held.times) {
+            say(need.words(&held.name, &held.text, held.times), Some(held.command.clone()));
+        }
     }
     points
 }
 
 fn of_state(state: &State, say: &mut impl FnMut(String, Option<String>)) {
     if !state.recording {
-        let text = "the journal can't be written, and upgrades wait: see its disk";
-        say(text.to_owned(), None);
+        say(Need::Journal.words("", "", 0), None);
     }
     let Phase::Failed(Failed { then, failure, .. }) = &state.phase else { return };
     let text = match then {
@@ -118,14 +110,4 @@ fn of_state(state: &State, say: &mut impl FnMut(String, Option<String>)) {
         AfterFailure::OldVersion { .. } | AfterFailure::RollBack(_) => return,
     };
     say(text, Some("nymvisor run".to_owned()));
-}
-
-/// What a person has rolled back is held back at that person's word.
-fn needs_a_person(held: &Held) -> bool {
-    match held.hold {
-        Hold::Quarantine => held.code != Code::RolledBack,
-        Hold::AwaitBinary => true,
-        Hold::Pause => held.times >= TIMES_MAX,
-        Hold::Free => false,
-    }
 }

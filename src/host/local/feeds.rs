@@ -13,6 +13,7 @@ use super::super::watch::{Names, Watch};
 use super::rest::Unrest;
 use super::{LocalHost, Setup, Teller};
 use crate::machine::{Event, Requester, Upgrade};
+use crate::metrics::{Metrics, Polled};
 use crate::release::{PlanLock, UpgradeInfo};
 use crate::requests::{self, Answer};
 
@@ -47,8 +48,11 @@ impl LocalHost {
         let (announced, files) = (self.announced.clone(), self.files.clone());
         let poll = {
             let (setup, teller, announced) = (setup.clone(), teller.clone(), announced.clone());
-            let unrest = self.unrest.clone();
-            move || poll(setup.clone(), teller.clone(), announced.clone(), unrest.clone())
+            let (unrest, metrics) = (self.unrest.clone(), self.metrics.clone());
+            move || {
+                let (announced, unrest) = (announced.clone(), unrest.clone());
+                poll(setup.clone(), teller.clone(), announced, unrest, metrics.clone())
+            }
         };
         let plan = {
             let (setup, teller) = (setup.clone(), teller.clone());
@@ -107,7 +111,13 @@ async fn supervised<F: Future<Output = ()> + 'static>(what: &str, feed: impl Fn(
 
 /// Asks upstream at once and then every polling rate. Nothing that goes wrong disturbs anything;
 /// it is logged when it begins and when it ends.
-async fn poll(setup: Rc<Setup>, teller: Teller, announced: Announced, unrest: Unrest) {
+async fn poll(
+    setup: Rc<Setup>,
+    teller: Teller,
+    announced: Announced,
+    unrest: Unrest,
+    metrics: Option<Metrics>,
+) {
     let address = setup.config.polled_url();
     let shown = address.without_credentials();
     if http::is_plain_http_beyond_loopback(address.url()) {
@@ -119,23 +129,31 @@ async fn poll(setup: Rc<Setup>, teller: Teller, announced: Announced, unrest: Un
     };
     let mut failing = false;
     loop {
-        match poller.poll().await {
+        let polled = match poller.poll().await {
             Ok(answer) => {
                 if failing {
                     tracing::info!("{shown} answers again");
                 }
                 failing = false;
                 if let Poll::Body { bytes, .. } = answer {
-                    announce(&bytes, &shown, &teller, &announced);
+                    announce(&bytes, &shown, &teller, &announced)
                 } else {
                     announced.tell_if_unqueued(&teller);
+                    Polled::Unchanged
                 }
             }
-            Err(error) if failing => tracing::debug!("upstream: {error}"),
+            Err(error) if failing => {
+                tracing::debug!("upstream: {error}");
+                Polled::Failed
+            }
             Err(error) => {
                 failing = true;
                 tracing::warn!("upstream can't be asked now, and will be asked again: {error}");
+                Polled::Failed
             }
+        };
+        if let Some(metrics) = &metrics {
+            metrics.polled(polled);
         }
         unrest.stir();
         let rate = setup.config.nymvisor.upstream_polling_rate;
@@ -144,7 +162,7 @@ async fn poll(setup: Rc<Setup>, teller: Teller, announced: Announced, unrest: Un
 }
 
 /// A body is handed out only when it is another one, so a bad announcement is logged once.
-fn announce(bytes: &[u8], url: &str, teller: &Teller, announced: &Announced) {
+fn announce(bytes: &[u8], url: &str, teller: &Teller, announced: &Announced) -> Polled {
     match UpgradeInfo::parse(bytes) {
         Ok(mut info) => {
             info.requester = Some(Requester::Upstream { url: url.to_owned() });
@@ -152,9 +170,11 @@ fn announce(bytes: &[u8], url: &str, teller: &Teller, announced: &Announced) {
             announced.last.replace(Some(info));
             announced.is_unqueued.set(false);
             teller.tell(Event::AnnouncementReceived { upgrade });
+            Polled::Changed
         }
         Err(error) => {
             tracing::warn!("{url} announces something that can't be used, it is ignored: {error}");
+            Polled::Unusable
         }
     }
 }
