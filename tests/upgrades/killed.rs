@@ -133,7 +133,8 @@ fn h13_interrupted_too_often_the_old_version_runs_and_the_upgrade_waits_for_retr
     assert!(stage.site.ok(&["retry", "v1.1.0"]).contains("tried again"));
     let run = stage.start(&["run"]);
     until_runs(&stage, "1.1.0");
+    stage.until_event("backup-examined", 1);
     end(run);
     let left = super::files(&stage.site.home("nymvisor/backups"));
-    assert_eq!(left.len(), 1, "what was begun is not left: {left:?}");
+    assert_eq!(left.len(), 2, "an archive and its manifest, of what was begun nothing: {left:?}");
 }
