@@ -5,22 +5,22 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::about::Tried;
 use super::trail::Entry;
-use crate::machine::{Event, PhaseName, Stage};
+use crate::machine::{Event, PhaseName, Record, Stage};
 
 /// Some stretches of time on one scale.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Chart {
+pub(in crate::cli) struct Chart {
     /// What it shows.
-    pub(super) kind: Kind,
+    pub(in crate::cli) kind: Kind,
     /// The stretches, oldest first.
-    pub(super) bars: Vec<Bar>,
+    pub(in crate::cli) bars: Vec<Bar>,
     /// The times without a daemon.
-    pub(super) downs: Vec<Down>,
+    pub(in crate::cli) downs: Vec<Down>,
 }
 
 /// What a chart shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::cli) enum Kind {
     /// What was done ahead, while the daemon ran.
     Preparation,
     /// An attempt, from the stop to the time when a daemon is up, or to the end of the record.
@@ -31,18 +31,18 @@ pub(super) enum Kind {
 
 /// A stretch of time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Bar {
+pub(in crate::cli) struct Bar {
     /// What it was spent in.
-    pub(super) lane: Lane,
+    pub(in crate::cli) lane: Lane,
     /// When it was entered.
-    pub(super) from: DateTime<Utc>,
+    pub(in crate::cli) from: DateTime<Utc>,
     /// When it was left, or when the last record in it was made.
-    pub(super) to: DateTime<Utc>,
+    pub(in crate::cli) to: DateTime<Utc>,
 }
 
 /// What time is spent in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lane {
+pub(in crate::cli) enum Lane {
     /// A phase.
     Phase(PhaseName),
     /// A step of the preparation.
@@ -53,7 +53,7 @@ pub(super) enum Lane {
 
 impl Lane {
     /// Its name, no longer than 11 characters.
-    pub(super) fn name(self) -> String {
+    pub(in crate::cli) fn name(self) -> String {
         match self {
             Self::Phase(phase) => phase.to_string(),
             Self::Step(step) => step.to_owned(),
@@ -64,18 +64,18 @@ impl Lane {
 
 /// A time without a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Down {
+pub(in crate::cli) struct Down {
     /// When the daemon ended; when that was seen, where `at_least` is set.
-    pub(super) from: DateTime<Utc>,
+    pub(in crate::cli) from: DateTime<Utc>,
     /// When one was up again; `None` where none was.
-    pub(super) to: Option<DateTime<Utc>>,
+    pub(in crate::cli) to: Option<DateTime<Utc>>,
     /// It ended earlier, and nobody was there to see when.
-    pub(super) at_least: bool,
+    pub(in crate::cli) at_least: bool,
 }
 
 impl Down {
     /// How long: `5.8 ms`, `at least 2.0 s`, `for good`.
-    pub(super) fn words(self) -> String {
+    pub(in crate::cli) fn words(self) -> String {
         match self.to {
             None => "for good".to_owned(),
             Some(to) if self.at_least => {
@@ -92,19 +92,19 @@ impl Chart {
     }
 
     /// Its beginning and its end.
-    pub(super) fn ends(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    pub(in crate::cli) fn ends(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let from = self.bars.iter().map(|bar| bar.from).min()?;
         Some((from, self.bars.iter().map(|bar| bar.to).max()?.max(from)))
     }
 
     /// How long all of it took.
-    pub(super) fn whole(&self) -> TimeDelta {
+    pub(in crate::cli) fn whole(&self) -> TimeDelta {
         self.ends().map_or(TimeDelta::zero(), |(from, to)| to - from)
     }
 
     /// Where a stretch begins and how long it is, in parts of `parts`; at least `least` long, and
     /// never over the edge.
-    pub(super) fn place(
+    pub(in crate::cli) fn place(
         &self,
         from: DateTime<Utc>,
         to: DateTime<Utc>,
@@ -124,29 +124,58 @@ impl Chart {
     }
 
     fn enter(&mut self, lane: Lane, at: DateTime<Utc>) {
-        if let Some(open) = self.bars.last_mut() {
-            open.to = at;
-        }
-        if self.bars.last().is_none_or(|open| open.lane != lane) {
-            self.bars.push(Bar { lane, from: at, to: at });
-        }
+        enter(&mut self.bars, lane, at);
     }
 
     fn down(&mut self, at: DateTime<Utc>, at_least: bool) {
-        if self.downs.last().is_none_or(|down| down.to.is_some()) {
-            self.downs.push(Down { from: at, to: None, at_least });
-        }
-    }
-
-    fn up(&mut self, at: DateTime<Utc>) {
-        if let Some(down) = self.downs.last_mut().filter(|down| down.to.is_none()) {
-            down.to = Some(at);
-        }
+        down(&mut self.downs, at, at_least);
     }
 }
 
+fn enter(bars: &mut Vec<Bar>, lane: Lane, at: DateTime<Utc>) {
+    if let Some(open) = bars.last_mut() {
+        open.to = at;
+    }
+    if bars.last().is_none_or(|open| open.lane != lane) {
+        bars.push(Bar { lane, from: at, to: at });
+    }
+}
+
+fn down(downs: &mut Vec<Down>, at: DateTime<Utc>, at_least: bool) {
+    if downs.last().is_none_or(|down| down.to.is_some()) {
+        downs.push(Down { from: at, to: None, at_least });
+    }
+}
+
+/// What a record adds: the phase that it leads to, and whether a daemon is up.
+fn take(bars: &mut Vec<Bar>, downs: &mut Vec<Down>, record: &Record) {
+    if let Event::DaemonEnded { .. } = record.event {
+        down(downs, record.at, false);
+    } else if let Event::DaemonSpawned { .. } = record.event
+        && let Some(down) = downs.last_mut().filter(|down| down.to.is_none())
+    {
+        down.to = Some(record.at);
+    }
+    enter(bars, Lane::Phase(record.to), record.at);
+}
+
+/// The phases of these records and the times without a daemon. A time without a nymvisor counts to
+/// the phase before it; a `Running` at their end is not among them, for it goes on.
+pub(in crate::cli) fn spans<'a>(
+    records: impl Iterator<Item = &'a Record>,
+) -> (Vec<Bar>, Vec<Down>) {
+    let (mut bars, mut downs) = (Vec::new(), Vec::new());
+    records.for_each(|record| take(&mut bars, &mut downs, record));
+    bars.pop_if(is_running);
+    (bars, downs)
+}
+
+fn is_running(bar: &mut Bar) -> bool {
+    bar.lane == Lane::Phase(PhaseName::Running)
+}
+
 /// The charts of one upgrade, from the records that are about it: oldest first.
-pub(super) fn charts(name: &str, entries: &[&Entry]) -> Vec<Chart> {
+pub(in crate::cli) fn charts(name: &str, entries: &[&Entry]) -> Vec<Chart> {
     let mut charts = preparations(name, entries);
     charts.extend(attempts(name, entries));
     charts.sort_by_key(Chart::ends);
@@ -202,7 +231,7 @@ fn attempts(name: &str, entries: &[&Entry]) -> Vec<Chart> {
             && let Some(mut chart) = open.take()
         {
             // It goes on.
-            chart.bars.pop_if(|bar| bar.lane == Lane::Phase(PhaseName::Running));
+            chart.bars.pop_if(is_running);
             charts.push(chart);
         }
     }
@@ -247,10 +276,6 @@ fn go_on(chart: &mut Chart, entry: &Entry, before: DateTime<Utc>) {
     if let Event::SessionStarted { .. } = record.event {
         chart.enter(Lane::Away, before);
         chart.down(record.at, true);
-    } else if let Event::DaemonEnded { .. } = record.event {
-        chart.down(record.at, false);
-    } else if let Event::DaemonSpawned { .. } = record.event {
-        chart.up(record.at);
     }
-    chart.enter(Lane::Phase(record.to), record.at);
+    take(&mut chart.bars, &mut chart.downs, record);
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// A duration in its two largest units: `250 µs`, `5.8 ms`, `4.2 s`, `3 min 20 s`, `2 d 4 h`.
-pub(super) fn duration(time: TimeDelta) -> String {
+pub(in crate::cli) fn duration(time: TimeDelta) -> String {
     let us = time.num_microseconds().unwrap_or(i64::MAX).max(0);
     let seconds = us / 1_000_000;
     match us {
@@ -29,6 +29,6 @@ fn two(seconds: i64, large: (i64, &str), small: (i64, &str)) -> String {
 }
 
 /// A time as the records have it, in milliseconds.
-pub(super) fn time(at: DateTime<Utc>) -> String {
+pub(in crate::cli) fn time(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use crate::cli::demo::timeline;
+use crate::cli::journal::{Lane, spans};
 use crate::journal::Part;
 use crate::machine::{Attempt, Effect, Event, PhaseName, Record, Timer, Version};
 use crate::narrate;
@@ -217,13 +217,12 @@ impl<'a> Past<'a> {
         let spawn = after.iter().position(is_spawn).map(|at| at + 1);
         let end = committed + spawn.unwrap_or(after.len());
         let slice = records.get(up..end).unwrap_or_default();
-        let slice: Vec<Record> = slice.iter().map(|(record, _)| (*record).clone()).collect();
-        let spans = timeline::spans(&slice);
-        done.phases = spans
-            .iter()
-            .map(|span| Spent { phase: span.phase, us: micros(span.to - span.from) })
-            .collect();
-        let downs = timeline::down_times(&slice);
+        let (bars, downs) = spans(slice.iter().map(|(record, _)| *record));
+        let spent = bars.iter().filter_map(|bar| match bar.lane {
+            Lane::Phase(phase) => Some(Spent { phase, us: micros(bar.to - bar.from) }),
+            Lane::Step(_) | Lane::Away => None,
+        });
+        done.phases = spent.collect();
         let told = downs.iter().map(|down| down.to.map(|to| micros(to - down.from)));
         done.down_us = told.sum::<Option<u64>>().filter(|_| spawn.is_some() && !downs.is_empty());
     }
