@@ -46,6 +46,7 @@ mod power_cut;
 mod probe;
 mod processes;
 mod readme;
+mod readme_session;
 mod release;
 mod restore;
 mod rollback;

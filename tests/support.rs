@@ -6,4 +6,5 @@ pub(crate) mod helper;
 pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod site;
+pub(crate) mod terminal;
 pub(crate) mod tools;

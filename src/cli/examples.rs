@@ -82,4 +82,5 @@ Examples:
 pub(super) const DEMO: &str = "\
 Examples:
   nymvisor demo
-  nymvisor demo --fail verifying";
+  nymvisor demo --fail verifying
+  nymvisor demo --keep                 # leaves something to look around in";

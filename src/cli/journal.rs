@@ -21,12 +21,16 @@ mod html;
 mod report;
 mod show;
 mod story;
-mod timeline;
+pub(crate) mod timeline;
 mod trail;
 mod verify;
-mod words;
+pub(crate) mod words;
 
-use trail::{Item, Trail};
+pub(super) use chart::{Chart, Kind};
+pub(super) use story::Story;
+pub(super) use timeline::{SCALE, Scale};
+use trail::Trail;
+pub(super) use trail::{Entry, Item};
 
 /// What can be done with the journal.
 #[derive(Debug, Subcommand)]
@@ -55,7 +59,7 @@ pub(super) fn journal(disk: &dyn Disk, env: &Env, command: &JournalCommand) -> R
 
 /// The journal of one instance, to be read.
 #[derive(Debug)]
-struct Book {
+pub(super) struct Book {
     config: Config,
     paths: Paths,
     trail: Trail,
@@ -65,7 +69,12 @@ impl Book {
     /// That of the instance which the environment names.
     fn of(disk: &dyn Disk, env: &Env) -> Result<Self, Error> {
         let (config, paths) = config::load(disk, env)?;
-        Ok(Self { config, paths, trail: Trail::default() })
+        Ok(Self::new(config, paths))
+    }
+
+    /// That of this instance, from its beginning on.
+    pub(super) fn new(config: Config, paths: Paths) -> Self {
+        Self { config, paths, trail: Trail::default() }
     }
 
     fn folder(&self) -> PathBuf {
@@ -77,14 +86,14 @@ impl Book {
     }
 
     /// What is new since the last call.
-    fn read(&mut self, disk: &dyn Disk) -> Result<Vec<Item>, Error> {
+    pub(super) fn read(&mut self, disk: &dyn Disk) -> Result<Vec<Item>, Error> {
         let from = self.trail.segment();
         let segments = journal::read_from(disk, &self.folder(), &self.owner(), from)?;
         Ok(self.trail.take(segments))
     }
 
     /// The state after the last record that was read.
-    fn state(&self) -> Option<&State> {
+    pub(super) fn state(&self) -> Option<&State> {
         self.trail.state()
     }
 }

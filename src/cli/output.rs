@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
+use terminal_size::Width;
 use tracing::Level;
 
 use super::Error;
@@ -34,6 +35,34 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(Error::Stdout),
     }
+}
+
+/// The line as it fits the terminal on stdout: what is longer goes on, between words, behind so
+/// many spaces. Where that is no terminal, it stays whole.
+pub(super) fn fitting(line: &str, hang: usize) -> String {
+    let size = terminal_size::terminal_size_of(io::stdout());
+    let width = size.map(|(Width(columns), _)| usize::from(columns));
+    width
+        .filter(|width| *width > hang * 2)
+        .map_or_else(|| line.to_owned(), |width| hung(line, hang, width))
+}
+
+fn hung(line: &str, hang: usize, width: usize) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut column = 0;
+    // The spaces within belong to what stands before them.
+    for word in line.split_inclusive(' ') {
+        let length = word.trim_end_matches(' ').chars().count();
+        if column + length > width && column > hang {
+            text.truncate(text.trim_end_matches(' ').len());
+            text.push('\n');
+            text.push_str(&" ".repeat(hang));
+            column = hang;
+        }
+        text.push_str(word);
+        column += word.chars().count();
+    }
+    text
 }
 
 pub(super) fn print_build_info(output: Output, info: &BuildInfo) -> Result<(), Error> {

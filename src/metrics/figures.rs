@@ -223,7 +223,8 @@ impl Figures {
         let kept = std::mem::take(&mut self.kept);
         if let Some(last) = self.committed.take() {
             let is_whole = kept.len() < KEPT_RECORDS_MAX;
-            let Cost { phases, down_us } = if is_whole { Cost::of(&kept) } else { Cost::default() };
+            let Cost { phases, down_us } =
+                if is_whole { Cost::of(kept.iter()) } else { Cost::default() };
             self.last = Some(Last { phases, down_us, ..last });
         }
     }

@@ -6,6 +6,7 @@ use super::chosen;
 use super::written::Told;
 use crate::model::tale::Tale;
 use crate::model::values::{failure, policy, upgrade};
+use crate::support::terminal::on_terminal;
 
 #[test]
 fn an_upgrade_is_followed_from_the_queue_on_and_nothing_else_is() {
@@ -100,4 +101,22 @@ fn a_terminal_is_not_steered_by_what_failed() {
     }
     let text = told.site.ok(&["journal", "show", "--failures"]);
     assert!(text.ends_with("\\x1b[31mred\\x0aand a line [network]\n"), "{text}");
+}
+
+#[test]
+fn on_a_terminal_long_lines_go_on_behind_the_numbers() {
+    let told = Told::upgraded();
+    let command = told.site.command(&["journal", "show"]);
+    let output = on_terminal(&command, (24, 80), "");
+    let shown = String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n");
+    let whole = told.site.ok(&["journal", "show"]);
+    assert!(whole.lines().any(|line| line.chars().count() > 80), "{whole}");
+    for line in shown.lines() {
+        let is_path = line.trim_start().split(' ').count() == 1;
+        assert!(line.chars().count() <= 80 || is_path, "{line}");
+    }
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(&shown), words(&whole));
+    let goes_on = shown.lines().filter(|line| line.starts_with("        ") && line.len() > 8);
+    assert!(goes_on.count() > 0, "{shown}");
 }

@@ -40,6 +40,15 @@ fn an_attempt_that_fails_and_one_that_is_killed_are_drawn() {
 }
 
 #[test]
+fn what_is_long_in_words_is_wrapped() {
+    let mut tale = begun();
+    tale.until(PhaseName::Restarting).work(1);
+    tale.daemon_ends(How::Status, 500).work(1).stop();
+    let text = drawn(&Told::of(&tale));
+    assert!(text.contains("\nThe new version ended in its startup period"), "{text}");
+}
+
+#[test]
 fn a_new_version_that_crashes_and_the_roll_back_are_drawn() {
     let mut tale = begun();
     tale.until(PhaseName::Restarting).work(1);

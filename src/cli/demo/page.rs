@@ -1,17 +1,19 @@
-//! What the demo prints: lines that fit a terminal of 80 columns.
+//! What the demo prints: lines of 80 columns at most, and no wider than the terminal.
 
-use std::io::IsTerminal;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
+use super::screen;
+use crate::cli::journal::Entry;
 use crate::cli::{Error, output};
+use crate::narrate;
 
-/// No line is longer, in characters.
-pub const WIDTH: usize = 80;
 /// What stands for the demo's folder.
 pub(super) const FOLDER: &str = "$DEMO";
 
+/// Narrower lines are left to the terminal to break.
+const WIDTH_MIN: usize = 40;
 const PHASE_WIDTH: usize = 14;
 const DIGEST_CHARS: usize = 64;
 const DIGEST_SHOWN: usize = 12;
@@ -22,19 +24,24 @@ pub(super) struct Page {
     began: DateTime<Utc>,
     folder: String,
     styled: bool,
+    /// No line is longer, in characters, but for words that can't be broken.
+    width: usize,
 }
 
 impl Page {
     /// A page whose time begins now; the path of `folder` is shortened.
     pub(super) fn new(folder: &Path) -> Self {
-        let styled = std::io::stdout().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { began: Utc::now(), folder: folder.display().to_string(), styled }
+        Self {
+            began: Utc::now(),
+            folder: folder.display().to_string(),
+            styled: screen::is_styled(),
+            width: screen::columns().max(WIDTH_MIN),
+        }
     }
 
-    /// Since when times are told.
-    pub(super) fn began(&self) -> DateTime<Utc> {
-        self.began
+    /// A time as it is told, from the beginning on.
+    pub(super) fn since(&self, at: DateTime<Utc>) -> String {
+        seconds(at - self.began)
     }
 
     /// A heading.
@@ -49,7 +56,7 @@ impl Page {
 
     /// A command as it could be typed.
     pub(super) fn command(&self, words: &str) -> Result<(), Error> {
-        let mut lines = wrap(&self.shorten(words), WIDTH - 8);
+        let mut lines = wrap(&self.shorten(words), self.width - 8);
         let last = lines.pop().unwrap_or_default();
         for (number, line) in lines.iter().enumerate() {
             let lead = if number == 0 { "  $ " } else { "      " };
@@ -57,6 +64,23 @@ impl Page {
         }
         let lead = if lines.is_empty() { "  $ " } else { "      " };
         output::print(&format!("{}\n", self.strong(&format!("{lead}{last}"), true)))
+    }
+
+    /// A record of the journal.
+    pub(super) fn record(&self, entry: &Entry) -> Result<(), Error> {
+        let (phase, text) = told(entry);
+        self.happened(entry.record.at, &phase, &text, entry.record.from != entry.record.to)
+    }
+
+    /// A record in one line, however long.
+    pub(super) fn line(&self, entry: &Entry) -> String {
+        let (phase, text) = told(entry);
+        format!("{}{}", self.lead(entry.record.at, &phase), self.shorten(&text))
+    }
+
+    /// A paragraph's lines.
+    pub(super) fn wrapped(&self, text: &str, width: usize) -> Vec<String> {
+        wrap(&self.shorten(text), width)
     }
 
     /// Something that happened at a time, with the phase that it led to.
@@ -67,14 +91,17 @@ impl Page {
         text: &str,
         strong: bool,
     ) -> Result<(), Error> {
-        let lead = format!("{:>7}  {phase:<PHASE_WIDTH$}  ", seconds(at - self.began));
-        self.hang(&lead, text, strong)
+        self.hang(&self.lead(at, phase), text, strong)
+    }
+
+    fn lead(&self, at: DateTime<Utc>, phase: &str) -> String {
+        format!("{:>7}  {phase:<PHASE_WIDTH$}  ", self.since(at))
     }
 
     /// A text whose further lines begin where its first one does.
     pub(super) fn hang(&self, lead: &str, text: &str, strong: bool) -> Result<(), Error> {
         let indent = lead.chars().count();
-        let lines = wrap(&self.shorten(text), WIDTH.saturating_sub(indent));
+        let lines = wrap(&self.shorten(text), self.width.saturating_sub(indent).max(WIDTH_MIN / 2));
         let spaces = " ".repeat(indent);
         for (number, line) in lines.iter().enumerate() {
             let lead = if number == 0 { lead } else { &spaces };
@@ -83,14 +110,31 @@ impl Page {
         Ok(())
     }
 
+    /// A line as a command prints it; words are wrapped, and a bar is not.
+    pub(super) fn as_printed(&self, line: &str) -> Result<(), Error> {
+        let line = self.shorten(line);
+        if line.chars().count() <= self.width || line.contains(['█', '▒']) {
+            return print_lines(&[line]);
+        }
+        self.hang(if line.starts_with(' ') { "  " } else { "" }, &line, false)
+    }
+
     fn strong(&self, text: &str, strong: bool) -> String {
         if self.styled && strong { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     /// The folder by its short name, digests by their beginning.
-    fn shorten(&self, text: &str) -> String {
+    pub(super) fn shorten(&self, text: &str) -> String {
         shorten_digests(&text.replace(&self.folder, FOLDER))
     }
+}
+
+/// The phase that a record led to, and what it tells.
+fn told(entry: &Entry) -> (String, String) {
+    let record = &entry.record;
+    let lead = if record.from == record.to { "  " } else { "->" };
+    let text = narrate::event(&record.event, entry.back.as_deref());
+    (format!("{lead} {}", record.to), text)
 }
 
 /// Prints lines that are as wide as they should be.

@@ -150,7 +150,7 @@ impl Scenario {
             None => {
                 "The binary was fetched, its checksum and build info were checked and the home \
                  was copied while the old version ran. Only then was it stopped, for as long as \
-                 the last changes and the swap took. The journal tells all of it, also later:"
+                 the last changes and the swap took. To look around in what it leaves behind:"
             }
             Some(Fail::Downloading) => {
                 "The binary is fetched while the daemon runs, so the daemon noticed nothing. A \
@@ -195,7 +195,7 @@ impl Scenario {
     /// What an operator would type.
     pub(super) fn remedy(self) -> &'static [&'static str] {
         match self.0 {
-            None => &["nymvisor journal show"],
+            None => &["nymvisor demo --keep"],
             Some(Fail::Draining) => &["DAEMON_SHUTDOWN_GRACE_PERIOD=1m nymvisor run run"],
             Some(
                 Fail::Downloading

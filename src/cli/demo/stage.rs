@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -140,10 +140,14 @@ impl Stage {
         command
     }
 
-    /// Runs a command of this program to its end.
+    /// Runs a command of this program to its end, and gives what came of it.
+    pub(super) fn output(&self, args: &[OsString]) -> Result<Output, Error> {
+        self.command(args).output().map_err(Error::io("run", &self.program))
+    }
+
+    /// Runs a command of this program, which must succeed.
     pub(super) fn run(&self, args: &[OsString]) -> Result<(), Error> {
-        let failed = || Error::io("run", &self.program);
-        let output = self.command(args).output().map_err(failed())?;
+        let output = self.output(args)?;
         if output.status.success() {
             return Ok(());
         }

@@ -47,12 +47,17 @@ impl Left<'_> {
 
     /// The backup that was sealed.
     pub(super) fn archive(&self) -> Option<&Archive> {
-        self.follower.records().iter().find_map(|record| {
+        self.follower.records().find_map(|record| {
             if let Event::BackupSealed { archive, .. } = &record.event {
                 return Some(archive);
             }
             None
         })
+    }
+
+    /// The backup, where it is still there.
+    pub(super) fn sealed(&self) -> Option<&Archive> {
+        self.archive().filter(|archive| backup::path_of(archive).exists())
     }
 
     fn upgraded(&self, scenario: Scenario) -> Vec<Finding> {
@@ -72,7 +77,7 @@ impl Left<'_> {
             found == code && record.from == PhaseName::Running && record.to == PhaseName::Running
         });
         let asked = |record: &Record| matches!(record.event, Event::StopRequested { .. });
-        let mut before_the_end = self.follower.records().iter().take_while(|record| !asked(record));
+        let mut before_the_end = self.follower.records().take_while(|record| !asked(record));
         let up = !before_the_end.any(|r| matches!(r.event, Event::DaemonEnded { .. }));
         let mut findings = vec![
             finding(failed, "the preparation failed, for the reason that was expected"),
@@ -98,7 +103,7 @@ impl Left<'_> {
     }
 
     fn given_up(&self) -> Vec<Finding> {
-        let crashes = self.follower.records().iter().filter(|record| {
+        let crashes = self.follower.records().filter(|record| {
             let crashed = matches!(
                 record.event,
                 Event::DaemonEnded { ending, .. } if ending.is_crash()
@@ -160,7 +165,7 @@ impl Left<'_> {
 
     /// The failure of a step, and the record that tells it.
     fn failure(&self) -> Option<(&Record, Code)> {
-        self.follower.records().iter().find_map(|record| {
+        self.follower.records().find_map(|record| {
             if let Event::WorkFailed { failure, .. } = &record.event {
                 return Some((record, failure.code));
             }
@@ -170,12 +175,12 @@ impl Left<'_> {
 
     fn is_up_after_swap(&self) -> bool {
         let committed = |record: &&Record| matches!(record.event, Event::SwapCommitted { .. });
-        let committed = self.follower.records().iter().find(committed);
+        let committed = self.follower.records().find(committed);
         committed.is_some_and(|record| self.is_up_after(record.seq))
     }
 
     fn is_up_after(&self, seq: u64) -> bool {
-        let mut later = self.follower.records().iter().filter(|record| record.seq > seq);
+        let mut later = self.follower.records().filter(|record| record.seq > seq);
         later.any(|record| matches!(record.event, Event::DaemonSpawned { .. }))
     }
 }

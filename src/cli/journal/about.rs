@@ -8,19 +8,19 @@ use crate::machine::{
 
 /// An attempt, as far as it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Tried {
+pub(in crate::cli) struct Tried {
     /// Its number.
-    pub(super) id: u64,
+    pub(in crate::cli) id: u64,
     /// Name of the upgrade that is performed or rolled back.
-    pub(super) name: String,
+    pub(in crate::cli) name: String,
     /// What ran before.
-    pub(super) from: Version,
+    pub(in crate::cli) from: Version,
     /// What is to run afterwards.
-    pub(super) to: Version,
+    pub(in crate::cli) to: Version,
     /// It rolls the upgrade back.
-    pub(super) back: bool,
+    pub(in crate::cli) back: bool,
     /// How often a crash interrupted it and it was taken up again.
-    pub(super) resumed: u32,
+    pub(in crate::cli) resumed: u32,
 }
 
 impl From<&Attempt> for Tried {
@@ -41,16 +41,16 @@ impl From<&Attempt> for Tried {
 
 /// What was found out about a record.
 #[derive(Debug, Default)]
-pub(super) struct Told {
-    pub(super) about: BTreeSet<String>,
-    pub(super) of: Option<String>,
-    pub(super) tried: Option<Tried>,
-    pub(super) on_trial: Option<String>,
+pub(in crate::cli) struct Told {
+    pub(in crate::cli) about: BTreeSet<String>,
+    pub(in crate::cli) of: Option<String>,
+    pub(in crate::cli) tried: Option<Tried>,
+    pub(in crate::cli) on_trial: Option<String>,
 }
 
 /// What has to be remembered from record to record.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Memory {
+pub(in crate::cli) struct Memory {
     /// The attempt that is over, while the daemon that it leads to is not up yet.
     ending: Option<Tried>,
     /// Which upgrade each backup is of, by its path.
@@ -59,7 +59,7 @@ pub(super) struct Memory {
 
 impl Memory {
     /// What `record` is about, which led from one state to the other.
-    pub(super) fn take(&mut self, before: &State, record: &Record, after: &State) -> Told {
+    pub(in crate::cli) fn take(&mut self, before: &State, record: &Record, after: &State) -> Told {
         let tried = self.tried(before, record, after);
         let mut about = differences(before, after);
         about.extend(tried.iter().map(|tried| tried.name.clone()));

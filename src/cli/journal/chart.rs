@@ -1,26 +1,26 @@
-//! Stretches of time, to be drawn to scale: what was prepared, and what the phases of an attempt
-//! took. Pure.
+//! What is drawn to scale: what was prepared, and what the phases of an attempt took. Pure.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::about::Tried;
 use super::trail::Entry;
 use crate::machine::{Event, PhaseName, Stage};
+use crate::spans::{self, Bar, Down, Lane, is_running};
 
 /// Some stretches of time on one scale.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Chart {
+pub(in crate::cli) struct Chart {
     /// What it shows.
-    pub(super) kind: Kind,
+    pub(in crate::cli) kind: Kind,
     /// The stretches, oldest first.
-    pub(super) bars: Vec<Bar>,
+    pub(in crate::cli) bars: Vec<Bar>,
     /// The times without a daemon.
-    pub(super) downs: Vec<Down>,
+    pub(in crate::cli) downs: Vec<Down>,
 }
 
 /// What a chart shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::cli) enum Kind {
     /// What was done ahead, while the daemon ran.
     Preparation,
     /// An attempt, from the stop to the time when a daemon is up, or to the end of the record.
@@ -29,82 +29,25 @@ pub(super) enum Kind {
     Trial,
 }
 
-/// A stretch of time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Bar {
-    /// What it was spent in.
-    pub(super) lane: Lane,
-    /// When it was entered.
-    pub(super) from: DateTime<Utc>,
-    /// When it was left, or when the last record in it was made.
-    pub(super) to: DateTime<Utc>,
-}
-
-/// What time is spent in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lane {
-    /// A phase.
-    Phase(PhaseName),
-    /// A step of the preparation.
-    Step(&'static str),
-    /// No nymvisor was up.
-    Away,
-}
-
-impl Lane {
-    /// Its name, no longer than 11 characters.
-    pub(super) fn name(self) -> String {
-        match self {
-            Self::Phase(phase) => phase.to_string(),
-            Self::Step(step) => step.to_owned(),
-            Self::Away => "(not up)".to_owned(),
-        }
-    }
-}
-
-/// A time without a daemon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Down {
-    /// When the daemon ended; when that was seen, where `at_least` is set.
-    pub(super) from: DateTime<Utc>,
-    /// When one was up again; `None` where none was.
-    pub(super) to: Option<DateTime<Utc>>,
-    /// It ended earlier, and nobody was there to see when.
-    pub(super) at_least: bool,
-}
-
-impl Down {
-    /// How long: `5.8 ms`, `at least 2.0 s`, `for good`.
-    pub(super) fn words(self) -> String {
-        match self.to {
-            None => "for good".to_owned(),
-            Some(to) if self.at_least => {
-                format!("at least {}", super::words::duration(to - self.from))
-            }
-            Some(to) => super::words::duration(to - self.from),
-        }
-    }
-}
-
 impl Chart {
     fn new(kind: Kind) -> Self {
         Self { kind, bars: Vec::new(), downs: Vec::new() }
     }
 
     /// Its beginning and its end.
-    pub(super) fn ends(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    pub(in crate::cli) fn ends(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let from = self.bars.iter().map(|bar| bar.from).min()?;
         Some((from, self.bars.iter().map(|bar| bar.to).max()?.max(from)))
     }
 
     /// How long all of it took.
-    pub(super) fn whole(&self) -> TimeDelta {
+    pub(in crate::cli) fn whole(&self) -> TimeDelta {
         self.ends().map_or(TimeDelta::zero(), |(from, to)| to - from)
     }
 
     /// Where a stretch begins and how long it is, in parts of `parts`; at least `least` long, and
     /// never over the edge.
-    pub(super) fn place(
+    pub(in crate::cli) fn place(
         &self,
         from: DateTime<Utc>,
         to: DateTime<Utc>,
@@ -124,29 +67,16 @@ impl Chart {
     }
 
     fn enter(&mut self, lane: Lane, at: DateTime<Utc>) {
-        if let Some(open) = self.bars.last_mut() {
-            open.to = at;
-        }
-        if self.bars.last().is_none_or(|open| open.lane != lane) {
-            self.bars.push(Bar { lane, from: at, to: at });
-        }
+        spans::enter(&mut self.bars, lane, at);
     }
 
     fn down(&mut self, at: DateTime<Utc>, at_least: bool) {
-        if self.downs.last().is_none_or(|down| down.to.is_some()) {
-            self.downs.push(Down { from: at, to: None, at_least });
-        }
-    }
-
-    fn up(&mut self, at: DateTime<Utc>) {
-        if let Some(down) = self.downs.last_mut().filter(|down| down.to.is_none()) {
-            down.to = Some(at);
-        }
+        spans::down(&mut self.downs, at, at_least);
     }
 }
 
 /// The charts of one upgrade, from the records that are about it: oldest first.
-pub(super) fn charts(name: &str, entries: &[&Entry]) -> Vec<Chart> {
+pub(in crate::cli) fn charts(name: &str, entries: &[&Entry]) -> Vec<Chart> {
     let mut charts = preparations(name, entries);
     charts.extend(attempts(name, entries));
     charts.sort_by_key(Chart::ends);
@@ -202,7 +132,7 @@ fn attempts(name: &str, entries: &[&Entry]) -> Vec<Chart> {
             && let Some(mut chart) = open.take()
         {
             // It goes on.
-            chart.bars.pop_if(|bar| bar.lane == Lane::Phase(PhaseName::Running));
+            chart.bars.pop_if(is_running);
             charts.push(chart);
         }
     }
@@ -247,10 +177,6 @@ fn go_on(chart: &mut Chart, entry: &Entry, before: DateTime<Utc>) {
     if let Event::SessionStarted { .. } = record.event {
         chart.enter(Lane::Away, before);
         chart.down(record.at, true);
-    } else if let Event::DaemonEnded { .. } = record.event {
-        chart.down(record.at, false);
-    } else if let Event::DaemonSpawned { .. } = record.event {
-        chart.up(record.at);
     }
-    chart.enter(Lane::Phase(record.to), record.at);
+    spans::take(&mut chart.bars, &mut chart.downs, record);
 }

@@ -79,8 +79,11 @@ impl Report {
 
     pub(super) fn to_text(&self) -> String {
         let Verified { segments, records, last, found, faults, notes, .. } = &self.verified;
-        let mut lines =
-            vec![format!("{}: {} segments, {} records", self.instance, segments, records)];
+        let mut lines = vec![format!(
+            "{}: {segments} segment{}, {records} records",
+            self.instance,
+            if *segments == 1 { "" } else { "s" }
+        )];
         lines
             .extend(last.as_ref().map(|last| format!("head: {} (record {})", last.head, last.seq)));
         lines.extend(found.as_ref().map(|found| {

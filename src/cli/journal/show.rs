@@ -12,6 +12,9 @@ use crate::config::Env;
 use crate::disk::Disk;
 use crate::narrate;
 
+/// Where a line goes on that is longer than the terminal is wide: behind the numbers.
+const HANG: usize = 8;
+
 /// What to show of it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ShowArgs {
@@ -52,10 +55,7 @@ pub(super) fn show(disk: &dyn Disk, env: &Env, args: &ShowArgs) -> Result<(), Er
 }
 
 pub(super) fn entries(items: &[Item]) -> impl DoubleEndedIterator<Item = &Entry> {
-    items.iter().filter_map(|item| match item {
-        Item::Entry(entry) => Some(&**entry),
-        Item::Note(_) => None,
-    })
+    items.iter().filter_map(Item::entry)
 }
 
 /// The lines to print, each with its newline: the last so many of those that are wanted.
@@ -79,7 +79,8 @@ fn line(item: &Item, output: Output) -> Option<String> {
         // Notes are not lines of the journal; what they tell stands in the headers.
         (Item::Note(_), Output::Json) => None,
         (Item::Entry(entry), Output::Text) => {
-            Some(plain(&narrate::line(&entry.record, entry.back.as_deref())) + "\n")
+            let line = plain(&narrate::line(&entry.record, entry.back.as_deref()));
+            Some(output::fitting(&line, HANG) + "\n")
         }
         (Item::Entry(entry), Output::Json) => Some(format!("{}\n", entry.line)),
     }

@@ -10,49 +10,49 @@ use crate::machine::{
 
 /// One upgrade, as the journal tells it.
 #[derive(Debug)]
-pub(super) struct Story<'a> {
+pub(in crate::cli) struct Story<'a> {
     /// Its name.
-    pub(super) name: String,
+    pub(in crate::cli) name: String,
     /// The records that are about it.
-    pub(super) entries: Vec<&'a Entry>,
+    pub(in crate::cli) entries: Vec<&'a Entry>,
     /// Its announcements, each since the record where it is first seen.
-    pub(super) announced: Vec<Announced<'a>>,
+    pub(in crate::cli) announced: Vec<Announced<'a>>,
     /// What ran before, where an attempt has begun.
-    pub(super) from: Option<Version>,
+    pub(in crate::cli) from: Option<Version>,
     /// When it was performed; the last time where that was more than once.
-    pub(super) performed: Option<DateTime<Utc>>,
+    pub(in crate::cli) performed: Option<DateTime<Utc>>,
     /// When it was rolled back, if that was later.
-    pub(super) rolled_back: Option<DateTime<Utc>>,
+    pub(in crate::cli) rolled_back: Option<DateTime<Utc>>,
     /// Where its binary came from.
-    pub(super) source: Option<&'a str>,
+    pub(in crate::cli) source: Option<&'a str>,
     /// Its binary, as it was checked.
-    pub(super) binary: Option<&'a Binary>,
+    pub(in crate::cli) binary: Option<&'a Binary>,
     /// The backup that was made for it, as it is known best.
-    pub(super) backup: Option<&'a Archive>,
+    pub(in crate::cli) backup: Option<&'a Archive>,
     /// It was performed without a backup.
-    pub(super) unsafe_skipped: bool,
+    pub(in crate::cli) unsafe_skipped: bool,
     /// What failed, and in which record.
-    pub(super) failures: Vec<(u64, &'a Failure)>,
+    pub(in crate::cli) failures: Vec<(u64, &'a Failure)>,
     /// How it stands at the end of the journal.
-    pub(super) outcome: Outcome,
+    pub(in crate::cli) outcome: Outcome,
     /// Its preparations and attempts.
-    pub(super) charts: Vec<Chart>,
+    pub(in crate::cli) charts: Vec<Chart>,
 }
 
 /// What was announced.
 #[derive(Debug)]
-pub(super) struct Announced<'a> {
+pub(in crate::cli) struct Announced<'a> {
     /// The record where it is first seen.
-    pub(super) seq: u64,
+    pub(in crate::cli) seq: u64,
     /// When.
-    pub(super) at: DateTime<Utc>,
+    pub(in crate::cli) at: DateTime<Utc>,
     /// The upgrade.
-    pub(super) upgrade: &'a Upgrade,
+    pub(in crate::cli) upgrade: &'a Upgrade,
 }
 
 /// How an upgrade stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(in crate::cli) enum Outcome {
     /// An attempt, or a roll-back, is in this phase.
     UnderWay(PhaseName),
     /// Performed, and lived through its startup period.
@@ -73,7 +73,7 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// In words.
-    pub(super) fn words(&self) -> String {
+    pub(in crate::cli) fn words(&self) -> String {
         match self {
             Self::UnderWay(phase) => format!("under way, in {phase}"),
             Self::Performed => "performed".to_owned(),
@@ -87,7 +87,7 @@ impl Outcome {
     }
 
     /// For programs.
-    pub(super) fn name(&self) -> &'static str {
+    pub(in crate::cli) fn name(&self) -> &'static str {
         match self {
             Self::UnderWay(_) => "under-way",
             Self::Performed => "performed",
@@ -103,7 +103,7 @@ impl Outcome {
 
 impl<'a> Story<'a> {
     /// What these records tell of the upgrade, in a journal that ends with this state.
-    pub(super) fn of(
+    pub(in crate::cli) fn of(
         name: &str,
         all: impl Iterator<Item = &'a Entry>,
         end: Option<&State>,
@@ -135,12 +135,12 @@ impl<'a> Story<'a> {
     }
 
     /// The version that it leads to.
-    pub(super) fn to(&self) -> Option<Version> {
+    pub(in crate::cli) fn to(&self) -> Option<Version> {
         self.announced.last().map(|last| last.upgrade.target())
     }
 
     /// The attempts at it, roll-backs not counted.
-    pub(super) fn attempts(&self) -> usize {
+    pub(in crate::cli) fn attempts(&self) -> usize {
         let is_attempt = |chart: &&Chart| matches!(&chart.kind, Kind::Attempt(of) if !of.back);
         self.charts.iter().filter(is_attempt).count()
     }

@@ -1,31 +1,69 @@
 //! `journal timeline`: the phases of one upgrade, drawn to scale.
 
-use std::fmt::Write;
-
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::Book;
-use super::chart::{Chart, Down, Kind};
+use super::chart::{Chart, Kind};
 use super::filter;
 use super::show::entries;
 use super::story::Story;
 use super::words;
 use crate::cli::Error;
 use crate::cli::backups::plain;
+use crate::cli::check::report::wrapped;
 use crate::cli::output::{self, Output, OutputArgs};
 use crate::config::Env;
 use crate::disk::Disk;
 use crate::machine::Version;
 use crate::narrate;
+use crate::spans::Down;
 
-/// Cells of a bar: with what stands before it a line has 80 columns.
-const CELLS: i64 = 46;
 /// The longest name: `Downloading`, `daemon down`.
-const NAME: usize = 11;
-/// The longest duration: `at least 59 min 59 s`.
-const LENGTH: usize = 17;
+pub(in crate::cli) const NAME: usize = 11;
+/// Where a line goes on that is too long.
+const HANG: usize = 2;
+/// With this one a line has 80 columns.
+pub(in crate::cli) const SCALE: Scale = Scale { length: 17, cells: 46 };
+
+/// How wide a chart is drawn.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cli) struct Scale {
+    /// Characters for a duration; the longest is `at least 59 min 59 s`.
+    pub(in crate::cli) length: usize,
+    /// Cells of a bar.
+    pub(in crate::cli) cells: i64,
+}
+
+impl Scale {
+    /// A stretch of a bar, or all of it.
+    pub(in crate::cli) fn bar(
+        self,
+        chart: &Chart,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> String {
+        self.stretch(chart, from, to, '█')
+    }
+
+    /// A time without a daemon, as long as it is by `to`.
+    pub(in crate::cli) fn gap(self, chart: &Chart, down: &Down, to: DateTime<Utc>) -> String {
+        self.stretch(chart, down.from, down.to.map_or(to, |up| up.min(to)), '▒')
+    }
+
+    fn stretch(self, chart: &Chart, from: DateTime<Utc>, to: DateTime<Utc>, cell: char) -> String {
+        let (left, length) = chart.place(from, to, self.cells, 1);
+        let times = |count: i64| usize::try_from(count).unwrap_or_default();
+        " ".repeat(times(left)) + &cell.to_string().repeat(times(length))
+    }
+
+    /// What stands before a bar, and the bar.
+    pub(in crate::cli) fn row(self, name: &str, length: &str, cells: &str) -> String {
+        let width = self.length;
+        format!("{name:<NAME$} {length:>width$}  {cells}")
+    }
+}
 
 /// Whose phases to draw.
 #[derive(Debug, Args)]
@@ -55,24 +93,28 @@ pub(super) fn timeline(disk: &dyn Disk, env: &Env, args: &TimelineArgs) -> Resul
     })
 }
 
-/// The story in lines of 80 columns at most, but for names that are longer.
-fn to_text(story: &Story<'_>) -> String {
-    let mut text = format!("{}: {}\n", story.name, story.outcome.words());
-    if let Some(way) = way(story) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {way}");
-    }
+/// The story in lines of 80 columns at most, but for names and paths that are longer.
+pub(in crate::cli) fn to_text(story: &Story<'_>) -> String {
+    let mut heads = vec![format!("{}: {}", story.name, story.outcome.words())];
+    heads.extend(way(story));
     if let (Some(first), Some(last)) = (story.announced.first(), story.announced.last()) {
         let who = narrate::requester(&last.upgrade.requester);
-        let at = words::time(first.at);
-        let _ = writeln!(text, "  asked for by {who}\n  first seen {at} (record {})", first.seq);
+        heads.push(format!("asked for by {who}"));
+        heads.push(format!("first seen {} (record {})", words::time(first.at), first.seq));
+    }
+    if story.charts.is_empty() {
+        heads.push("nothing was prepared, and the daemon was not stopped for it".to_owned());
+    }
+    let mut text = String::new();
+    for (number, head) in heads.iter().enumerate() {
+        let lead = if number == 0 { "" } else { "  " };
+        text.push_str(lead);
+        text.push_str(&wrapped(head, HANG));
+        text.push('\n');
     }
     for chart in &story.charts {
         text.push('\n');
-        text.push_str(&draw(chart));
-    }
-    if story.charts.is_empty() {
-        text.push_str("  nothing was prepared, and the daemon was not stopped for it\n");
+        text.extend(draw(chart, SCALE).into_iter().map(|line| line + "\n"));
     }
     text.lines().map(|line| plain(line.trim_end()) + "\n").collect()
 }
@@ -109,34 +151,24 @@ pub(super) fn title(chart: &Chart) -> String {
     }
 }
 
-fn draw(chart: &Chart) -> String {
-    let Some((from, _)) = chart.ends() else { return String::new() };
-    let mut text = format!(
-        "{}, {}, from {}\n",
-        title(chart),
-        words::duration(chart.whole()),
-        words::time(from)
-    );
-    for bar in &chart.bars {
+/// A chart with its title, in lines.
+pub(in crate::cli) fn draw(chart: &Chart, scale: Scale) -> Vec<String> {
+    let Some((from, _)) = chart.ends() else { return Vec::new() };
+    let whole = words::duration(chart.whole());
+    let title = format!("{}, {whole}, from {}", title(chart), words::time(from));
+    let mut lines: Vec<String> = wrapped(&title, HANG).lines().map(str::to_owned).collect();
+    let head = lines.len();
+    lines.extend(chart.bars.iter().map(|bar| {
         let length = words::duration(bar.to - bar.from);
-        let cells = cells(chart, bar.from, bar.to, '█');
-        text.push_str(&row(&bar.lane.name(), &length, &cells));
-    }
-    for down in &chart.downs {
-        let cells = cells(chart, down.from, down.to.unwrap_or(DateTime::<Utc>::MAX_UTC), '▒');
-        text.push_str(&row("daemon down", &down.words(), &cells));
-    }
-    text
-}
-
-fn row(name: &str, length: &str, cells: &str) -> String {
-    format!("  {name:<NAME$} {length:>LENGTH$}  {cells}\n")
-}
-
-fn cells(chart: &Chart, from: DateTime<Utc>, to: DateTime<Utc>, cell: char) -> String {
-    let (left, length) = chart.place(from, to, CELLS, 1);
-    let times = |count: i64| usize::try_from(count).unwrap_or_default();
-    " ".repeat(times(left)) + &cell.to_string().repeat(times(length))
+        scale.row(&bar.lane.name(), &length, &scale.bar(chart, bar.from, bar.to))
+    }));
+    lines.extend(chart.downs.iter().map(|down| {
+        let cells = scale.gap(chart, down, DateTime::<Utc>::MAX_UTC);
+        scale.row("daemon down", &words::down(down), &cells)
+    }));
+    let rows = lines.iter_mut().skip(head);
+    rows.for_each(|row| row.insert_str(0, "  "));
+    lines
 }
 
 fn to_json(story: &Story<'_>) -> Value {

@@ -12,7 +12,7 @@ use crate::machine::{Attempt, Candidate, Record, State, replay};
 
 /// A piece of a journal.
 #[derive(Debug)]
-pub(super) enum Item {
+pub(in crate::cli) enum Item {
     /// Something about the journal itself, in words.
     Note(String),
     /// A record.
@@ -21,53 +21,61 @@ pub(super) enum Item {
 
 impl Item {
     /// The note, where it is one.
-    pub(super) fn note(&self) -> Option<&str> {
+    pub(in crate::cli) fn note(&self) -> Option<&str> {
         match self {
             Self::Note(note) => Some(note),
             Self::Entry(_) => None,
+        }
+    }
+
+    /// The record, where it is one.
+    pub(in crate::cli) fn entry(&self) -> Option<&Entry> {
+        match self {
+            Self::Note(_) => None,
+            Self::Entry(entry) => Some(entry),
         }
     }
 }
 
 /// A record, where it stands, and what it is about.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(in crate::cli) struct Entry {
     /// Name of the file in the journal's folder.
-    pub(super) file: String,
+    pub(in crate::cli) file: String,
     /// The line, from 1.
-    pub(super) line_number: u64,
+    pub(in crate::cli) line_number: u64,
     /// The line as it is written.
-    pub(super) line: String,
+    pub(in crate::cli) line: String,
     /// The hash of the line before.
-    pub(super) prev: String,
+    pub(in crate::cli) prev: String,
     /// Its hash.
-    pub(super) hash: String,
+    pub(in crate::cli) hash: String,
     /// The record.
-    pub(super) record: Record,
+    pub(in crate::cli) record: Record,
     /// The roll-back that was under way when it was made.
-    pub(super) back: Option<Box<Attempt>>,
+    pub(in crate::cli) back: Option<Box<Attempt>>,
     /// Names of the upgrades that it is about.
-    pub(super) about: BTreeSet<String>,
+    pub(in crate::cli) about: BTreeSet<String>,
     /// The upgrade whose preparation, attempt or backup it reports of.
-    pub(super) of: Option<String>,
+    pub(in crate::cli) of: Option<String>,
     /// The attempt that it belongs to, until a daemon is up again.
-    pub(super) tried: Option<Tried>,
+    pub(in crate::cli) tried: Option<Tried>,
     /// What is prepared afterwards.
-    pub(super) candidate: Option<Candidate>,
+    pub(in crate::cli) candidate: Option<Candidate>,
     /// The upgrade of this name runs and has not yet lived through its startup period.
-    pub(super) on_trial: Option<String>,
+    pub(in crate::cli) on_trial: Option<String>,
 }
 
 impl Entry {
     /// Whether it is about the upgrade of this name.
-    pub(super) fn is_about(&self, name: &str) -> bool {
+    pub(in crate::cli) fn is_about(&self, name: &str) -> bool {
         self.about.contains(name)
     }
 }
 
 /// What has been read of a journal, so that reading can go on where it ended.
 #[derive(Debug, Default)]
-pub(super) struct Trail {
+pub(in crate::cli) struct Trail {
     /// The last segment, and how many of its records were given out.
     segment: u64,
     records: usize,
@@ -82,17 +90,17 @@ pub(super) struct Trail {
 
 impl Trail {
     /// From which segment on it has to be read next.
-    pub(super) fn segment(&self) -> u64 {
+    pub(in crate::cli) fn segment(&self) -> u64 {
         self.segment
     }
 
     /// The state after the last record.
-    pub(super) fn state(&self) -> Option<&State> {
+    pub(in crate::cli) fn state(&self) -> Option<&State> {
         self.state.as_ref()
     }
 
     /// What is new in these segments, the last one of the last time included.
-    pub(super) fn take(&mut self, segments: Vec<Segment>) -> Vec<Item> {
+    pub(in crate::cli) fn take(&mut self, segments: Vec<Segment>) -> Vec<Item> {
         let mut items = Vec::new();
         let last = self.segment;
         for segment in segments.into_iter().filter(|read| read.number >= last) {

@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::spans::Down;
+
 /// A duration in its two largest units: `250 µs`, `5.8 ms`, `4.2 s`, `3 min 20 s`, `2 d 4 h`.
-pub(super) fn duration(time: TimeDelta) -> String {
+pub(in crate::cli) fn duration(time: TimeDelta) -> String {
     let us = time.num_microseconds().unwrap_or(i64::MAX).max(0);
     let seconds = us / 1_000_000;
     match us {
@@ -13,6 +15,15 @@ pub(super) fn duration(time: TimeDelta) -> String {
         _ if seconds < 3_600 => two(seconds, (60, "min"), (1, "s")),
         _ if seconds < 86_400 => two(seconds, (3_600, "h"), (60, "min")),
         _ => two(seconds, (86_400, "d"), (3_600, "h")),
+    }
+}
+
+/// How long no daemon was up: `5.8 ms`, `at least 2.0 s`, `for good`.
+pub(in crate::cli) fn down(down: &Down) -> String {
+    match down.to {
+        None => "for good".to_owned(),
+        Some(to) if down.at_least => format!("at least {}", duration(to - down.from)),
+        Some(to) => duration(to - down.from),
     }
 }
 
@@ -29,6 +40,6 @@ fn two(seconds: i64, large: (i64, &str), small: (i64, &str)) -> String {
 }
 
 /// A time as the records have it, in milliseconds.
-pub(super) fn time(at: DateTime<Utc>) -> String {
+pub(in crate::cli) fn time(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string()
 }

@@ -208,8 +208,7 @@ impl<'a> Past<'a> {
         let spawn = after.iter().position(is_spawn).map(|at| at + 1);
         let end = committed + spawn.unwrap_or(after.len());
         let slice = records.get(up..end).unwrap_or_default();
-        let slice: Vec<Record> = slice.iter().map(|(record, _)| (*record).clone()).collect();
-        let cost = Cost::of(&slice);
+        let cost = Cost::of(slice.iter().map(|(record, _)| *record));
         done.phases = cost.phases;
         done.down_us = cost.down_us.filter(|_| spawn.is_some());
     }

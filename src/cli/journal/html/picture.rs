@@ -3,9 +3,10 @@
 
 use std::fmt::Write;
 
-use super::super::chart::{Bar, Chart, Lane};
+use super::super::chart::Chart;
 use super::super::{timeline, words};
 use super::escape::Text;
+use crate::spans::{Bar, Lane};
 
 /// The width of a picture in its own units; what is short is drawn three of them wide.
 const WIDTH: i64 = 1000;
@@ -35,7 +36,7 @@ pub(super) fn write(chart: &Chart, html: &mut String) {
     }
     for down in &chart.downs {
         let bar = Bar { lane: Lane::Away, from: down.from, to: down.to.unwrap_or(to) };
-        row("daemon down", &down.words(), &rect(chart, &bar, "gap"), html);
+        row("daemon down", &words::down(down), &rect(chart, &bar, "gap"), html);
     }
     html.push_str("</div>\n");
 }

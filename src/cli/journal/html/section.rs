@@ -82,7 +82,7 @@ impl Section<'_> {
             .map(|(title, down)| {
                 format!(
                     "{} from {} ({})",
-                    Text(&down.words()),
+                    Text(&words::down(&down)),
                     words::time(down.from),
                     Text(&title)
                 )
