@@ -28,8 +28,9 @@ pub use error::Error;
 pub use file::{read, write};
 pub use lookup::{Instance, check_claim, claim, find_config, instances, load, same_path};
 pub use paths::{ASIDE_PREFIX, Paths, Root};
-pub use retention::Retention;
 pub use show::{to_json, to_text};
+
+pub use crate::retention::Retention;
 
 /// The configuration of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,12 @@ pub struct Nymvisor {
     pub disable_logs: bool,
     /// Folder for binaries and plans instead of the shared one. Absolute.
     pub upgrade_data_directory: Option<PathBuf>,
+    /// Which versions' folders `prune` leaves; `None` keeps them all.
+    pub version_retention: Option<Retention>,
+    /// Which segments of the journal `prune` leaves; `None` keeps them all.
+    pub journal_retention: Option<Retention>,
+    /// Which log files are kept; `None` keeps them all.
+    pub log_retention: Option<Retention>,
 }
 
 /// The table `daemon`.
@@ -106,6 +113,7 @@ const DEFAULT_RESTART_DELAY: Duration = Duration::from_secs(10);
 const DEFAULT_STARTUP_FAILURES: u32 = 10;
 const DEFAULT_STARTUP_PERIOD: Duration = Duration::from_mins(2);
 const DEFAULT_GRACE_PERIOD: Duration = Duration::from_secs(10);
+const DEFAULT_LOGS_KEPT: u32 = 14;
 const DEFAULT_CHANGES_LIMIT: u64 = 64 * 1024 * 1024;
 const DEFAULT_BINARY_SIZE: u64 = 2 * 1024 * 1024 * 1024;
 
@@ -120,6 +128,9 @@ impl Config {
                 upstream_polling_rate: DEFAULT_POLLING_RATE,
                 disable_logs: false,
                 upgrade_data_directory: None,
+                version_retention: None,
+                journal_retention: None,
+                log_retention: Some(Retention { count: Some(DEFAULT_LOGS_KEPT), age: None }),
             },
             daemon: Daemon {
                 name: String::new(),

@@ -32,12 +32,12 @@
 //! | `cli` | everything below |
 //! | `session` | config, disk, host, journal, machine, release |
 //! | `shell` | host, journal, machine, narrate |
-//! | `host` | bars, config, digest, disk, journal, machine, proc, release, requests, units |
+//! | `host` | bars, config, digest, disk, journal, machine, proc, release, requests, retention, units |
 //! | `requests` | disk, machine |
-//! | `logs` | bars, disk |
+//! | `logs` | bars, disk, retention |
 //! | `narrate` | journal, machine, units |
-//! | `journal` | digest, disk, machine |
-//! | `config` | disk, machine, release |
+//! | `journal` | digest, disk, machine, retention |
+//! | `config` | disk, machine, release, retention |
 //! | `release` | digest, disk, machine |
 //! | `machine` | nothing |
 //! | `bars` | nothing |
@@ -46,6 +46,7 @@
 //! | `unit` | exit |
 //! | `exit` | nothing |
 //! | `proc` | nothing |
+//! | `retention` | nothing |
 //! | `units` | nothing |
 //!
 //! The modules of [`host`] do not know one another either, but for its `local`, which puts them
@@ -66,6 +67,7 @@ pub mod narrate;
 pub mod proc;
 pub mod release;
 pub mod requests;
+pub mod retention;
 pub mod session;
 pub mod shell;
 pub mod unit;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Address, Config, Retention, values};
+use super::{Address, Config, Retention, retention, values};
 
 /// One key of the configuration.
 #[derive(Debug)]
@@ -67,8 +67,12 @@ fn address(value: &OsStr) -> Result<Address, String> {
     Address::parse(&value.to_string_lossy())
 }
 
-fn retention(value: &OsStr) -> Result<Retention, String> {
-    Retention::parse(&value.to_string_lossy())
+fn kept(value: &OsStr) -> Result<Retention, String> {
+    retention::parse(&value.to_string_lossy())
+}
+
+fn kept_or_all(kept: Option<Retention>) -> Value {
+    kept.map_or(Value::Unset, |kept| Value::Text(kept.to_string()))
 }
 
 fn required_path(value: &OsStr) -> Result<PathBuf, String> {
@@ -145,6 +149,33 @@ pub(super) const KEYS: &[Key] = &[
         |v| optional(v, values::path),
         |v: &Option<PathBuf>| path_or_unset(v.as_ref()),
         "Folder for binaries and plans; '' for the one that all instances share."
+    ),
+    key!(
+        nymvisor.version_retention,
+        "NYMVISOR_VERSION_RETENTION",
+        "version retention:",
+        Text,
+        |v| optional(v, kept),
+        |v: &Option<Retention>| kept_or_all(*v),
+        "Versions that 'prune' leaves, as in backup_retention; '' keeps them all."
+    ),
+    key!(
+        nymvisor.journal_retention,
+        "NYMVISOR_JOURNAL_RETENTION",
+        "journal retention:",
+        Text,
+        |v| optional(v, kept),
+        |v: &Option<Retention>| kept_or_all(*v),
+        "Files of the journal that 'prune' leaves, likewise; '' keeps them all."
+    ),
+    key!(
+        nymvisor.log_retention,
+        "NYMVISOR_LOG_RETENTION",
+        "log retention:",
+        Text,
+        |v| optional(v, kept),
+        |v: &Option<Retention>| kept_or_all(*v),
+        "Log files to keep, one a day, likewise; '' keeps them all."
     ),
     key!(
         daemon.name,
@@ -304,8 +335,8 @@ pub(super) const KEYS: &[Key] = &[
         "DAEMON_BACKUP_RETENTION",
         "backup retention:",
         Text,
-        |v| optional(v, retention),
-        |v: &Option<Retention>| v.map_or(Value::Unset, |v| Value::Text(v.to_string())),
+        |v| optional(v, kept),
+        |v: &Option<Retention>| kept_or_all(*v),
         "Backups to keep: a number, an age, or both, such as '5 90d'; '' keeps them all."
     ),
     key!(

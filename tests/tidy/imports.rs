@@ -6,7 +6,7 @@ use std::path::Path;
 use super::tree::{code, root, sources};
 
 /// Each module of the crate, and those that it may use.
-const LAYERS: [(&str, &[&str]); 21] = [
+const LAYERS: [(&str, &[&str]); 22] = [
     ("cli", &["*"]),
     ("session", &["config", "disk", "host", "journal", "machine", "release"]),
     ("shell", &["host", "journal", "machine", "narrate"]),
@@ -14,14 +14,14 @@ const LAYERS: [(&str, &[&str]); 21] = [
         "host",
         &[
             "bars", "config", "digest", "disk", "journal", "machine", "proc", "release",
-            "requests", "units",
+            "requests", "retention", "units",
         ],
     ),
     ("requests", &["disk", "machine"]),
-    ("logs", &["bars", "disk"]),
+    ("logs", &["bars", "disk", "retention"]),
     ("narrate", &["journal", "machine", "units"]),
-    ("journal", &["digest", "disk", "machine"]),
-    ("config", &["disk", "machine", "release"]),
+    ("journal", &["digest", "disk", "machine", "retention"]),
+    ("config", &["disk", "machine", "release", "retention"]),
     ("release", &["digest", "disk", "machine"]),
     ("machine", &[]),
     ("bars", &[]),
@@ -30,6 +30,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
     ("unit", &["exit"]),
     ("exit", &[]),
     ("proc", &[]),
+    ("retention", &[]),
     ("units", &[]),
     ("main", &["*"]),
     ("lib", &[]),
