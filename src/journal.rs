@@ -56,7 +56,9 @@ pub use held::{HeldOrder, Unwritten};
 pub use open::{Opened, open};
 pub use prune::{Review, Reviewed, SegmentFate, review};
 pub use pruned::Pruned;
-pub use read::{End, Part, Reading, Segment, describe, last_state, read, read_from, read_to_end};
+pub use read::{
+    End, Part, Reading, Segment, describe, last_state, read, read_from, read_to_end, state_of_any,
+};
 pub use reserve::{RESERVE_BYTES, reserve};
 pub use segment::{Content, Line, Rest, read_segment, segments};
 pub use verify::{Fault, FaultKind, Found, Last, Verified, verify};

@@ -43,6 +43,7 @@ mod model;
 mod place;
 mod power_cut;
 mod probe;
+mod prune;
 mod processes;
 mod readme;
 mod release;

@@ -52,6 +52,12 @@ Examples:
   nymvisor backups restore v1.2.0 --to /tmp/before-v1.2.0
   nymvisor backups prune --dry-run";
 
+pub(super) const PRUNE: &str = "\
+Examples:
+  nymvisor prune --dry-run
+  nymvisor prune
+  NYMVISOR_VERSION_RETENTION=3 nymvisor prune --dry-run";
+
 pub(super) const JOURNAL: &str = "\
 Examples:
   nymvisor journal show -n 20
