@@ -98,14 +98,14 @@ pub(super) fn prune(disk: &dyn Disk, env: &Env, args: &PruneArgs) -> Result<Exit
 fn only_one(path: &Path) -> Result<HeldLock, Error> {
     disk::create_dirs(&RealDisk, disk::folder_of(path), 0o755)
         .map_err(Error::io("create the folder of", path))?;
-    HeldLock::acquire(path, 0o600, &format!("{}\n", std::process::id())).map_err(|error| {
-        match error {
+    HeldLock::acquire(path, 0o600, &format!("{}\n", std::process::id())).map_err(
+        |error| match error {
             lock::Error::Busy { .. } => {
                 Error::Refused(format!("another prune is at work: {error}; wait for its end"))
             }
             lock::Error::Io { .. } => Error::Unusable(error.to_string()),
-        }
-    })
+        },
+    )
 }
 
 impl Task<'_> {

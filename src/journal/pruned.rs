@@ -45,10 +45,7 @@ impl Pruned {
 }
 
 /// The file as it is. The inner error tells what is wrong with it.
-pub(super) fn read(
-    disk: &dyn Disk,
-    folder: &Path,
-) -> Result<Result<Vec<Pruned>, String>, Error> {
+pub(super) fn read(disk: &dyn Disk, folder: &Path) -> Result<Result<Vec<Pruned>, String>, Error> {
     let path = path(folder);
     let failed = |source| Error::Io { doing: "read", path: path.clone(), source };
     match disk.kind(&path).map_err(failed)? {
@@ -61,7 +58,8 @@ pub(super) fn read(
     let bytes = disk.read(&path).map_err(failed)?;
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let line = |(number, line): (u64, &[u8])| {
-        serde_json::from_slice(line).map_err(|error| format!("line {number} can't be read: {error}"))
+        serde_json::from_slice(line)
+            .map_err(|error| format!("line {number} can't be read: {error}"))
     };
     Ok((1..).zip(lines).map(line).collect())
 }

@@ -27,10 +27,7 @@ fn without_the_keys_nothing_goes() {
     let before = stage.site.tree();
     let report = pruned(&stage, 0, &[]);
     assert_eq!(report["freed_bytes"], 0);
-    assert_eq!(
-        fates(&report, "versions"),
-        ["genesis: within", "v1.1.0: within", "v1.2.0: within"]
-    );
+    assert_eq!(fates(&report, "versions"), ["genesis: within", "v1.1.0: within", "v1.2.0: within"]);
     stage.site.assert_unchanged(&before);
     let said = stage.site.ok(&["prune"]);
     for line in [
@@ -137,6 +134,10 @@ fn what_is_queued_or_new_or_not_ours_stays() {
     fs::create_dir_all(upgrades.join("v3.0.0/bin")).unwrap();
     fs::copy(&binary, upgrades.join("v3.0.0/bin/nym-node")).unwrap();
     fs::write(upgrades.join("v1.1.0/bin/notes\n.txt"), "mine").unwrap();
+    // Announced once, and taken back.
+    fs::create_dir_all(upgrades.join("v2.5.0/bin")).unwrap();
+    let info = "upgrade-info.json";
+    fs::copy(upgrades.join("v2.0.0").join(info), upgrades.join("v2.5.0").join(info)).unwrap();
     symlink("v1.2.0", upgrades.join("latest")).unwrap();
     fs::create_dir(upgrades.join("-old")).unwrap();
     fs::write(upgrades.join("README"), "mine").unwrap();
@@ -156,7 +157,8 @@ fn what_is_queued_or_new_or_not_ours_stays() {
             "v1.2.0: needed",
             "v1.3.0: needed",
             "v2.0.0: needed",
-            "v3.0.0: within"
+            "v2.5.0: within",
+            "v3.0.0: foreign"
         ]
     );
     stage.site.assert_unchanged(&before);
@@ -168,7 +170,7 @@ fn what_is_queued_or_new_or_not_ours_stays() {
     // By age what never ran goes as well.
     stage.set(KEY, "1ms");
     pruned(&stage, 0, &[]);
-    assert!(!upgrades.join("v3.0.0").exists() && upgrades.join("v2.0.0").exists());
+    assert_eq!(names(&stage), ["-old", "README", "latest", "v1.2.0", "v1.3.0", "v2.0.0", "v3.0.0"]);
 }
 
 #[test]

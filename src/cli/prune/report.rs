@@ -62,11 +62,7 @@ pub(super) fn to_text(parts: &[Part], dry_run: bool) -> String {
             None => format!("{kept} kept: {} is not set", part.key),
         };
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "{}: {goes} {would}removed, {bytes} {would}freed; {by}",
-            part.kind
-        );
+        let _ = writeln!(text, "{}: {goes} {would}removed, {bytes} {would}freed; {by}", part.kind);
         for item in part.items.iter().filter(|item| item.goes || part.retention.is_some()) {
             let does = match (item.goes, dry_run) {
                 (true, true) => "would go",

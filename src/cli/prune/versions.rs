@@ -157,10 +157,15 @@ fn what_is(paths: &Paths, path: &Path, name: &str, history: &History) -> Is {
         Ok(Some(what)) => return Is::Foreign(what),
         Ok(None) => {}
     }
-    match last_used(history, &name) {
-        Some(since) => Is::Version { name, performed: true, since },
-        None => Is::Version { name, performed: false, since: last_changed(path) },
+    if let Some(since) = last_used(history, &name) {
+        return Is::Version { name, performed: true, since };
     }
+    // Whatever nymvisor puts a binary to has a file that tells of it.
+    let is_there = |path: PathBuf| path.symlink_metadata().is_ok();
+    if is_there(paths.binary(&name)) && !is_there(paths.upgrade_info(&name)) {
+        return Is::Foreign("somebody put its binary there, for an upgrade to come".to_owned());
+    }
+    Is::Version { name, performed: false, since: last_changed(path) }
 }
 
 /// What in a version's folder nymvisor did not put there, in words.
@@ -204,12 +209,16 @@ fn last_used(history: &History, name: &UpgradeName) -> Option<DateTime<Utc>> {
     of_name.filter_map(|(at, _)| until(at)).max()
 }
 
-/// Also when somebody gave it its name or its mode: a binary that waits for its announcement may
-/// be of old.
+/// Also when it was given its name or its mode.
 fn last_changed(path: &Path) -> DateTime<Utc> {
     let times = WalkDir::new(path).into_iter().filter_map(|entry| entry.ok()?.metadata().ok());
-    let times = times.map(|meta| meta.mtime().max(meta.ctime()));
-    times.max().and_then(|time| DateTime::from_timestamp(time, 0)).unwrap_or_else(Utc::now)
+    let newest = times
+        .map(|meta| (meta.mtime(), meta.mtime_nsec()).max((meta.ctime(), meta.ctime_nsec())))
+        .max();
+    let time = |(seconds, nanoseconds)| {
+        DateTime::from_timestamp(seconds, u32::try_from(nanoseconds).unwrap_or_default())
+    };
+    newest.and_then(time).unwrap_or_else(Utc::now)
 }
 
 fn bytes_below(path: &Path) -> u64 {
