@@ -55,8 +55,7 @@ Examples:
 pub(super) const PRUNE: &str = "\
 Examples:
   nymvisor prune --dry-run
-  nymvisor prune
-  NYMVISOR_VERSION_RETENTION=3 nymvisor prune --dry-run";
+  nymvisor prune --output json | jq .freed_bytes";
 
 pub(super) const JOURNAL: &str = "\
 Examples:

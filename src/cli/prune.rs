@@ -82,8 +82,10 @@ pub(super) fn prune(disk: &dyn Disk, env: &Env, args: &PruneArgs) -> Result<Exit
         requester: user::requester(env),
         dry_run: args.dry_run,
     };
-    // One after the other, in this order.
-    let parts = [logs::prune(&task), versions::prune(&task), task.backups(), journal::prune(&task)];
+    let (logs, versions, backups) = (logs::prune(&task), versions::prune(&task), task.backups());
+    // Behind the backups: of those that go nobody needs to know any more.
+    let journal = journal::prune(&task, &backups.items);
+    let parts = [logs, versions, backups, journal];
     if let Some(lock) = one {
         lock.release_and_remove().map_err(|error| Error::Unusable(error.to_string()))?;
     }

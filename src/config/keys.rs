@@ -157,7 +157,7 @@ pub(super) const KEYS: &[Key] = &[
         Text,
         |v| optional(v, kept),
         |v: &Option<Retention>| kept_or_all(*v),
-        "Versions that 'prune' leaves, as in backup_retention; '' keeps them all."
+        "Versions that 'prune' keeps: a number, an age, or both, such as '3 90d'; '' keeps all."
     ),
     key!(
         nymvisor.journal_retention,
@@ -166,7 +166,7 @@ pub(super) const KEYS: &[Key] = &[
         Text,
         |v| optional(v, kept),
         |v: &Option<Retention>| kept_or_all(*v),
-        "Files of the journal that 'prune' leaves, likewise; '' keeps them all."
+        "Files of the journal (1 MiB each) that 'prune' keeps, likewise; '' keeps all."
     ),
     key!(
         nymvisor.log_retention,
@@ -175,7 +175,7 @@ pub(super) const KEYS: &[Key] = &[
         Text,
         |v| optional(v, kept),
         |v: &Option<Retention>| kept_or_all(*v),
-        "Log files to keep, one a day, likewise; '' keeps them all."
+        "Log files to keep, one a day, likewise; '' keeps all."
     ),
     key!(
         daemon.name,

@@ -28,7 +28,7 @@ pub enum SegmentFate {
     Within,
     /// It stays: it is one of the newest.
     Newest,
-    /// It stays: it tells of a backup that is still there.
+    /// It stays: it tells of a backup that is still there, or missing.
     Backup,
     /// It stays: an older one does.
     Behind,

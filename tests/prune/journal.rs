@@ -198,10 +198,17 @@ fn what_tells_of_a_backup_stays_as_long_as_that() {
     };
     let wanted = ["beyond-count", "needed", "behind", "needed", "newest", "newest"];
     assert_eq!(whys(&report), wanted);
+    // Nor does it go while the backups are not there: their disk may not be mounted.
+    let (folder, away) = (stage.site.home("nymvisor/backups"), stage.site.path("away"));
+    fs::rename(&folder, &away).unwrap();
+    assert_eq!(whys(&pruned(&stage, 0, &["--dry-run"])), wanted);
+    fs::rename(&away, &folder).unwrap();
     // With the old backup, what tells of it goes in one go.
     stage.set("DAEMON_BACKUP_RETENTION", "1");
+    let would = pruned(&stage, 0, &["--dry-run"]);
     let report = pruned(&stage, 0, &[]);
     let wanted = ["beyond-count", "beyond-count", "beyond-count", "needed", "newest", "newest"];
+    assert_eq!(whys(&would), wanted);
     assert_eq!(whys(&report), wanted);
     stage.site.ok(&["journal", "verify", "--backups"]);
     stage.site.ok(&["backups", "verify"]);

@@ -175,18 +175,18 @@ fn what_is_queued_or_new_or_not_ours_stays() {
 
 #[test]
 fn nothing_goes_while_an_upgrade_or_a_fetch_is_at_it() {
-    let mut stage = upgraded(&["1.1.0", "1.2.0", "1.3.0"]);
+    let mut stage = upgraded(&["1.1.0", "1.2.0", "1.3.0", "1.4.0"]);
     stage.set(KEY, "1");
-    for lock in ["upgrade.lock", ".locks/fetch-v1.1.0"] {
+    for lock in ["upgrade.lock", ".locks/fetch-v1.1.0", ".locks/fetch-v1.2.0"] {
         let held = HeldLock::acquire(&stage.site.data(lock), 0o644, "somebody").unwrap();
         let report = pruned(&stage, 1, &[]);
         let why = hindrance(&report, "versions");
         assert!(why.starts_with("nothing is removed: ") && why.contains(lock), "{why}");
-        assert_eq!(names(&stage), ["v1.1.0", "v1.2.0", "v1.3.0"]);
+        assert_eq!(names(&stage), ["v1.1.0", "v1.2.0", "v1.3.0", "v1.4.0"]);
         drop(held);
     }
     pruned(&stage, 0, &[]);
-    assert_eq!(names(&stage), ["v1.2.0", "v1.3.0"]);
+    assert_eq!(names(&stage), ["v1.3.0", "v1.4.0"]);
 }
 
 #[test]

@@ -53,10 +53,10 @@ pub(super) fn prune(task: &Task<'_>) -> Part {
         }
         // Once more, now that nobody can begin to use what goes.
         Ok(_) => match set_aside(task, retention) {
-            Ok(items) => {
+            Ok((items, failed)) => {
                 let removed = remove_going(&task.paths.upgrades());
                 let mut part = Part::of("versions", KEY, retention, Ok(items));
-                part.hindrance = removed.err().map(|error| in_words(&error));
+                part.hindrance = failed.or(removed.err()).map(|error| in_words(&error));
                 part
             }
             Err(error) => Part::of("versions", KEY, retention, Err(nothing(&error))),
@@ -226,10 +226,15 @@ fn bytes_below(path: &Path) -> u64 {
     all.filter(fs::Metadata::is_file).map(|meta| meta.len()).sum()
 }
 
-/// Gives what goes a hidden name, durably. The locks are held for moments: a daemon may be down
-/// for want of them.
-fn set_aside(task: &Task<'_>, retention: Option<Retention>) -> Result<Vec<Item>, Error> {
-    let (paths, folder) = (task.paths, task.paths.upgrades());
+/// Gives what goes a hidden name, durably. The locks are held for moments, and none is waited for
+/// that is held for longer: a daemon may be down for want of them.
+///
+/// The second is why not all got that name.
+fn set_aside(
+    task: &Task<'_>,
+    retention: Option<Retention>,
+) -> Result<(Vec<Item>, Option<Error>), Error> {
+    let paths = task.paths;
     let _one = PlanLock::acquire(&paths.add_lock())?;
     let _plan = PlanLock::acquire(&paths.plan_lock())?;
     let content = json!({
@@ -243,25 +248,38 @@ fn set_aside(task: &Task<'_>, retention: Option<Retention>) -> Result<Vec<Item>,
         })
     };
     let mut held = vec![lock(&paths.upgrade_lock(), &content.to_string())?];
-    let moved = decided(task, retention).and_then(|items| {
+    let moved = decided(task, retention).and_then(|mut items| {
         for item in items.iter().filter(|item| item.goes) {
-            let file = item.path.file_name().unwrap_or_default().to_string_lossy();
-            // Of what is left over, the lock's file may be as well.
-            let name = file.strip_prefix(GOING).unwrap_or(&file);
-            held.push(lock(&paths.fetch_lock(name), &std::process::id().to_string())?);
-            let to = folder.join(format!("{GOING}{name}"));
-            if to != item.path {
-                remove_tree(&to)?;
-                RealDisk.rename(&item.path, &to).map_err(Error::io("rename", &item.path))?;
-            }
+            let pid = std::process::id().to_string();
+            held.push(lock(&paths.fetch_lock(&bare_name(&item.path)), &pid)?);
         }
-        RealDisk.sync_dir(&folder).map_err(Error::io("sync", &folder))?;
-        Ok(items)
+        let failed = rename_going(&paths.upgrades(), &mut items).err();
+        Ok((items, failed))
     });
     for lock in held {
         lock.release_and_remove().map_err(|error| Error::Unusable(error.to_string()))?;
     }
     moved
+}
+
+fn rename_going(folder: &Path, items: &mut [Item]) -> Result<(), Error> {
+    let mut renamed = Ok(());
+    for item in items.iter_mut().filter(|item| item.goes) {
+        let to = folder.join(format!("{GOING}{}", bare_name(&item.path)));
+        if renamed.is_ok() && to != item.path {
+            renamed = remove_tree(&to).and_then(|()| {
+                RealDisk.rename(&item.path, &to).map_err(Error::io("rename", &item.path))
+            });
+        }
+        item.goes = renamed.is_ok();
+    }
+    renamed.and(RealDisk.sync_dir(folder).map_err(Error::io("sync", folder)))
+}
+
+/// The name that a version has, or had before it was to go.
+fn bare_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.strip_prefix(GOING).unwrap_or(&name).to_owned()
 }
 
 fn remove_going(folder: &Path) -> Result<(), Error> {
