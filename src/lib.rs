@@ -32,7 +32,7 @@
 //! | `cli` | everything below |
 //! | `session` | config, disk, host, journal, machine, release |
 //! | `shell` | host, journal, machine, narrate |
-//! | `host` | bars, config, digest, disk, journal, machine, proc, release, requests, retention, units |
+//! | `host` | bars, config, digest, disk, journal, machine, proc, release, requests, units |
 //! | `requests` | disk, machine |
 //! | `logs` | bars, disk, retention |
 //! | `narrate` | journal, machine, units |
