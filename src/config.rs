@@ -30,7 +30,7 @@ pub use lookup::{Instance, check_claim, claim, find_config, instances, load, sam
 pub use paths::{ASIDE_PREFIX, Paths, Root};
 pub use show::{to_json, to_text};
 
-pub use crate::retention::Retention;
+pub use crate::retention::{Outlived, Retention};
 
 /// The configuration of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]

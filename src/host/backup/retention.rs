@@ -10,9 +10,8 @@ use chrono::{DateTime, Utc};
 
 use super::partial::remove_if_empty;
 use super::{Error, Records, Shelved, check, manifest_of};
-use crate::config::Retention;
+use crate::config::{Outlived, Retention};
 use crate::disk::{Disk, RealDisk, folder_of, remove_if_there};
-use crate::retention::Outlived;
 
 /// A backup, as far as the decision goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
