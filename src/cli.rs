@@ -28,6 +28,7 @@ mod metrics;
 mod output;
 mod play;
 mod probe;
+mod prune;
 mod retry;
 mod rollback;
 mod run;
@@ -87,6 +88,9 @@ enum Command {
     /// List, verify, restore or prune the backups of the daemon's home
     #[command(subcommand, after_help = examples::BACKUPS)]
     Backups(backups::BackupsCommand),
+    /// Remove the versions, logs, backups and parts of the journal that are not to be kept
+    #[command(after_help = examples::PRUNE)]
+    Prune(prune::PruneArgs),
     /// Show what the engine did and why
     #[command(subcommand, after_help = examples::JOURNAL)]
     Journal(journal::JournalCommand),
@@ -165,6 +169,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Error> {
         Command::Retry(args) => retry::retry(disk, &env, args)?,
         Command::Rollback(args) => rollback::rollback(disk, &env, args)?,
         Command::Backups(command) => return backups::backups(disk, &env, command),
+        Command::Prune(args) => return prune::prune(disk, &env, args),
         Command::Journal(command) => return journal::journal(disk, &env, command),
         Command::Metrics(command) => metrics::metrics(disk, &env, command)?,
         Command::Config(args) => config::show(disk, &env, args.output)?,

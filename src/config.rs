@@ -30,8 +30,9 @@ pub use file::{read, write};
 pub use listen::Listen;
 pub use lookup::{Instance, check_claim, claim, find_config, instances, load, same_path};
 pub use paths::{ASIDE_PREFIX, Paths, Root};
-pub use retention::Retention;
 pub use show::{to_json, to_text};
+
+pub use crate::retention::{Outlived, Retention};
 
 /// The configuration of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +58,12 @@ pub struct Nymvisor {
     pub upgrade_data_directory: Option<PathBuf>,
     /// Where metrics and health are told; `None` is nowhere.
     pub metrics_listen: Option<Listen>,
+    /// Which versions' folders `prune` leaves; `None` keeps them all.
+    pub version_retention: Option<Retention>,
+    /// Which segments of the journal `prune` leaves; `None` keeps them all.
+    pub journal_retention: Option<Retention>,
+    /// Which log files are kept; `None` keeps them all.
+    pub log_retention: Option<Retention>,
 }
 
 /// The table `daemon`.
@@ -110,6 +117,7 @@ const DEFAULT_RESTART_DELAY: Duration = Duration::from_secs(10);
 const DEFAULT_STARTUP_FAILURES: u32 = 10;
 const DEFAULT_STARTUP_PERIOD: Duration = Duration::from_mins(2);
 const DEFAULT_GRACE_PERIOD: Duration = Duration::from_secs(10);
+const DEFAULT_LOGS_KEPT: u32 = 14;
 const DEFAULT_CHANGES_LIMIT: u64 = 64 * 1024 * 1024;
 const DEFAULT_BINARY_SIZE: u64 = 2 * 1024 * 1024 * 1024;
 
@@ -125,6 +133,9 @@ impl Config {
                 disable_logs: false,
                 upgrade_data_directory: None,
                 metrics_listen: None,
+                version_retention: None,
+                journal_retention: None,
+                log_retention: Some(Retention { count: Some(DEFAULT_LOGS_KEPT), age: None }),
             },
             daemon: Daemon {
                 name: String::new(),

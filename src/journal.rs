@@ -43,6 +43,8 @@ use crate::machine::{Effect, Event, PhaseName, Record, State, Transition};
 mod chain;
 mod held;
 mod open;
+mod prune;
+mod pruned;
 mod read;
 mod reserve;
 mod segment;
@@ -52,7 +54,11 @@ pub use chain::{BadLine, Hash};
 use held::Held;
 pub use held::{HeldOrder, Unwritten};
 pub use open::{Opened, open};
-pub use read::{End, Part, Reading, Segment, describe, last_state, read, read_from, read_to_end};
+pub use prune::{Review, Reviewed, SegmentFate, review};
+pub use pruned::Pruned;
+pub use read::{
+    End, Part, Reading, Segment, describe, last_state, read, read_from, read_to_end, state_of_any,
+};
 pub use reserve::{RESERVE_BYTES, reserve};
 pub use segment::{Content, Line, Rest, read_segment, segments};
 pub use verify::{Fault, FaultKind, Found, Last, Verified, verify};

@@ -36,10 +36,10 @@
 //! | | units |
 //! | `metrics` | config, health, machine, spans |
 //! | `requests` | disk, machine |
-//! | `logs` | bars, disk |
+//! | `logs` | bars, disk, retention |
 //! | `narrate` | journal, machine, units |
-//! | `journal` | digest, disk, machine |
-//! | `config` | disk, machine, release |
+//! | `journal` | digest, disk, machine, retention |
+//! | `config` | disk, machine, release, retention |
 //! | `release` | digest, disk, machine |
 //! | `health` | machine |
 //! | `spans` | machine |
@@ -50,6 +50,7 @@
 //! | `unit` | exit |
 //! | `exit` | nothing |
 //! | `proc` | nothing |
+//! | `retention` | nothing |
 //! | `units` | nothing |
 //!
 //! The modules of [`host`] do not know one another either, but for its `local`, which puts them
@@ -72,6 +73,7 @@ pub mod narrate;
 pub mod proc;
 pub mod release;
 pub mod requests;
+pub mod retention;
 pub mod session;
 pub mod shell;
 pub mod spans;

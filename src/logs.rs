@@ -18,15 +18,16 @@ use tracing_subscriber::{Layer, fmt};
 
 use crate::bars::Lines;
 use crate::disk::{self, Disk, RealDisk};
+use crate::retention::Retention;
 
 mod form;
+mod kept;
 
 pub use form::{for_journald, is_colourful, is_for_journald, priority};
+pub use kept::{LogFile, list};
 
 use form::{Prefixed, Words};
 
-/// Log files, a day each, that are kept.
-const FILES_KEPT: usize = 14;
 const PREFIX: &str = "nymvisor";
 /// Our fields in the journal of systemd are `NYMVISOR_RECORD`, `NYMVISOR_EVENT` and so on.
 const FIELDS: &str = "NYMVISOR";
@@ -34,10 +35,11 @@ const SUFFIX: &str = "log";
 /// Logs tell what runs where: nobody else's business.
 const FILE_MODE: u32 = 0o600;
 
-/// Begins to log, as `RUST_LOG` says (default: `info`), to stderr and to files in `folder`.
+/// Begins to log, as `RUST_LOG` says (default: `info`), to stderr and to files in `folder`, one a
+/// day, of which the retention says which are kept.
 ///
 /// That the files can't be written is told on stderr and is no reason not to run.
-pub fn begin(folder: &Path) {
+pub fn begin(folder: &Path, retention: Option<Retention>) {
     let lines = fmt::layer()
         .with_writer(|| Lines)
         .with_target(false)
@@ -49,7 +51,7 @@ pub fn begin(folder: &Path) {
         Some(Err(_)) => lines.with_ansi(false).event_format(Prefixed).with_filter(filter()).boxed(),
         None => lines.with_ansi(is_colourful()).with_filter(filter()).boxed(),
     };
-    let (files, error) = match Files::new(folder) {
+    let (files, error) = match Files::new(folder, retention) {
         Ok(files) => (Some(files), None),
         Err(error) => (None, Some(error)),
     };
@@ -93,25 +95,28 @@ fn filter() -> Targets {
 #[derive(Debug)]
 struct Files {
     folder: PathBuf,
+    retention: Option<Retention>,
     appender: RollingFileAppender,
     /// The day whose file is known to be there and right.
     ready: Mutex<Option<NaiveDate>>,
 }
 
 impl Files {
-    fn new(folder: &Path) -> Result<Self, String> {
+    fn new(folder: &Path, retention: Option<Retention>) -> Result<Self, String> {
         let in_words = |error: io::Error| error.to_string();
         disk::create_dirs(&RealDisk, folder, 0o700).map_err(in_words)?;
         let today = Utc::now().date_naive();
         make_ready(&path_of(folder, today)).map_err(in_words)?;
+        // What can't be removed is no reason not to write; `prune` tells why.
+        let _ = kept::tidy(folder, retention, Utc::now());
         let appender = RollingFileAppender::builder()
             .rotation(Rotation::DAILY)
             .filename_prefix(PREFIX)
             .filename_suffix(SUFFIX)
-            .max_log_files(FILES_KEPT)
             .build(folder)
             .map_err(|error| error.to_string())?;
-        Ok(Self { folder: folder.to_owned(), appender, ready: Mutex::new(Some(today)) })
+        let (folder, ready) = (folder.to_owned(), Mutex::new(Some(today)));
+        Ok(Self { folder, retention, appender, ready })
     }
 }
 
@@ -125,6 +130,7 @@ impl<'a> MakeWriter<'a> for Files {
         {
             // Where it can't be made, the appender can't either, and says so.
             let _ = make_ready(&path_of(&self.folder, today));
+            let _ = kept::tidy(&self.folder, self.retention, Utc::now());
             *ready = Some(today);
         }
         self.appender.make_writer()

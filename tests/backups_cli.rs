@@ -18,11 +18,11 @@ mod retention;
 mod unpacked;
 mod verified;
 
-const NOTHING: [&str; 0] = [];
+pub(crate) const NOTHING: [&str; 0] = [];
 
 /// Runs upgrades to these versions, one after the other, and goes on running. Every backup is
 /// examined.
-fn running(versions: &[&str]) -> (Stage, Run) {
+pub(crate) fn running(versions: &[&str]) -> (Stage, Run) {
     let stage = Stage::new();
     stage.switch("precious", "before the first");
     let run = stage.start(&NOTHING);
@@ -41,13 +41,13 @@ fn running(versions: &[&str]) -> (Stage, Run) {
 }
 
 /// The same, stopped.
-fn upgraded(versions: &[&str]) -> Stage {
+pub(crate) fn upgraded(versions: &[&str]) -> Stage {
     let (stage, run) = running(versions);
     stop(&stage, run);
     stage
 }
 
-fn stop(stage: &Stage, mut run: Run) {
+pub(crate) fn stop(stage: &Stage, mut run: Run) {
     let end = run.stop(Signal::SIGINT);
     assert_eq!(end.status, Some(0), "{}\n{}", end.stderr, stage.story());
 }
@@ -57,7 +57,7 @@ fn json(stage: &Stage, arguments: &[&str]) -> Value {
     serde_json::from_str(&stage.site.ok(&with_output)).unwrap()
 }
 
-fn list(stage: &Stage) -> Vec<Value> {
+pub(crate) fn list(stage: &Stage) -> Vec<Value> {
     json(stage, &["list"])["backups"].as_array().unwrap().clone()
 }
 
@@ -65,7 +65,7 @@ fn names(stage: &Stage) -> Vec<String> {
     list(stage).iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect()
 }
 
-fn path(backup: &Value) -> PathBuf {
+pub(crate) fn path(backup: &Value) -> PathBuf {
     backup["path"].as_str().unwrap().into()
 }
 
@@ -74,7 +74,7 @@ fn read(stage: &Stage, name: &str) -> String {
 }
 
 /// A command that must end so, and say that.
-fn refused(stage: &Stage, arguments: &[&str], status: i32, said: &str) -> Outcome {
+pub(crate) fn refused(stage: &Stage, arguments: &[&str], status: i32, said: &str) -> Outcome {
     let outcome = stage.site.run(arguments);
     assert_eq!(outcome.status, status, "{arguments:?}: {}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stderr.contains(said), "{arguments:?}: {said:?} in {}", outcome.stderr);

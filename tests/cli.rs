@@ -30,6 +30,7 @@ fn help_texts() {
         "backups verify",
         "backups restore",
         "backups prune",
+        "prune",
         "journal",
         "journal show",
         "journal timeline",

@@ -37,9 +37,12 @@ fn every_malformed_variable_is_named_with_what_is_allowed() {
         ("DAEMON_UNSAFE_SKIP_BACKUP", "no", "true"),
         ("DAEMON_PREPARE_AHEAD", "maybe", "true"),
         ("DAEMON_BACKUP_RETENTION", "0", "at least 1"),
-        ("DAEMON_BACKUP_RETENTION", "5 6", "a number of backups"),
+        ("DAEMON_BACKUP_RETENTION", "5 6", "a number to keep"),
         ("DAEMON_BACKUP_RETENTION", "0d", "an age such as 90d"),
         ("DAEMON_BACKUP_RETENTION", "many", "'5 90d'"),
+        ("NYMVISOR_VERSION_RETENTION", "0", "at least 1"),
+        ("NYMVISOR_JOURNAL_RETENTION", "-1", "a number to keep"),
+        ("NYMVISOR_LOG_RETENTION", "14 days ago", "an age such as 90d"),
         ("DAEMON_MAX_BINARY_SIZE", "0GiB", "number of bytes"),
         ("DAEMON_MAX_BINARY_SIZE", "99999999999GiB", "number of bytes"),
     ];

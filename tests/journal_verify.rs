@@ -12,14 +12,14 @@ use crate::support::site::read_json;
 
 mod by_hand;
 mod down_and_up;
-mod forge;
+pub(crate) mod forge;
 mod no_file;
 
 use forge::Forged;
 
-const CLEAN: i32 = 0;
-const CHAIN: i32 = 10;
-const SEQUENCE: i32 = 11;
+pub(crate) const CLEAN: i32 = 0;
+pub(crate) const CHAIN: i32 = 10;
+pub(crate) const SEQUENCE: i32 = 11;
 const ILLEGAL: i32 = 12;
 const FILES: i32 = 13;
 const HEAD: i32 = 14;
@@ -45,11 +45,11 @@ fn upgraded() -> (Stage, String) {
     (stage, end.stderr)
 }
 
-fn journal(stage: &Stage, file: &str) -> PathBuf {
+pub(crate) fn journal(stage: &Stage, file: &str) -> PathBuf {
     stage.site.path(".nym/nymvisors/instances/nym-node-default/data/journal").join(file)
 }
 
-fn verify(stage: &Stage, more: &[&str]) -> (i32, Value) {
+pub(crate) fn verify(stage: &Stage, more: &[&str]) -> (i32, Value) {
     let arguments = [&["journal", "verify", "--output", "json"], more].concat();
     let outcome = stage.site.run(&arguments);
     let report: Value = serde_json::from_str(&outcome.stdout)

@@ -45,6 +45,7 @@ mod place;
 mod power_cut;
 mod probe;
 mod processes;
+mod prune;
 mod readme;
 mod readme_session;
 mod release;

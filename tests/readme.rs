@@ -6,7 +6,7 @@ use std::process::Command;
 const README: &str = include_str!("../README.md");
 
 /// Sub-commands whose help is looked at.
-const COMMANDS: [&[&str]; 27] = [
+const COMMANDS: [&[&str]; 28] = [
     &[],
     &["init"],
     &["run"],
@@ -20,6 +20,7 @@ const COMMANDS: [&[&str]; 27] = [
     &["backups", "verify"],
     &["backups", "restore"],
     &["backups", "prune"],
+    &["prune"],
     &["journal", "show"],
     &["journal", "timeline"],
     &["journal", "export"],

@@ -17,6 +17,7 @@ mod restore;
 mod restoring;
 mod verify;
 
+pub(super) use prune::room;
 pub(super) use restoring::{refuse_amid_a_restore, refuse_half_restored};
 
 /// What can be done with backups.

@@ -52,6 +52,11 @@ Examples:
   nymvisor backups restore v1.2.0 --to /tmp/before-v1.2.0
   nymvisor backups prune --dry-run";
 
+pub(super) const PRUNE: &str = "\
+Examples:
+  nymvisor prune --dry-run
+  nymvisor prune --output json | jq .freed_bytes";
+
 pub(super) const JOURNAL: &str = "\
 Examples:
   nymvisor journal show -n 20

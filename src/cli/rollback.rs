@@ -67,8 +67,9 @@ fn named(disk: &dyn Disk, paths: &Paths, name: &str) -> Result<Version, Error> {
     let Some(info) = info else {
         let file = paths.upgrade_info(&name);
         return Err(Error::Refused(format!(
-            "there is no version '{name}' here: {} is missing; `nymvisor rollback` without --to \
-             goes back to the one before, and `nymvisor journal show` tells which there were",
+            "there is no version '{name}' here: {} is missing, which `nymvisor prune` may have \
+             removed; `nymvisor rollback` without --to goes back to the one before, and `nymvisor \
+             journal show` tells which there were",
             file.display()
         )));
     };

@@ -42,7 +42,7 @@ pub(super) fn run(env: &Env, args: Vec<OsString>) -> Result<(), Error> {
     let (config, paths) = config::load(&RealDisk, env)?;
     user::check_owner([paths.instance().as_path(), paths.data(), paths.home()])?;
     if !config.nymvisor.disable_logs {
-        logs::begin(&paths.logs());
+        logs::begin(&paths.logs(), config.nymvisor.log_retention);
     }
     let token_prefix = token_prefix(&paths);
     let grace = config.daemon.shutdown_grace_period;

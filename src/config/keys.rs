@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Address, Config, Listen, Retention, values};
+use super::{Address, Config, Listen, Retention, retention, values};
 
 /// One key of the configuration.
 #[derive(Debug)]
@@ -67,8 +67,12 @@ fn address(value: &OsStr) -> Result<Address, String> {
     Address::parse(&value.to_string_lossy())
 }
 
-fn retention(value: &OsStr) -> Result<Retention, String> {
-    Retention::parse(&value.to_string_lossy())
+fn kept(value: &OsStr) -> Result<Retention, String> {
+    retention::parse(&value.to_string_lossy())
+}
+
+fn kept_or_all(kept: Option<Retention>) -> Value {
+    kept.map_or(Value::Unset, |kept| Value::Text(kept.to_string()))
 }
 
 fn listen(value: &OsStr) -> Result<Listen, String> {
@@ -158,6 +162,33 @@ pub(super) const KEYS: &[Key] = &[
         |v| optional(v, listen),
         |v: &Option<Listen>| v.as_ref().map_or(Value::Unset, |v| Value::Text(v.to_string())),
         "Where metrics are told, such as '127.0.0.1:9184' or 'unix:/path'; '' for nowhere."
+    ),
+    key!(
+        nymvisor.version_retention,
+        "NYMVISOR_VERSION_RETENTION",
+        "version retention:",
+        Text,
+        |v| optional(v, kept),
+        |v: &Option<Retention>| kept_or_all(*v),
+        "Versions that 'prune' keeps: a number, an age, or both, such as '3 90d'; '' keeps all."
+    ),
+    key!(
+        nymvisor.journal_retention,
+        "NYMVISOR_JOURNAL_RETENTION",
+        "journal retention:",
+        Text,
+        |v| optional(v, kept),
+        |v: &Option<Retention>| kept_or_all(*v),
+        "Files of the journal (1 MiB each) that 'prune' keeps, likewise; '' keeps all."
+    ),
+    key!(
+        nymvisor.log_retention,
+        "NYMVISOR_LOG_RETENTION",
+        "log retention:",
+        Text,
+        |v| optional(v, kept),
+        |v: &Option<Retention>| kept_or_all(*v),
+        "Log files to keep, one a day, likewise; '' keeps all."
     ),
     key!(
         daemon.name,
@@ -317,8 +348,8 @@ pub(super) const KEYS: &[Key] = &[
         "DAEMON_BACKUP_RETENTION",
         "backup retention:",
         Text,
-        |v| optional(v, retention),
-        |v: &Option<Retention>| v.map_or(Value::Unset, |v| Value::Text(v.to_string())),
+        |v| optional(v, kept),
+        |v: &Option<Retention>| kept_or_all(*v),
         "Backups to keep: a number, an age, or both, such as '5 90d'; '' keeps them all."
     ),
     key!(

@@ -133,6 +133,12 @@ impl Paths {
         self.instance_data().join("run.lock")
     }
 
+    /// `~/.nym/nymvisors/instances/nym-node-default/data/prune.lock`: while old files are removed
+    #[must_use]
+    pub fn prune_lock(&self) -> PathBuf {
+        self.instance_data().join("prune.lock")
+    }
+
     /// `~/.nym/nymvisors/instances/nym-node-default/data/removed-backups`: the names of those
     /// that were removed on purpose, one a line
     #[must_use]

@@ -229,6 +229,12 @@ pub fn part_of(binary: &Path) -> PathBuf {
     binary.with_file_name(part)
 }
 
+/// Where it is noted what a part is a beginning of.
+#[must_use]
+pub fn note_of(part: &Path) -> PathBuf {
+    part::note_path(part)
+}
+
 /// Removes what an unfinished download to `part` has left, if anything. Nobody may be at it.
 pub fn remove_left(part: &Path) -> Result<(), Error> {
     part::remove_left(part)

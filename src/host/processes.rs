@@ -75,6 +75,18 @@ pub fn leftovers(token_prefix: &str) -> Vec<Daemon> {
     found
 }
 
+/// The processes whose program, or the script that it was given first, lies below `folder`.
+#[must_use]
+pub fn programs_below(folder: &Path) -> Vec<(u32, PathBuf)> {
+    let mut found = Vec::new();
+    for stat in proc::stats().unwrap_or_default() {
+        if let Some(program) = Process::at(stat).program_below(folder) {
+            found.push((stat.pid, program));
+        }
+    }
+    found
+}
+
 /// A daemon of that home which runs without us, or a nymvisor that serves it: the first found.
 ///
 /// What can't be read, in another user's process, counts neither for nor against it; its command

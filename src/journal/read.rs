@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde::Deserialize;
+
 use super::segment::{self, Content, Rest, read_segment, segments};
 use super::{BadLine, Error, Hash, Mishap, Owner};
 use crate::disk::{Disk, Kind};
@@ -154,6 +156,33 @@ pub fn last_state(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Optio
     let path = segment::path(folder, last);
     let Ok(bytes) = segment::read_bytes(disk, &path)? else { return Ok(None) };
     Ok(read_segment(&bytes, owner).ok().map(|content| content.state))
+}
+
+/// The same of a journal whose owner is not known; the inner error is why it can't be told.
+pub fn state_of_any(
+    disk: &dyn Disk,
+    folder: &Path,
+) -> Result<Result<Option<State>, String>, Error> {
+    #[derive(Deserialize)]
+    struct Owned {
+        instance: String,
+        daemon: String,
+    }
+    let Some(last) = numbers(disk, folder)?.last().copied() else { return Ok(Ok(None)) };
+    let path = segment::path(folder, last);
+    let in_words = |why: BadLine| format!("{}: {why}", path.display());
+    let bytes = match segment::read_bytes(disk, &path)? {
+        Ok(bytes) => bytes,
+        Err(why) => return Ok(Err(in_words(why))),
+    };
+    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let content = serde_json::from_slice(first)
+        .map_err(|error| BadLine::Unreadable(error.to_string()))
+        .and_then(|Owned { instance, daemon }| read_segment(&bytes, &Owner { instance, daemon }));
+    Ok(match content {
+        Ok(Content { rest: Rest::Bad { why, .. }, .. }) | Err(why) => Err(in_words(why)),
+        Ok(content) => Ok(Some(content.state)),
+    })
 }
 
 /// What happened to a journal, in words.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::segment::{self, Content, Rest, read_segment};
-use super::{BadLine, Error, Hash, Header, Mishap, Owner};
+use super::{BadLine, Error, Hash, Header, Mishap, Owner, Pruned, pruned};
 use crate::disk::{Disk, Kind};
 use crate::machine::{Attempt, Effect, Event, Phase, Upgrade};
 
@@ -40,7 +40,8 @@ pub fn verify(
         committing: None,
         result: Verified::default(),
     };
-    let numbers = super::read::numbers(disk, folder)?;
+    let mut numbers = super::read::numbers(disk, folder)?;
+    walk.heed_pruned(&mut numbers)?;
     if disk.kind(folder).map_err(failed(folder))? == Some(Kind::Folder) {
         walk.find_set_aside()?;
     }
@@ -121,6 +122,48 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What was pruned by order is not missing, and what of it is still there no part of the
+    /// journal.
+    fn heed_pruned(&mut self, numbers: &mut Vec<u64>) -> Result<(), Error> {
+        let noted = match pruned::read(self.disk, self.folder)? {
+            Ok(noted) => noted,
+            Err(why) => {
+                let text = format!("{why}; it tells what was pruned: put a copy of it back");
+                self.fault(FaultKind::Chain, pruned::FILE, None, text);
+                return Ok(());
+            }
+        };
+        let Some(pruned) = noted.into_iter().next_back() else { return Ok(()) };
+        if numbers.last().is_none_or(|last| *last <= pruned.segment) {
+            let text = format!(
+                "segment {} is missing, which follows what was pruned; if the journal was removed \
+                 on purpose, move this file away as well",
+                pruned.segment + 1
+            );
+            self.fault(FaultKind::Sequence, pruned::FILE, None, text);
+            return Ok(());
+        }
+        let all = numbers.len();
+        numbers.retain(|number| *number > pruned.segment);
+        self.result.notes.push(pruned.in_words());
+        if numbers.len() < all {
+            let text = format!(
+                "{} of them are still there, for that was interrupted: `nymvisor prune` removes \
+                 them, and they are not looked at",
+                all - numbers.len()
+            );
+            self.result.notes.push(text);
+        }
+        self.number = pruned.segment;
+        self.result.pruned = Some(pruned);
+        Ok(())
+    }
+
+    /// What was pruned before the segment of this number.
+    fn pruned_before(&self, number: u64) -> Option<&Pruned> {
+        self.result.pruned.as_ref().filter(|pruned| pruned.segment + 1 == number)
     }
 
     fn load(&self, number: u64) -> Result<Part, Error> {

@@ -9,22 +9,22 @@ use serde_json::{Value, json};
 
 /// A journal whose lines have no links.
 #[derive(Debug, Clone)]
-pub(super) struct Forged {
+pub(crate) struct Forged {
     folder: PathBuf,
-    pub(super) segments: Vec<Segment>,
+    pub(crate) segments: Vec<Segment>,
     /// The hash that its last line had.
-    pub(super) head: String,
+    pub(crate) head: String,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Segment {
-    pub(super) header: Value,
-    pub(super) records: Vec<Value>,
+pub(crate) struct Segment {
+    pub(crate) header: Value,
+    pub(crate) records: Vec<Value>,
 }
 
 impl Forged {
     /// Takes a journal of one segment apart.
-    pub(super) fn read(folder: &Path) -> Self {
+    pub(crate) fn read(folder: &Path) -> Self {
         let text = fs::read_to_string(folder.join("00000001.jsonl")).unwrap();
         assert!(!folder.join("00000002.jsonl").exists());
         let mut head = String::new();
@@ -41,7 +41,7 @@ impl Forged {
     }
 
     /// The same with a new segment after each of these records.
-    pub(super) fn split(&self, after: &[usize]) -> Self {
+    pub(crate) fn split(&self, after: &[usize]) -> Self {
         let whole = &self.segments[0];
         let owner =
             Owner { instance: "nym-node-default".to_owned(), daemon: "nym-node".to_owned() };
@@ -63,7 +63,7 @@ impl Forged {
     }
 
     /// Writes it in the place of what is there.
-    pub(super) fn write(&self) {
+    pub(crate) fn write(&self) {
         let mut prev = none();
         for (number, segment) in (1..).zip(&self.segments) {
             let text = seal_all(segment, &mut prev);
@@ -72,7 +72,7 @@ impl Forged {
     }
 
     /// Line of a record of the first segment as it is sealed there, without a newline.
-    pub(super) fn line(&self, seq: usize) -> String {
+    pub(crate) fn line(&self, seq: usize) -> String {
         seal_all(&self.segments[0], &mut none()).lines().nth(seq).unwrap().to_owned()
     }
 }

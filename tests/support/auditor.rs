@@ -10,6 +10,7 @@ pub(crate) const READ: &str = "# Read it.";
 pub(crate) const CHAIN: &str = "# Check the chain.";
 pub(crate) const NUMBERS: &str = "# Check the numbers.";
 pub(crate) const STEPS: &str = "# Check every step";
+pub(crate) const PRUNED: &str = "# Check what was pruned.";
 pub(crate) const HEAD: &str = "# Look for a head";
 
 fn document() -> PathBuf {

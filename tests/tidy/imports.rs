@@ -6,7 +6,7 @@ use std::path::Path;
 use super::tree::{code, root, sources};
 
 /// Each module of the crate, and those that it may use.
-const LAYERS: [(&str, &[&str]); 24] = [
+const LAYERS: [(&str, &[&str]); 25] = [
     ("cli", &["*"]),
     ("session", &["config", "disk", "host", "journal", "machine", "release"]),
     ("shell", &["host", "journal", "machine", "narrate"]),
@@ -19,10 +19,10 @@ const LAYERS: [(&str, &[&str]); 24] = [
     ),
     ("metrics", &["config", "health", "machine", "spans"]),
     ("requests", &["disk", "machine"]),
-    ("logs", &["bars", "disk"]),
+    ("logs", &["bars", "disk", "retention"]),
     ("narrate", &["journal", "machine", "units"]),
-    ("journal", &["digest", "disk", "machine"]),
-    ("config", &["disk", "machine", "release"]),
+    ("journal", &["digest", "disk", "machine", "retention"]),
+    ("config", &["disk", "machine", "release", "retention"]),
     ("release", &["digest", "disk", "machine"]),
     ("health", &["machine"]),
     ("spans", &["machine"]),
@@ -33,6 +33,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
     ("unit", &["exit"]),
     ("exit", &[]),
     ("proc", &[]),
+    ("retention", &[]),
     ("units", &[]),
     ("main", &["*"]),
     ("lib", &[]),

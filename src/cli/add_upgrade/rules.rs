@@ -41,7 +41,14 @@ impl Installed {
             )));
         }
         let installed = self.plan.current.name == *name || self.history.find(name).is_some();
-        if installed && !install::same_bytes(binary, &paths.binary(name))? {
+        let place = paths.binary(name);
+        if installed && place.symlink_metadata().is_err() {
+            return Err(Error::Refused(format!(
+                "'{name}' was installed before, and its binary is no longer here to be compared; \
+                 give another --upgrade-name"
+            )));
+        }
+        if installed && !install::same_bytes(binary, &place)? {
             return Err(Error::Refused(format!(
                 "'{name}' was installed before, with another binary; give another --upgrade-name"
             )));

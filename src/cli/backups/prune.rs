@@ -3,16 +3,18 @@
 //! The JSON is described in README, "Backups"; its version is 1.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use chrono::Utc;
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::output::{self, Output, OutputArgs};
+use super::super::prune::Item;
 use super::super::{Error, user};
 use super::catalogue::{Catalogue, Entry};
 use super::plain;
-use crate::config::{self, Env, Retention};
+use crate::config::{self, Config, Env, Paths, Retention};
 use crate::disk::Disk;
 use crate::host::backup::retention::{self, Fate};
 use crate::host::backup::{self, Shelved};
@@ -36,6 +38,48 @@ pub(super) fn prune(disk: &dyn Disk, env: &Env, args: &PruneArgs) -> Result<(), 
     let (config, paths) = config::load(disk, env)?;
     user::check_owner([paths.instance().as_path(), paths.backups()])?;
     let mut catalogue = Catalogue::load(disk, &config, &paths)?;
+    let fates = decide(&config, &catalogue)?;
+    let forgotten: Vec<String> = if args.forget_missing {
+        catalogue.gone.iter().map(|gone| gone.name.clone()).collect()
+    } else {
+        Vec::new()
+    };
+    if !args.dry_run {
+        carry_out(disk, &mut catalogue, &fates, &forgotten)?;
+    }
+    let retention = config.daemon.backup_retention;
+    let fates: Vec<(&Entry, Fate)> = catalogue.entries.iter().zip(fates).collect();
+    output::print(&match args.output.output {
+        Output::Text => to_text(&fates, &forgotten, retention, args.dry_run),
+        Output::Json => to_json(&fates, &forgotten, retention, args.dry_run),
+    })
+}
+
+/// The same for `nymvisor prune`, which removes more than backups.
+pub(in crate::cli) fn room(
+    disk: &dyn Disk,
+    config: &Config,
+    paths: &Paths,
+    dry_run: bool,
+) -> Result<Vec<Item>, Error> {
+    let mut catalogue = Catalogue::load(disk, config, paths)?;
+    let fates = decide(config, &catalogue)?;
+    if !dry_run {
+        carry_out(disk, &mut catalogue, &fates, &[])?;
+    }
+    let item = |(entry, fate): (Entry, Fate)| Item {
+        name: entry.name,
+        path: entry.shelved.path,
+        bytes: entry.shelved.bytes,
+        goes: fate.goes(),
+        why: fate.name(),
+        text: in_words(fate).to_owned(),
+    };
+    Ok(catalogue.entries.into_iter().zip(fates).map(item).collect())
+}
+
+/// What becomes of each entry.
+fn decide(config: &Config, catalogue: &Catalogue) -> Result<Vec<Fate>, Error> {
     let shelf: Vec<Shelved> = catalogue.entries.iter().map(|entry| entry.shelved.clone()).collect();
     let retention = config.daemon.backup_retention;
     let decided = retention::decide(&shelf, &catalogue.records, retention, Utc::now());
@@ -44,25 +88,25 @@ pub(super) fn prune(disk: &dyn Disk, env: &Env, args: &PruneArgs) -> Result<(), 
     {
         return Err(refuse(entry, &flaw));
     }
-    let fates: Vec<(&Entry, Fate)> =
-        catalogue.entries.iter().zip(decided.into_iter().map(|(_, fate)| fate)).collect();
-    let forgotten: Vec<String> = if args.forget_missing {
-        catalogue.gone.iter().map(|gone| gone.name.clone()).collect()
-    } else {
-        Vec::new()
-    };
-    if !args.dry_run {
-        let go = || fates.iter().filter(|(_, fate)| fate.goes()).map(|it| &it.0.shelved.path);
-        let names = go().map(|path| backup::name_of(path)).chain(forgotten.iter().cloned());
-        catalogue.removed.add(disk, names)?;
-        for path in go() {
-            retention::remove(path)?;
-        }
+    Ok(decided.into_iter().map(|(_, fate)| fate).collect())
+}
+
+/// Removes what goes, once that is written down.
+fn carry_out(
+    disk: &dyn Disk,
+    catalogue: &mut Catalogue,
+    fates: &[Fate],
+    forgotten: &[String],
+) -> Result<(), Error> {
+    let all = catalogue.entries.iter().zip(fates);
+    let go: Vec<&Path> =
+        all.filter(|(_, fate)| fate.goes()).map(|it| it.0.shelved.path.as_path()).collect();
+    let names = go.iter().map(|path| backup::name_of(path)).chain(forgotten.iter().cloned());
+    catalogue.removed.add(disk, names)?;
+    for path in go {
+        retention::remove(path)?;
     }
-    output::print(&match args.output.output {
-        Output::Text => to_text(&fates, &forgotten, retention, args.dry_run),
-        Output::Json => to_json(&fates, &forgotten, retention, args.dry_run),
-    })
+    Ok(())
 }
 
 fn refuse(entry: &Entry, flaw: &str) -> Error {

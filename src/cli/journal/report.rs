@@ -12,6 +12,7 @@
 //! | `head` | `{seq, hash}` of the last line, or null |
 //! | `sought` | where `--head` was found: `{file, line, seq, records_after}`, or null |
 //! | `backups` | with `--backups`: `{read, absent}`; else null |
+//! | `pruned` | `{at, requester, segment, seq, hash}` of what was pruned before that, or null |
 //! | `faults` | `[{kind, file, line, seq, text}]`; the first three after `kind` may be null |
 //! | `notes` | what is odd and no fault, in words |
 
@@ -71,6 +72,7 @@ impl Report {
                 "read": backups.read,
                 "absent": backups.absent,
             })),
+            "pruned": self.verified.pruned,
             "faults": faults.iter().map(fault_to_json).collect::<Vec<Value>>(),
             "notes": notes,
         });

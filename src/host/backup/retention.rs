@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::partial::remove_if_empty;
 use super::{Error, Records, Shelved, check, manifest_of};
-use crate::config::Retention;
+use crate::config::{Outlived, Retention};
 use crate::disk::{Disk, RealDisk, folder_of, remove_if_there};
 
 /// A backup, as far as the decision goes.
@@ -87,17 +87,13 @@ pub fn fates(all: &[Candidate], retention: Option<Retention>, now: DateTime<Utc>
         if last == Some(at) {
             return Fate::Last;
         }
-        let count = retention.and_then(|retention| retention.count);
-        if count.is_some_and(|count| newer(at, it) >= usize::try_from(count).unwrap_or(usize::MAX))
-        {
-            return Fate::BeyondCount;
-        }
         // One of the future is as young as can be.
         let age = now.signed_duration_since(it.at).to_std().unwrap_or_default();
-        if retention.and_then(|retention| retention.age).is_some_and(|most| age > most) {
-            return Fate::TooOld;
+        match retention.and_then(|retention| retention.outlived(newer(at, it), age)) {
+            Some(Outlived::BeyondCount) => Fate::BeyondCount,
+            Some(Outlived::TooOld) => Fate::TooOld,
+            None => Fate::Within,
         }
-        Fate::Within
     };
     all.iter().enumerate().map(fate).collect()
 }

@@ -69,6 +69,12 @@ impl Process {
         self.exe.as_deref().is_some_and(|exe| exe.starts_with(folder))
     }
 
+    /// What it runs, where that is below `folder`: itself, or as a script.
+    pub(super) fn program_below(&self, folder: &Path) -> Option<PathBuf> {
+        let words = self.argv.iter().take(2).map(PathBuf::from);
+        self.exe.iter().cloned().chain(words).find(|program| program.starts_with(folder))
+    }
+
     /// Where in `argv` the program's name stands: first, or second after an interpreter.
     fn word_of(&self, name: &[u8]) -> Option<usize> {
         let word = |index: usize| {

@@ -1,7 +1,7 @@
 //! Whether a segment takes up where the one before it ends.
 
-use super::super::segment::Content;
-use super::super::{Error, Hash, Mishap, describe};
+use super::super::segment::{self, Content};
+use super::super::{Error, Hash, Mishap, Pruned, describe};
 use super::result::{FaultKind, Last};
 use super::{Walk, failed};
 use crate::disk::Kind;
@@ -20,6 +20,10 @@ impl Walk<'_> {
             let text = format!("it is segment {}, under the name of {number}", header.segment);
             self.header_fault(FaultKind::Sequence, file, text);
         }
+        let pruned = self.pruned_before(number).cloned();
+        if let Some(pruned) = &pruned {
+            self.judge_after_pruned(file, content, pruned);
+        }
         match (&header.after, before) {
             (Some(mishap @ Mishap::Damaged { kept_as, sha256, .. }), _) => {
                 self.fault(FaultKind::SetAside, file, None, describe(mishap));
@@ -34,8 +38,13 @@ impl Walk<'_> {
             (after, Some(before)) => {
                 self.judge_link(file, content, &before);
                 if let Some(mishap) = after {
-                    self.judge_mishap(file, mishap, &before)?;
+                    self.judge_mishap(file, mishap, &before.file)?;
                 }
+            }
+            (Some(mishap), None) if pruned.is_some() => {
+                let before = segment::path(self.folder, number.saturating_sub(1));
+                let before = before.file_name().unwrap_or_default().to_string_lossy();
+                self.judge_mishap(file, mishap, &before)?;
             }
             (None, None) if number == 1 => {
                 self.judge_beginning(file, content);
@@ -70,6 +79,21 @@ impl Walk<'_> {
         }
     }
 
+    /// The first that was left names the end of what was pruned.
+    fn judge_after_pruned(&mut self, file: &str, content: &Content, pruned: &Pruned) {
+        if content.header_prev != pruned.hash {
+            let text = "it does not follow what was pruned (prev)";
+            self.header_fault(FaultKind::Chain, file, text.to_owned());
+        }
+        if content.header.seq != pruned.seq {
+            let text = format!(
+                "it follows record {}, but what was pruned ends at {}",
+                content.header.seq, pruned.seq
+            );
+            self.header_fault(FaultKind::Sequence, file, text);
+        }
+    }
+
     fn judge_link(&mut self, file: &str, content: &Content, before: &Last) {
         let header = &content.header;
         let linked = content.header_prev == before.head;
@@ -89,15 +113,15 @@ impl Walk<'_> {
         }
     }
 
-    fn judge_mishap(&mut self, file: &str, mishap: &Mishap, before: &Last) -> Result<(), Error> {
+    fn judge_mishap(&mut self, file: &str, mishap: &Mishap, before: &str) -> Result<(), Error> {
         let (about, kept) = match mishap {
             Mishap::TornTail { file: about, bytes, kept_as } => (about, Some((*bytes, kept_as))),
             Mishap::WriteFailed { file: about, .. } => (about, None),
             Mishap::Damaged { .. } => return Ok(()),
         };
         self.result.notes.push(describe(mishap));
-        if *about != before.file {
-            let text = format!("it tells of {about}, but follows {}", before.file);
+        if about != before {
+            let text = format!("it tells of {about}, but follows {before}");
             self.header_fault(FaultKind::Sequence, file, text);
         }
         let Some((bytes, kept_as)) = kept else { return Ok(()) };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Hash;
+use super::super::{Hash, Pruned};
 use crate::machine::{Archive, State, Upgrade};
 
 /// What can be wrong, most severe first.
@@ -93,6 +93,8 @@ pub struct Verified {
     pub faults: Vec<Fault>,
     /// What is odd, and no fault.
     pub notes: Vec<String>,
+    /// What was pruned before all of that.
+    pub pruned: Option<Pruned>,
     /// The upgrades that were committed, oldest first.
     pub committed: Vec<Upgrade>,
     /// The backups that were sealed, by path.

@@ -1,0 +1,197 @@
+//! Which versions somebody runs, or may go to or back to.
+//!
+//! Whoever can't be asked may need any of them: then none goes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::super::Error;
+use super::Task;
+use crate::config::{self, Paths, Root};
+use crate::disk::{Disk, RealDisk};
+use crate::host::files::Files;
+use crate::host::processes;
+use crate::journal;
+use crate::machine::{Attempt, Back, Candidate, Link, Performed, Queue, State, Undone};
+use crate::release::{self, History, Plan, UpgradeName, if_there};
+
+/// So many of the history's last are kept in any case: what an instance of another root runs, or
+/// goes back to, nobody can ask it.
+const LAST_KEPT: usize = 2;
+
+/// Names of versions, each with a reason.
+#[derive(Debug, Default)]
+pub(super) struct InUse {
+    reasons: BTreeMap<String, String>,
+    pub(super) history: History,
+}
+
+impl InUse {
+    /// Looks at the data folder, at every instance, and at the processes.
+    pub(super) fn look(task: &Task<'_>) -> Result<Self, Error> {
+        let mut in_use = Self::default();
+        in_use.take_data(task)?;
+        let (disk, paths) = (task.disk, task.paths);
+        in_use.take_version_file(disk, &task.config.nymvisor.id, &paths.current_version())?;
+        in_use.take_journal(disk, &task.config.nymvisor.id, &paths.journal())?;
+        let own = paths.instance();
+        for folder in folders(disk, paths.root())? {
+            if folder != own {
+                in_use.take_instance(disk, paths.root(), &folder)?;
+            }
+        }
+        for (pid, program) in processes::programs_below(&paths.upgrades()) {
+            let below = program.strip_prefix(paths.upgrades()).ok();
+            let name = below.and_then(|below| below.iter().next());
+            in_use.add(&name.unwrap_or_default().to_string_lossy(), || {
+                format!("the process {pid} runs it")
+            });
+        }
+        Ok(in_use)
+    }
+
+    /// Why this version stays, if anything needs it.
+    pub(super) fn reason(&self, name: &UpgradeName) -> Option<&String> {
+        self.reasons.get(name.as_str())
+    }
+
+    fn add(&mut self, name: &str, reason: impl FnOnce() -> String) {
+        self.reasons.entry(name.to_owned()).or_insert_with(reason);
+    }
+
+    fn take_data(&mut self, task: &Task<'_>) -> Result<(), Error> {
+        let paths = task.paths;
+        self.add(UpgradeName::genesis().as_str(), || "the first always stays".to_owned());
+        let files = Files::new(Arc::new(RealDisk), paths.clone());
+        match files.link() {
+            Ok(Link::LeadsTo(name)) => self.add(&name, || "`current` leads to it".to_owned()),
+            Ok(Link::Astray(_) | Link::Absent | Link::NoLink) => {
+                return Err(Error::Refused(format!(
+                    "{} leads to no version; the next `nymvisor run` mends it",
+                    paths.current().display()
+                )));
+            }
+            Err(error) => return Err(Error::Unusable(error.to_string())),
+        }
+        let plan: Plan = release::load(task.disk, &paths.plan())?;
+        self.add(plan.current.name.as_str(), || "the plan calls it current".to_owned());
+        for info in &plan.queued_up {
+            self.add(info.name.as_str(), || "it is queued".to_owned());
+        }
+        let history: Option<History> = if_there(release::load(task.disk, &paths.history()))?;
+        self.history = history.unwrap_or_default();
+        let standing: Vec<String> =
+            self.history.standing().map(|entry| entry.info.name.to_string()).collect();
+        for name in standing.iter().rev().take(LAST_KEPT) {
+            self.add(name, || "it is one of the last two of the history".to_owned());
+        }
+        Ok(())
+    }
+
+    /// An instance of this root, whatever data folder its file names: a variable may say another.
+    fn take_instance(&mut self, disk: &dyn Disk, root: &Root, folder: &Path) -> Result<(), Error> {
+        let id = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let unknown = |error: Error| {
+            Error::Refused(format!(
+                "the instance '{}' can't be asked what it runs: {}; mend that, or move {} away if \
+                 it is no instance any more",
+                id.escape_debug(),
+                super::in_words(&error),
+                folder.display()
+            ))
+        };
+        self.take_journal(disk, &id, &folder.join("data/journal")).map_err(unknown)?;
+        for file in config_files(disk, folder).map_err(unknown)? {
+            let read = config::read(disk, &file).map_err(|error| unknown(error.into()))?;
+            let Some(config) = read else { continue };
+            let config = config.finish().map_err(|error| unknown(error.into()))?;
+            let paths = Paths::new(disk, root.clone(), file, &config);
+            self.take_version_file(disk, &id, &paths.current_version()).map_err(unknown)?;
+        }
+        Ok(())
+    }
+
+    fn take_version_file(&mut self, disk: &dyn Disk, id: &str, file: &Path) -> Result<(), Error> {
+        if let Some(version) = if_there(release::load_current_version(disk, file))? {
+            self.add(version.name.as_str(), || format!("the instance '{id}' runs it"));
+        }
+        Ok(())
+    }
+
+    fn take_journal(&mut self, disk: &dyn Disk, id: &str, folder: &Path) -> Result<(), Error> {
+        match journal::state_of_any(disk, folder)? {
+            Ok(None) => {}
+            Ok(Some(state)) => {
+                for name in versions_of(&state) {
+                    self.add(name, || format!("the instance '{id}' may go to it"));
+                }
+            }
+            Err(why) => {
+                return Err(Error::Refused(format!("its journal can't be read to its end: {why}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The folders of all instances, or of what may be one.
+fn folders(disk: &dyn Disk, root: &Root) -> Result<Vec<PathBuf>, Error> {
+    let folder = root.instances();
+    let names = disk.list(&folder).map_err(Error::io("list", &folder))?;
+    Ok(names.into_iter().map(|name| folder.join(name)).filter(|path| path.is_dir()).collect())
+}
+
+/// Its own configuration, and the one elsewhere that has claimed its data.
+fn config_files(disk: &dyn Disk, folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    use std::os::unix::ffi::OsStringExt;
+    let own = folder.join("config/config.toml");
+    let claim = folder.join("data/belongs-to");
+    let mut files = vec![own];
+    match disk.read(&claim) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        bytes => {
+            let mut bytes = bytes.map_err(Error::io("read", &claim))?;
+            bytes.truncate(bytes.trim_ascii_end().len());
+            files.push(std::ffi::OsString::from_vec(bytes).into());
+        }
+    }
+    Ok(files)
+}
+
+/// Every version that a state names, but for those that were only performed once.
+fn versions_of(state: &State) -> Vec<&str> {
+    let State {
+        phase,
+        installed,
+        queue,
+        candidate,
+        performed,
+        undone,
+        recovering: _,
+        recording: _,
+        plan_reads: _,
+        policy: _,
+        troubles: _,
+        startup_failures: _,
+        last_attempt: _,
+        unneeded: _,
+    } = state;
+    let Queue { current, entries, performed: _, in_place: _ } = queue;
+    let mut names = vec![installed.name.as_str()];
+    names.extend(current.iter().chain(entries).map(|upgrade| upgrade.name.as_str()));
+    if let Some(Candidate { upgrade, .. }) = candidate {
+        names.push(&upgrade.name);
+    }
+    if let Some(Performed { upgrade, from, .. }) = performed {
+        names.extend([upgrade.name.as_str(), &from.name]);
+    }
+    if let Some(Undone { upgrade, to }) = undone {
+        names.extend([upgrade.name.as_str(), &to.name]);
+    }
+    if let Some(Attempt { upgrade, from, back, .. }) = phase.attempt() {
+        names.extend([upgrade.name.as_str(), &from.name]);
+        names.extend(back.iter().map(|Back { to, .. }| to.name.as_str()));
+    }
+    names
+}

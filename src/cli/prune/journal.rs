@@ -1,0 +1,80 @@
+//! Old segments of the journal.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::super::{Error, ask};
+use super::{Item, Part, Task, in_words, outlived};
+use crate::host::backup::{self, Records, Removed};
+use crate::host::lock;
+use crate::journal::{self, Review, Reviewed, SegmentFate};
+use crate::machine::Archive;
+
+const KEY: &str = "nymvisor.journal_retention";
+
+pub(super) fn prune(task: &Task<'_>, backups: &[Item]) -> Part {
+    let retention = task.config.nymvisor.journal_retention;
+    let review = match review(task, backups) {
+        Ok(review) => review,
+        Err(error) => return Part::of("journal", KEY, retention, Err(error)),
+    };
+    let items = review.segments.iter().map(|segment| item(&review, segment)).collect();
+    let mut part = Part::of("journal", KEY, retention, Ok(items));
+    let would_go = review.segments.iter().any(|segment| segment.fate.goes());
+    part.hindrance = review.fault.as_ref().filter(|_| would_go).map(|fault| {
+        format!(
+            "nothing is removed: the journal is not as it should be, and so it is evidence: \
+             {fault}; `nymvisor journal verify` tells what to do"
+        )
+    });
+    if !task.dry_run {
+        let folder = task.paths.journal();
+        let done = review.carry_out(task.disk, &folder, task.requester.clone());
+        part.hindrance = part.hindrance.or(done.err().map(|error| in_words(&error)));
+    }
+    part
+}
+
+fn review(task: &Task<'_>, backups: &[Item]) -> Result<Review, Error> {
+    let Task { disk, config, paths, .. } = task;
+    let owner = ask::owner(config);
+    let records = Records::read(*disk, &paths.journal(), &owner)?;
+    let removed = Removed::load(*disk, &paths.removed_backups())?;
+    // Those that are not there, and that nobody removed on purpose, may come back.
+    let awaited: BTreeSet<PathBuf> = records
+        .sealed()
+        .map(|((folder, file), _)| paths.backups().join(folder).join(file))
+        .filter(|path| !removed.has(&backup::name_of(path)))
+        .collect();
+    let is_there = |archive: &Archive| {
+        let path = backup::path_of(archive);
+        // The folder of all backups may have moved.
+        let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
+        let now = paths.backups().join(folder).join(path.file_name().unwrap_or_default());
+        let exists = |path: &Path| path.symlink_metadata().is_ok();
+        let goes = backups.iter().any(|backup| backup.goes && backup.path == now);
+        !goes && (exists(&path) || exists(&now) || awaited.contains(&now))
+    };
+    let is_written = lock::held_by(&paths.instance_lock()).is_some();
+    let retention = config.nymvisor.journal_retention;
+    Ok(journal::review(*disk, &paths.journal(), &owner, retention, is_written, &is_there)?)
+}
+
+fn item(review: &Review, segment: &Reviewed) -> Item {
+    let (why, text) = match segment.fate {
+        SegmentFate::Outlived(why) => outlived(why),
+        SegmentFate::LeftOver => ("left-over", "left over from an interrupted prune"),
+        SegmentFate::Within => ("within", "within what is kept"),
+        SegmentFate::Newest => ("newest", "one of the newest two"),
+        SegmentFate::Backup => ("needed", "it tells of a backup that is there, or missing"),
+        SegmentFate::Behind => ("behind", "an older one stays"),
+    };
+    Item {
+        name: segment.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        path: segment.path.clone(),
+        bytes: segment.bytes,
+        goes: segment.fate.goes() && review.fault.is_none(),
+        why,
+        text: text.to_owned(),
+    }
+}

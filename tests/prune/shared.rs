@@ -1,0 +1,94 @@
+//! Instances that share the data folder.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::{fates, hindrance, pruned};
+use crate::backups_cli::upgraded;
+use crate::support::run::Stage;
+use crate::support::site::read_json;
+
+/// A stage that has been through upgrades, and a second instance of it that still runs v1.1.0.
+fn with_a_second() -> Stage {
+    let mut stage = upgraded(&["1.1.0", "1.2.0", "1.3.0", "1.4.0"]);
+    // Its variables speak for the instance that is asked, not for the other one.
+    stage.set("NYMVISOR_VERSION_RETENTION", "1");
+    let binary = stage.site.binary("nym-node", "1.4.0");
+    let home = second_home(&stage);
+    fs::create_dir_all(&home).unwrap();
+    let mut init = stage.site.command(&["init", "--id", "second", binary.to_str().unwrap()]);
+    let out = init.env("DAEMON_HOME", &home).output().unwrap();
+    assert!(out.status.success(), "{out:?}");
+    let file = home.join("nymvisor/current-version-info.json");
+    let mut version: Value = read_json(&file);
+    version["name"] = "v1.1.0".into();
+    version["version"] = "1.1.0".into();
+    fs::write(&file, version.to_string()).unwrap();
+    stage.set("NYMVISOR_ID", "nym-node-default");
+    stage
+}
+
+fn second_home(stage: &Stage) -> PathBuf {
+    stage.site.path("second")
+}
+
+#[test]
+fn what_another_instance_runs_or_may_go_back_to_stays() {
+    let stage = with_a_second();
+    let report = pruned(&stage, 0, &["--dry-run"]);
+    assert_eq!(fates(&report, "versions")[1..3], ["v1.1.0: needed", "+v1.2.0: beyond-count"]);
+    assert_eq!(report["versions"]["items"][1]["text"], "the instance 'second' runs it");
+
+    // The way back of the second is what the journal of the first tells of its own.
+    let instances = stage.site.path(".nym/nymvisors/instances");
+    let own = fs::read_to_string(instances.join("nym-node-default/data/journal/00000001.jsonl"));
+    let own = own.unwrap();
+    let journal = instances.join("second/data/journal");
+    fs::create_dir_all(&journal).unwrap();
+    let so_far = own.lines().position(|line| line.contains("started 1.3.0"));
+    let so_far = so_far.or_else(|| {
+        let is_it = |line: &str| line.contains("swap-committed");
+        own.lines().enumerate().filter(|(_, line)| is_it(line)).map(|(at, _)| at).nth(2)
+    });
+    let lines: Vec<&str> = own.lines().take(so_far.unwrap() + 2).collect();
+    fs::write(journal.join("00000001.jsonl"), lines.join("\n") + "\n").unwrap();
+    let report = pruned(&stage, 0, &[]);
+    assert_eq!(fates(&report, "versions")[1..3], ["v1.1.0: needed", "v1.2.0: needed"]);
+    assert_eq!(report["versions"]["items"][2]["text"], "the instance 'second' may go to it");
+}
+
+/// Whoever can't be asked may need any of them.
+#[test]
+fn nothing_goes_while_another_instance_cannot_be_asked() {
+    let stage = with_a_second();
+    let second = stage.site.path(".nym/nymvisors/instances/second");
+    let config = second.join("config/config.toml");
+    let version = second_home(&stage).join("nymvisor/current-version-info.json");
+    let claimed = stage.site.path("elsewhere.toml");
+    fs::write(&claimed, "[daemon]\nname = 'nym-node'\n").unwrap();
+    let claim = second.join("data/belongs-to");
+    let journal = second.join("data/journal/00000001.jsonl");
+    fs::create_dir_all(journal.parent().unwrap()).unwrap();
+    let damages = [
+        (config, "[daemon\n".to_owned()),
+        (version, "{".to_owned()),
+        (claim, format!("{}\n", claimed.display())),
+        (journal, "{}\n".to_owned()),
+    ];
+    for (file, content) in damages {
+        let before = fs::read(&file).ok();
+        fs::write(&file, content).unwrap();
+        let tree = stage.site.tree();
+        let report = pruned(&stage, 1, &[]);
+        let why = hindrance(&report, "versions");
+        let said = why.contains("the instance 'second' can't be asked what it runs");
+        assert!(said && why.contains("nothing is removed"), "{}: {why}", file.display());
+        stage.site.assert_unchanged(&tree);
+        let text = stage.site.run(&["prune"]);
+        assert!(text.stdout.contains("  NOT done: nothing is removed"), "{text:?}");
+        before.map_or_else(|| fs::remove_file(&file), |it| fs::write(&file, it)).unwrap();
+    }
+    assert_eq!(fates(&pruned(&stage, 0, &[]), "versions")[2], "+v1.2.0: beyond-count");
+}
