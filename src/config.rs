@@ -20,6 +20,7 @@ mod retention;
 mod show;
 mod template;
 mod values;
+mod windows;
 
 pub use address::Address;
 pub(crate) use address::{HIDDEN_QUERY, redact_text, redacted};
@@ -30,6 +31,7 @@ pub use lookup::{Instance, check_claim, claim, find_config, instances, load, sam
 pub use paths::{ASIDE_PREFIX, Paths, Root};
 pub use retention::Retention;
 pub use show::{to_json, to_text};
+pub use windows::{Moment, Windows};
 
 /// The configuration of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,10 @@ pub struct Nymvisor {
     pub disable_logs: bool,
     /// Folder for binaries and plans instead of the shared one. Absolute.
     pub upgrade_data_directory: Option<PathBuf>,
+    /// When an upgrade may stop the daemon; `None` is always.
+    pub maintenance_windows: Option<Windows>,
+    /// What upstream announces is performed later by a part of this, another on each node.
+    pub upgrade_spread: Duration,
 }
 
 /// The table `daemon`.
@@ -120,6 +126,8 @@ impl Config {
                 upstream_polling_rate: DEFAULT_POLLING_RATE,
                 disable_logs: false,
                 upgrade_data_directory: None,
+                maintenance_windows: None,
+                upgrade_spread: Duration::ZERO,
             },
             daemon: Daemon {
                 name: String::new(),
@@ -215,6 +223,7 @@ impl Config {
             rollback_on_failed_upgrade: daemon.rollback_on_failed_upgrade,
             rollback_restores_data: daemon.rollback_restores_data,
             prunes_backups: daemon.backup_retention.is_some(),
+            keeps_windows: self.nymvisor.maintenance_windows.is_some(),
             max_startup_failures: daemon.max_startup_failures,
             failure_restart_delay_ms: whole_ms(daemon.failure_restart_delay),
             startup_period_ms: whole_ms(daemon.startup_period_duration),

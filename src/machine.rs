@@ -25,6 +25,7 @@ mod recover;
 mod state;
 mod step;
 mod values;
+mod wishes;
 
 pub use effect::{Effect, Outcome, Timer};
 pub use event::Event;
@@ -39,5 +40,6 @@ pub use state::{Candidate, Hold, Performed, Queue, Stage, State, Trouble, Undone
 pub use step::{Rejected, Transition, step};
 pub use values::{
     Announcement, Archive, Binary, Code, Daemon, Ending, Failure, Policy, Remedy, Requester,
-    Upgrade, Version,
+    Rescheduled, Upgrade, Version,
 };
+pub use wishes::{Holding, KeptBack, Window, Wishes};

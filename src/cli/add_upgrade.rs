@@ -230,6 +230,7 @@ impl Chosen<'_> {
             local_binary: Some(self.vouched.clone()),
             requester: Some(user::requester(self.env)),
             allow_downgrade: args.allow_downgrade,
+            rescheduled: None,
             extra: Map::new(),
         })
     }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Address, Config, Retention, values};
+use super::{Address, Config, Retention, Windows, values};
 
 /// One key of the configuration.
 #[derive(Debug)]
@@ -69,6 +69,10 @@ fn address(value: &OsStr) -> Result<Address, String> {
 
 fn retention(value: &OsStr) -> Result<Retention, String> {
     Retention::parse(&value.to_string_lossy())
+}
+
+fn windows(value: &OsStr) -> Result<Windows, String> {
+    Windows::parse(&value.to_string_lossy())
 }
 
 fn required_path(value: &OsStr) -> Result<PathBuf, String> {
@@ -145,6 +149,24 @@ pub(super) const KEYS: &[Key] = &[
         |v| optional(v, values::path),
         |v: &Option<PathBuf>| path_or_unset(v.as_ref()),
         "Folder for binaries and plans; '' for the one that all instances share."
+    ),
+    key!(
+        nymvisor.maintenance_windows,
+        "NYMVISOR_MAINTENANCE_WINDOWS",
+        "maintenance windows:",
+        Text,
+        |v| optional(v, windows),
+        |v: &Option<Windows>| v.as_ref().map_or(Value::Unset, |v| Value::Text(v.to_string())),
+        "When an upgrade may stop the daemon: 'Mon-Fri 02:00 3h; Sun 04:30 90m UTC'; '' is always."
+    ),
+    key!(
+        nymvisor.upgrade_spread,
+        "NYMVISOR_UPGRADE_SPREAD",
+        "upgrade spread:",
+        Text,
+        values::duration,
+        |v: &Duration| Value::Time(*v),
+        "An announced upgrade is performed later by a random part of this, another on each node."
     ),
     key!(
         daemon.name,

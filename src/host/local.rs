@@ -26,9 +26,11 @@ use crate::config::{Config, Paths};
 use crate::disk::Disk;
 use crate::journal::{HeldOrder, Order};
 use crate::machine::{Code, Effect, Event, Failure, State, Timer};
+use crate::release::Spread;
 
 mod back;
 mod binary;
+mod calendar;
 mod copy;
 mod feeds;
 mod locks;
@@ -84,6 +86,9 @@ pub struct LocalHost {
     inbox: UnboundedReceiver<Stimulus>,
     timers: BTreeMap<Timer, AbortHandle>,
     due: Option<AbortHandle>,
+    /// The end of a hold.
+    hold: Option<AbortHandle>,
+    windows: Option<AbortHandle>,
     reminder: Option<AbortHandle>,
     work: Option<Work>,
     lock: UpgradeLock,
@@ -125,7 +130,7 @@ impl LocalHost {
     pub fn new(setup: Setup, signals: Signals) -> Self {
         let (sender, inbox) = unbounded_channel();
         let teller = Teller(sender);
-        let files = Files::new(setup.disk.clone(), setup.paths.clone());
+        let files = Files::new(setup.disk.clone(), setup.paths.clone()).spread_by(spread(&setup));
         let heed = spawn_local(heed(signals, teller.clone())).abort_handle();
         let unrest = Unrest::default();
         let rest = spawn_local(unrest.clone().rest()).abort_handle();
@@ -141,6 +146,8 @@ impl LocalHost {
             inbox,
             timers: BTreeMap::new(),
             due: None,
+            hold: None,
+            windows: None,
             reminder: None,
             work: None,
             lock: UpgradeLock::default(),
@@ -217,6 +224,9 @@ impl LocalHost {
             }
             Effect::StopTimer(timer) => self.stop_timer(&timer),
             Effect::WatchDue { attempt, at } => self.watch_due(attempt, at),
+            Effect::WatchHold { until } => self.watch_hold(until),
+            Effect::KeepWishes(wishes) => self.keep_wishes(wishes),
+            Effect::WatchWindows(on) => self.watch_windows(on),
             Effect::FetchBinary { attempt, upgrade } => self.fetch_binary(attempt, upgrade),
             Effect::CheckBinary { attempt, upgrade } => self.check_binary(attempt, upgrade),
             Effect::CheckRoom { attempt } => self.check_room(attempt),
@@ -311,7 +321,9 @@ impl Host for LocalHost {
     }
 
     async fn close(&mut self) {
-        for task in self.feeds.drain(..).chain(self.due.take()).chain(self.reminder.take()) {
+        let watches = [self.due.take(), self.hold.take(), self.windows.take()];
+        let watches = watches.into_iter().flatten().chain(self.reminder.take());
+        for task in self.feeds.drain(..).chain(watches) {
             task.abort();
         }
         for task in std::mem::take(&mut self.timers).into_values() {
@@ -329,6 +341,19 @@ impl Host for LocalHost {
         }
         self.release_lock();
     }
+}
+
+/// By how much upgrades are performed later here; nothing of it where the key is not set.
+fn spread(setup: &Setup) -> Option<Spread> {
+    let (over, path) = (setup.config.nymvisor.upgrade_spread, setup.paths.spread_seed());
+    Spread::drawn(&*setup.disk, &path, over).unwrap_or_else(|error| {
+        tracing::warn!(
+            "{} can't be kept ({error}): upgrades are spread otherwise after each start of \
+             nymvisor until it can",
+            path.display()
+        );
+        Some(Spread::for_now(over))
+    })
 }
 
 /// What a timer tells when it fires.

@@ -16,7 +16,7 @@ use crate::host::room;
 use crate::journal::{Hash, Part};
 use crate::machine::{Daemon, Draining, Event, Phase, Policy, Queue, Running, State, Version};
 use crate::proc;
-use crate::release::{Plan, UpgradeInfo};
+use crate::release::{Plan, Spread};
 
 /// Clock ticks of `/proc`: the kernel shows them as a hundredth of a second whatever its own are.
 const TICK_MS: u64 = 10;
@@ -91,6 +91,7 @@ impl Seen {
             Ok(parts) => (parts, None),
             Err(error) => (Vec::new(), Some(in_words(&error))),
         };
+        let spread = Spread::known(disk, &paths.spread_seed(), config.nymvisor.upgrade_spread);
         let daemon = site.state.as_ref().and_then(|state| daemon_of(state, &parts));
         Self {
             now: site.now,
@@ -105,7 +106,10 @@ impl Seen {
             locks_are_told: fs::File::open("/proc/locks").is_ok(),
             process: daemon.map_or(Process::Unknown, process),
             installed: site.installed.map_err(|error| in_words(&error)),
-            queue: site.plan.map(|plan| queue(&plan)).map_err(|error| in_words(&error)),
+            queue: site
+                .plan
+                .map(|plan| queue(&plan, spread.as_ref()))
+                .map_err(|error| in_words(&error)),
             half_restored: backups::refuse_amid_a_restore(paths)
                 .err()
                 .map(|error| error.to_string()),
@@ -114,10 +118,10 @@ impl Seen {
     }
 }
 
-fn queue(plan: &Plan) -> Queue {
+fn queue(plan: &Plan, spread: Option<&Spread>) -> Queue {
     Queue {
-        current: Some(plan.current.to_upgrade()),
-        entries: plan.queued_up.iter().map(UpgradeInfo::to_upgrade).collect(),
+        current: Some(plan.current.to_spread_upgrade(spread)),
+        entries: plan.to_come(spread),
         ..Queue::default()
     }
 }
