@@ -30,6 +30,7 @@ pub mod room;
 pub mod signals;
 pub mod upstream;
 pub mod watch;
+pub mod windows;
 pub mod wishes;
 
 /// What a host reports.

@@ -54,6 +54,7 @@ fn seen(tale: &Tale) -> Seen {
         process: Process::Lives { uptime_ms: Some(7_504_000) },
         installed: version.ok_or_else(|| "there is no version file".to_owned()),
         queue: queue.ok_or_else(|| "there is no plan".to_owned()),
+        windows: None,
         half_restored: None,
         room: vec![
             room(&["home", "data", "instance"], Some(13_314_398_617), Some(1_204_311)),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nymvisor::host::Stimulus as Reported;
 use nymvisor::machine::{
     Archive, Binary, Code, Daemon, Effect, Ending, Event, Link, Observed, Outcome, Timer, Upgrade,
-    Version,
+    Version, Wishes,
 };
 
 use super::files::Files;
@@ -35,6 +35,12 @@ pub(crate) struct World {
     /// The preparation for which the home was copied.
     pub(crate) copied: Option<u64>,
     pub(crate) due: Option<(u64, i64)>,
+    /// The minute in which a hold ends that is watched.
+    pub(crate) hold_end: Option<i64>,
+    /// Whether a window was told to be open, while that is asked for.
+    pub(crate) window: Option<bool>,
+    /// What is kept beside the journal.
+    pub(crate) wishes: Wishes,
     /// The upgrade lock is ours.
     pub(crate) lock: bool,
     /// Another process holds the upgrade lock.
@@ -64,6 +70,9 @@ impl World {
             timers: BTreeSet::new(),
             copied: None,
             due: None,
+            hold_end: None,
+            window: None,
+            wishes: Wishes::default(),
             lock: false,
             lock_busy: false,
             exit: None,
@@ -103,6 +112,9 @@ impl World {
             Effect::StopTimer(timer) => drop(self.timers.remove(timer)),
             Effect::WatchDue { attempt, at } => {
                 self.due = Some((*attempt, (*at - values::at(0)).num_minutes()));
+            }
+            Effect::WatchHold { .. } | Effect::KeepWishes(_) | Effect::WatchWindows(_) => {
+                self.heed(effect);
             }
             Effect::CancelPreparation { attempt } => self.cancel(*attempt),
             Effect::StandDown { attempt, .. } => {
@@ -354,6 +366,9 @@ fn takes_time(effect: &Effect) -> bool {
             | Effect::StartTimer { .. }
             | Effect::StopTimer(_)
             | Effect::WatchDue { .. }
+            | Effect::WatchHold { .. }
+            | Effect::KeepWishes(_)
+            | Effect::WatchWindows(_)
             | Effect::CancelPreparation { .. }
             | Effect::ReleaseLock
             | Effect::Answer { .. }

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use nymvisor::machine::{
-    AfterDrain, AfterFailure, Code, DrainStep, Event, Phase, PhaseName, Policy, Stage, State,
-    Timer, Transition, Upgrade, Wait, step,
+    AfterDrain, AfterFailure, Code, DrainStep, Event, Holding, Phase, PhaseName, Policy, Stage,
+    State, Timer, Transition, Upgrade, Wait, Window, step,
 };
 
 pub(super) use events::events;
@@ -32,6 +32,12 @@ pub(super) fn kind(state: &State) -> &'static str {
             }
             _ => "recovering, first look",
         };
+    }
+    if state.holding.is_some() {
+        return "held";
+    }
+    if state.window.is_some() {
+        return "asks for a window";
     }
     if is_back(state) {
         return kind_of_roll_back(state);
@@ -112,7 +118,9 @@ fn is_back(state: &State) -> bool {
 }
 
 /// Every kind that a state can be of.
-pub(super) const KINDS: [&str; 53] = [
+pub(super) const KINDS: [&str; 55] = [
+    "held",
+    "asks for a window",
     "nothing to prepare",
     "fetching",
     "checking",
@@ -239,6 +247,32 @@ fn told() -> Vec<State> {
     all
 }
 
+/// The same state while a person holds upgrades, and while one asks for a window, where a story
+/// may lead there: no attempt begins while one is held.
+fn wished(state: &State) -> Vec<State> {
+    if state.recovering {
+        return Vec::new();
+    }
+    let holding = Some(Holding { until: Some(u1().due_at), requester: by_command(u1()).requester });
+    let may_be_held = state.phase.attempt().is_none_or(|attempt| attempt.back.is_some());
+    let held = may_be_held.then(|| State { holding, ..state.clone() });
+    let policy = Policy { keeps_windows: true, ..state.policy.clone() };
+    let window = Some(Window::Asked);
+    let asks = state.candidate.is_some().then(|| State { policy, window, ..state.clone() });
+    held.into_iter().chain(asks).collect()
+}
+
+fn is_of_wishes(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::HoldRequested { .. }
+            | Event::ReleaseRequested { .. }
+            | Event::HoldElapsed { .. }
+            | Event::WindowOpened { .. }
+            | Event::WindowClosed { .. }
+    )
+}
+
 fn after_crashes(take: &mut impl FnMut(&Tale)) {
     let mut tale = Tale::at(policy(), &u1(), PhaseName::Swapping);
     tale.engine.world.commit(&u1(), None, Luck::Half).unwrap();
@@ -309,13 +343,23 @@ pub(crate) fn transitions() -> Vec<(State, Event, Transition)> {
                 all.push((state.clone(), event, transition));
             }
         }
+        for state in wished(&state) {
+            for event in events(&state).into_iter().filter(is_of_wishes) {
+                if let Ok(transition) = step(&state, &event) {
+                    all.push((state.clone(), event, transition));
+                }
+            }
+        }
     }
     all
 }
 
 #[test]
 fn every_kind_of_state_is_represented() {
-    let mut kinds: BTreeSet<&str> = representatives().iter().map(kind).collect();
+    let all = representatives();
+    let mut kinds: BTreeSet<&str> = all.iter().map(kind).collect();
+    let wished = all.iter().flat_map(wished).collect::<Vec<_>>();
+    kinds.extend(wished.iter().map(kind));
     // The phases that are of one kind.
     for state in representatives() {
         if let Phase::BackingUp(_)

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cli::backups;
 use crate::cli::check::history::records;
 use crate::cli::check::site::{Site, in_words};
-use crate::config::{Config, Paths};
+use crate::config::{Config, Paths, Windows};
 use crate::disk::Disk;
 use crate::host::lock::Holder;
 use crate::host::room;
@@ -50,6 +50,8 @@ pub struct Seen {
     pub installed: Result<Version, String>,
     /// What the plan says, of `current` and `entries` alone.
     pub queue: Result<Queue, String>,
+    /// When an upgrade may stop the daemon.
+    pub windows: Option<Windows>,
     /// The home is half restored.
     pub half_restored: Option<String>,
     /// What is free, one entry a file system.
@@ -85,7 +87,7 @@ pub struct Room {
 
 impl Seen {
     /// Looks. Nothing is changed, no lock is taken.
-    pub(super) fn look(disk: &dyn Disk, config: &Config, paths: &Paths) -> Self {
+    pub(in crate::cli) fn look(disk: &dyn Disk, config: &Config, paths: &Paths) -> Self {
         let site = Site::look(disk, config.clone(), paths.clone());
         let (parts, unread) = match site.parts {
             Ok(parts) => (parts, None),
@@ -110,6 +112,7 @@ impl Seen {
                 .plan
                 .map(|plan| queue(&plan, spread.as_ref()))
                 .map_err(|error| in_words(&error)),
+            windows: config.nymvisor.maintenance_windows.clone(),
             half_restored: backups::refuse_amid_a_restore(paths)
                 .err()
                 .map(|error| error.to_string()),

@@ -116,10 +116,10 @@ fn of_state(state: &State, say: &mut impl FnMut(String, Option<String>)) {
     say(text, Some("nymvisor run".to_owned()));
 }
 
-/// What a person has rolled back is held back at that person's word.
+/// What a person has rolled back or cancelled is held back at that person's word.
 fn needs_a_person(held: &Held) -> bool {
     match held.hold {
-        Hold::Quarantine => held.code != Code::RolledBack,
+        Hold::Quarantine => held.code != Code::RolledBack && !held.is_cancelled(),
         Hold::AwaitBinary => true,
         Hold::Pause => held.times >= TIMES_MAX,
         Hold::Free => false,

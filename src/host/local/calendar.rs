@@ -1,18 +1,13 @@
 //! Holds that end, and windows that open and close: the wall clock, which may jump.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use tokio::task::spawn_local;
 
 use super::super::due::until;
-use super::super::wishes;
+use super::super::{windows, wishes};
 use super::LocalHost;
 use crate::config::Moment;
 use crate::machine::{Event, Wishes};
-
-/// The clock may be set, and the machine may sleep, so it is looked at again this often.
-const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 impl LocalHost {
     pub(super) fn watch_hold(&mut self, end: Option<DateTime<Utc>>) {
@@ -30,22 +25,11 @@ impl LocalHost {
     }
 
     pub(super) fn watch_windows(&mut self, on: bool) {
-        let windows = self.setup.config.nymvisor.maintenance_windows.clone().filter(|_| on);
+        let calendar = self.setup.config.nymvisor.maintenance_windows.clone().filter(|_| on);
         let teller = self.teller.clone();
-        let watch = windows.map(|windows| {
-            spawn_local(async move {
-                let mut told = None;
-                loop {
-                    let now = Utc::now();
-                    let moment = windows.at(now);
-                    if told != Some(moment) {
-                        told = Some(moment);
-                        teller.tell(event_of(moment));
-                    }
-                    tokio::time::sleep(next_look(moment, now)).await;
-                }
-            })
-            .abort_handle()
+        let watch = calendar.map(|calendar| {
+            let tell = move |moment| teller.tell(event_of(moment));
+            spawn_local(windows::watch(calendar, Utc::now, tell)).abort_handle()
         });
         if let Some(former) = std::mem::replace(&mut self.windows, watch) {
             former.abort();
@@ -67,14 +51,4 @@ fn event_of(moment: Moment) -> Event {
         Moment::Open { closes_at } => Event::WindowOpened { closes_at },
         Moment::Closed { opens_at } => Event::WindowClosed { opens_at },
     }
-}
-
-fn next_look(moment: Moment, now: DateTime<Utc>) -> Duration {
-    let changes_at = match moment {
-        Moment::Open { closes_at } => closes_at,
-        Moment::Closed { opens_at } => opens_at,
-    };
-    let left = changes_at.and_then(|at| (at - now).to_std().ok()).unwrap_or(LOOK_AGAIN);
-    // Not before the moment itself, by a clock in milliseconds.
-    left.min(LOOK_AGAIN) + Duration::from_millis(1)
 }

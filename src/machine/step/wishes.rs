@@ -126,6 +126,10 @@ fn cancel(
         &mut next.state,
         Trouble { name: name.clone(), digest, failure, times: 1, hold },
     );
+    // Also where nothing is chosen at present: a failure would take the person's word back.
+    if next.state.candidate.as_ref().is_some_and(|it| it.upgrade.announcement() == *upgrade) {
+        prepare::drop_candidate(next);
+    }
     keep(next);
     Ok(format!(
         "{name} is cancelled for this instance; `nymvisor retry {name}` takes that back, and other \

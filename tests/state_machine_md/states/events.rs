@@ -42,6 +42,20 @@ pub(in crate::state_machine_md) fn events(state: &State) -> Vec<Event> {
         Event::CameDue { attempt, at: u1().due_at },
         Event::PauseElapsed { name: name(), digest: u1().digest },
         Event::RetryRequested { name: name(), requester, request: "r".to_owned() },
+        Event::HoldRequested {
+            until: None,
+            requester: by_command(u1()).requester,
+            request: "r".to_owned(),
+        },
+        Event::ReleaseRequested { requester: by_command(u1()).requester, request: "r".to_owned() },
+        Event::HoldElapsed { until: u1().due_at, at: u1().due_at },
+        Event::CancelRequested {
+            upgrade: u1().announcement(),
+            requester: by_command(u1()).requester,
+            request: "r".to_owned(),
+        },
+        Event::WindowOpened { closes_at: None },
+        Event::WindowClosed { opens_at: None },
         Event::RollBackRequested {
             to: state.last_performed().map_or_else(genesis, |last| last.from.clone()),
             keep_data: false,
