@@ -2,8 +2,8 @@
 
 use crate::journal::Hash;
 use crate::machine::{
-    Archive, Attempt, Binary, Effect, Ending, Event, Failure, Link, Outcome, PhaseName, Queue,
-    Record, Requester, Row, State, Upgrade, Version,
+    Archive, Attempt, Effect, Ending, Event, Failure, Link, Outcome, PhaseName, Queue, Record,
+    Requester, Row, State, Upgrade, Version,
 };
 use crate::units::human;
 
@@ -195,9 +195,7 @@ pub fn event(event: &Event, back: Option<&Attempt>) -> String {
         Event::BinaryFetched { attempt, sha256, bytes, source } => {
             work::fetched(*attempt, *bytes, source, sha256)
         }
-        Event::BinaryChecked { attempt, binary } => {
-            format!("upgrade {attempt}: the binary is the right build, {}", self::binary(binary))
-        }
+        Event::BinaryChecked { attempt, binary } => work::checked(*attempt, binary),
         Event::RoomFound { attempt, needed_bytes, free_bytes } => {
             work::room_found(*attempt, *needed_bytes, *free_bytes)
         }
@@ -206,15 +204,9 @@ pub fn event(event: &Event, back: Option<&Attempt>) -> String {
             work::refreshed(*attempt, *changed, *bytes, *keeps_up)
         }
         Event::LockTaken { attempt } => format!("{}: the upgrade lock is held", tried(attempt)),
-        Event::BackupSealed { attempt, archive } => {
-            format!("upgrade {attempt}: the backup is sealed, {}", self::archive(archive))
-        }
-        Event::BackupExamined { archive } => {
-            format!("the backup is read and whole, {}", self::archive(archive))
-        }
-        Event::BackupDamaged { archive, failure } => {
-            format!("the backup {} is no good: {}", archive.path, self::failure(failure))
-        }
+        Event::BackupSealed { attempt, archive } => work::sealed(*attempt, archive),
+        Event::BackupExamined { archive } => work::examined(archive),
+        Event::BackupDamaged { archive, failure } => work::damaged(archive, failure),
         Event::BackupsOutlived { archives } => outlived(archives),
         Event::BackupSkipped { attempt } => format!("upgrade {attempt}: no backup, UNSAFE"),
         Event::BinaryPresent { attempt } => format!("upgrade {attempt}: the binary is still there"),
@@ -262,10 +254,6 @@ fn mended(file: &str, set_aside: Option<&str>) -> String {
         }
         None => format!("{file} was missing, and is written anew from what is known"),
     }
-}
-
-fn archive(archive: &Archive) -> String {
-    format!("{} entries, {}, {}", archive.entries, human(archive.bytes), archive.path)
 }
 
 fn roll_back_requested(to: &str, keep_data: bool, by: &Requester) -> String {
@@ -359,10 +347,6 @@ fn queue(queue: &Queue) -> String {
     }
     let queued: Vec<String> = queue.entries.iter().map(upgrade).collect();
     format!("the plan: current {current}, queued {}", queued.join("; "))
-}
-
-fn binary(binary: &Binary) -> String {
-    format!("{}, sha256 {}", human(binary.bytes), binary.sha256)
 }
 
 fn seconds(ms: u64) -> String {

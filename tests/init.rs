@@ -86,6 +86,7 @@ fn it_prints_the_configuration_with_flags_and_environment() {
         "id": "mine", "upstream_base_upgrade_url": "https://a.b/?…",
         "upstream_polling_rate": "30m", "disable_logs": true,
         "upgrade_data_directory": here.join("up"),
+        "maintenance_windows": null, "upgrade_spread": "0s",
     });
     let daemon = json!({
         "name": "nym-node", "home": here.join("node"),

@@ -95,11 +95,7 @@ fn the_queue_is_in_the_order_of_the_times_that_count() {
         .map(|entries| entries.into_iter().map(|entry| entry.name).collect())
         .collect();
     assert_eq!(orders.len(), 2, "{orders:?}");
-    let wish = Rescheduled {
-        at: at(5),
-        requester: Requester::Plan,
-        ignores_windows: false,
-    };
+    let wish = Rescheduled { at: at(5), requester: Requester::Plan, ignores_windows: false };
     let second = UpgradeInfo { rescheduled: Some(wish), ..announcement(&second) };
     let amended = plan.amended(&second);
     assert_eq!(amended.queued_up[0].name.as_str(), "u2");

@@ -1,6 +1,7 @@
 //! What a preparation or an attempt has done, in words.
 
-use crate::machine::Attempt;
+use super::failure;
+use crate::machine::{Archive, Attempt, Binary, Failure};
 use crate::units::human;
 
 pub(super) fn fetched(attempt: u64, bytes: u64, source: &str, sha256: &str) -> String {
@@ -44,4 +45,28 @@ pub(super) fn committed(tried: &str, back: Option<&Attempt>, left: &str) -> Stri
     }
     let which = if back.is_some() { "version before" } else { "new version" };
     format!("{tried}: committed, the {which} holds")
+}
+
+pub(super) fn checked(attempt: u64, of: &Binary) -> String {
+    format!("upgrade {attempt}: the binary is the right build, {}", binary(of))
+}
+
+pub(super) fn sealed(attempt: u64, of: &Archive) -> String {
+    format!("upgrade {attempt}: the backup is sealed, {}", archive(of))
+}
+
+pub(super) fn examined(of: &Archive) -> String {
+    format!("the backup is read and whole, {}", archive(of))
+}
+
+pub(super) fn damaged(archive: &Archive, why: &Failure) -> String {
+    format!("the backup {} is no good: {}", archive.path, failure(why))
+}
+
+fn archive(archive: &Archive) -> String {
+    format!("{} entries, {}, {}", archive.entries, human(archive.bytes), archive.path)
+}
+
+fn binary(binary: &Binary) -> String {
+    format!("{}, sha256 {}", human(binary.bytes), binary.sha256)
 }

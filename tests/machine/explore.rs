@@ -61,6 +61,10 @@ fn rolls_back() -> Policy {
     Policy { rollback_on_failed_upgrade: true, ..usual() }
 }
 
+fn keeps_windows() -> Policy {
+    Policy { keeps_windows: true, ..usual() }
+}
+
 /// So many upgrades, and what is bounded: crashes of nymvisor, crashes of the daemon, faults, stop
 /// requests and roll-backs by hand, failures of the journal.
 type Rung = (u8, &'static [Left]);
@@ -164,6 +168,11 @@ fn with_roll_backs_no_state_breaks_a_promise() {
     explore("rolls back", &rolls_back());
 }
 
+#[test]
+fn within_windows_no_state_breaks_a_promise() {
+    explore("windows", &keeps_windows());
+}
+
 /// The edges of the tables, between phases.
 fn legal() -> BTreeSet<Pair> {
     transitions()
@@ -203,6 +212,10 @@ fn every_legal_pair_of_phase_and_event_is_taken() {
         search("rolls back", from, &rolls_back(), anything(2500), &mut taken);
     }
     search("no restarts", Beginning::Ready, &no_restarts(), anything(800), &mut taken);
+    let waits = within(&[[1, 1, 0, 2, 1]], 2500);
+    for from in [Beginning::First, Beginning::Ready, Beginning::Waits] {
+        search("windows", from, &keeps_windows(), waits, &mut taken);
+    }
     let legal = legal();
     let excused = |pair: &Pair| UNREACHED.iter().any(|(other, _)| other == pair);
     let missing: Vec<&Pair> =

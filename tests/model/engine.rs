@@ -368,8 +368,7 @@ impl Engine {
         let world = &mut self.world;
         world.timers.clear();
         world.due = None;
-        world.hold_end = None;
-        world.window = None;
+        world.calendar.stop();
         world.lock = false;
         world.work.clear();
         match &mut world.process {

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use nymvisor::host::Stimulus as Reported;
 use nymvisor::machine::{
     Archive, Binary, Code, Daemon, Effect, Ending, Event, Link, Observed, Outcome, Timer, Upgrade,
-    Version, Wishes,
+    Version,
 };
 
 use super::files::Files;
 use super::values;
+use super::wishes::Calendar;
 
 /// The daemon's process group.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -35,12 +36,7 @@ pub(crate) struct World {
     /// The preparation for which the home was copied.
     pub(crate) copied: Option<u64>,
     pub(crate) due: Option<(u64, i64)>,
-    /// The minute in which a hold ends that is watched.
-    pub(crate) hold_end: Option<i64>,
-    /// Whether a window was told to be open, while that is asked for.
-    pub(crate) window: Option<bool>,
-    /// What is kept beside the journal.
-    pub(crate) wishes: Wishes,
+    pub(crate) calendar: Calendar,
     /// The upgrade lock is ours.
     pub(crate) lock: bool,
     /// Another process holds the upgrade lock.
@@ -70,9 +66,7 @@ impl World {
             timers: BTreeSet::new(),
             copied: None,
             due: None,
-            hold_end: None,
-            window: None,
-            wishes: Wishes::default(),
+            calendar: Calendar::default(),
             lock: false,
             lock_busy: false,
             exit: None,
@@ -113,9 +107,7 @@ impl World {
             Effect::WatchDue { attempt, at } => {
                 self.due = Some((*attempt, (*at - values::at(0)).num_minutes()));
             }
-            Effect::WatchHold { .. } | Effect::KeepWishes(_) | Effect::WatchWindows(_) => {
-                self.heed(effect);
-            }
+            of if self.calendar.heeds(of) => return Ok(()),
             Effect::CancelPreparation { attempt } => self.cancel(*attempt),
             Effect::StandDown { attempt, .. } => {
                 self.begin_to_stand_down(*attempt, effect);
@@ -366,9 +358,6 @@ fn takes_time(effect: &Effect) -> bool {
             | Effect::StartTimer { .. }
             | Effect::StopTimer(_)
             | Effect::WatchDue { .. }
-            | Effect::WatchHold { .. }
-            | Effect::KeepWishes(_)
-            | Effect::WatchWindows(_)
             | Effect::CancelPreparation { .. }
             | Effect::ReleaseLock
             | Effect::Answer { .. }

@@ -107,8 +107,8 @@ impl World {
         } else if plan_is_news() {
             Some(Next::ReadPlan)
         } else {
-            let opens = (self.window == Some(false)).then_some(Next::OpenWindow);
-            let releases = self.wishes.holding.as_ref().map(|_| Next::Release);
+            let opens = (self.calendar.window == Some(false)).then_some(Next::OpenWindow);
+            let releases = self.calendar.kept.holding.as_ref().map(|_| Next::Release);
             let clock = timer().map(Next::Fire).or(self.due.map(|_| Next::ComeDue));
             clock.or(opens).or(releases)
         }
@@ -161,7 +161,7 @@ impl World {
             return wrong(&format!("{} is of no use", archive.path));
         }
         // What a crash kept from being removed is of no harm; what is wished is never lost.
-        if !state.wishes().are_none() && state.wishes() != self.wishes {
+        if !state.wishes().are_none() && state.wishes() != self.calendar.kept {
             return wrong("a wish is not kept beside the journal");
         }
         if files.half_restored {

@@ -170,7 +170,8 @@ fn tamper() -> impl Strategy<Value = Tamper> {
     prop_oneof![
         6 => (0..6_u8).prop_map(Tamper::Queue),
         1 => (0..6_u8).prop_map(Tamper::Unqueue),
-        2 => (0..6_u8, proptest::bool::ANY).prop_map(|(pick, later)| Tamper::Reschedule(pick, later)),
+        2 => (0..6_u8, proptest::bool::ANY)
+            .prop_map(|(pick, later)| Tamper::Reschedule(pick, later)),
         1 => (0..6_u8).prop_map(Tamper::PutBinary),
         1 => (0..6_u8).prop_map(Tamper::ChangeBinary),
         1 => (0..6_u8).prop_map(Tamper::OtherInstance),

@@ -1,6 +1,6 @@
 //! What persons wish of the queue, and the calendar, in the model.
 
-use nymvisor::machine::{Effect, Event, Requester, Rescheduled, Upgrade};
+use nymvisor::machine::{Effect, Event, Requester, Rescheduled, Upgrade, Wishes};
 
 use super::engine::Engine;
 use super::host::World;
@@ -56,7 +56,7 @@ impl Engine {
 
     /// What outlives the journal is not to be released twice.
     pub(crate) fn release(&mut self) -> Result<(), String> {
-        self.world.wishes.holding = None;
+        self.world.calendar.kept.holding = None;
         self.take(release())
     }
 
@@ -71,9 +71,26 @@ impl Engine {
     }
 }
 
-impl World {
-    /// Takes an order of this room.
-    pub(super) fn heed(&mut self, effect: &Effect) {
+/// What watches the clock, and what is kept beside the journal.
+#[derive(Debug, Clone, Default, PartialEq, Hash)]
+pub(crate) struct Calendar {
+    /// The minute in which a hold ends that is watched.
+    pub(crate) hold_end: Option<i64>,
+    /// Whether a window was told to be open, while that is asked for.
+    pub(crate) window: Option<bool>,
+    /// What is kept beside the journal.
+    pub(crate) kept: Wishes,
+}
+
+impl Calendar {
+    /// The process ends.
+    pub(super) fn stop(&mut self) {
+        self.hold_end = None;
+        self.window = None;
+    }
+
+    /// Takes an order of this room; `false` where it is none.
+    pub(super) fn heeds(&mut self, effect: &Effect) -> bool {
         if let Effect::WatchHold { until } = effect {
             self.hold_end = until.map(|until| (until - values::at(0)).num_minutes());
         }
@@ -81,19 +98,23 @@ impl World {
             self.window = on.then_some(false);
         }
         if let Effect::KeepWishes(wishes) = effect {
-            self.wishes = wishes.clone();
+            self.kept = wishes.clone();
         }
+        matches!(effect, Effect::WatchHold { .. } | Effect::KeepWishes(_) | Effect::WatchWindows(_))
     }
+}
 
+impl World {
     pub(crate) fn hold_ends(&mut self) -> Option<Event> {
-        let until = self.hold_end.take()?;
+        let until = self.calendar.hold_end.take()?;
         self.minutes = self.minutes.max(until);
         Some(Event::HoldElapsed { until: values::at(until), at: values::at(self.minutes) })
     }
 
     pub(crate) fn window(&mut self, open: bool) -> Option<Event> {
-        self.window = Some(open).filter(|_| self.window.is_some());
-        self.window.map(window)
+        let now = &mut self.calendar.window;
+        *now = now.map(|_| open);
+        now.map(window)
     }
 
     /// Another time for what is queued: earlier, or later.

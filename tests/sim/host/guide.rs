@@ -161,7 +161,7 @@ impl Machine {
                         }
                         Some(Next::OpenWindow) => self.world.window(true).map(Reported::Fact),
                         Some(Next::Release) => {
-                            self.world.wishes.holding = None;
+                            self.world.calendar.kept.holding = None;
                             self.leave(Wish::Release);
                             None
                         }
