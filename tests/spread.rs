@@ -8,7 +8,7 @@ use nymvisor::machine::{Requester, Upgrade};
 use nymvisor::release::{Plan, Rescheduled, Spread, UpgradeInfo};
 
 use crate::model::values::{at, by_command, upgrade};
-use crate::sim::install::announcement;
+use crate::sim::install::{announcement, details};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -85,7 +85,7 @@ fn what_a_person_queued_or_rescheduled_is_not_spread() {
 /// What comes first is what is performed first, here.
 #[test]
 fn the_queue_is_in_the_order_of_the_times_that_count() {
-    let genesis = announcement(&crate::model::values::genesis_upgrade());
+    let genesis = UpgradeInfo::genesis(details("1.0.0")).unwrap();
     let (first, second) = (upgrade("u1", "1.1.0", 10), upgrade("u2", "1.2.0", 11));
     let plan = Plan::new(genesis).with(announcement(&first)).with(announcement(&second));
     let orders: std::collections::BTreeSet<Vec<String>> = (0..40)

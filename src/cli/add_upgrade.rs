@@ -21,8 +21,10 @@ use crate::release::{
     self, BuildInfo, LocalBinary, Plan, PlanLock, UpgradeInfo, UpgradeName, if_there, load,
 };
 
-pub(super) mod lock;
+mod lock;
 mod rules;
+
+pub(super) use lock::check as refuse_while_performed;
 
 use rules::Installed;
 

@@ -186,7 +186,8 @@ impl Files {
     /// point, when nothing may be asked any more.
     pub fn keep_details(&self, info: &UpgradeInfo, details: &BuildInfo) -> Result<(), Error> {
         let path = self.paths.upgrade_info(&info.name);
-        let mut kept = info.clone();
+        // A time that a person has set is the plan's.
+        let mut kept = UpgradeInfo { rescheduled: None, ..info.clone() };
         kept.binary_details = Some(details.clone());
         self.create_folder(&self.paths.version(&info.name))?;
         match if_there(release::load::<UpgradeInfo>(&*self.disk, &path)) {

@@ -92,7 +92,7 @@ pub struct Candidate {
     pub id: u64,
     /// What is prepared.
     pub upgrade: Upgrade,
-    /// Its time has been seen to come; no clock takes that back.
+    /// Its time has been seen to come; no clock takes that back, but a new time does.
     pub due: bool,
     /// How far it is.
     pub stage: Stage,

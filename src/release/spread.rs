@@ -44,14 +44,11 @@ impl Spread {
         if over.is_zero() {
             return Ok(None);
         }
-        let seed = match read(disk, path)? {
-            Some(seed) => seed,
-            None => {
-                let seed = draw();
-                disk::replace(disk, path, format!("{seed}\n").as_bytes(), SEED_MODE)?;
-                seed
-            }
-        };
+        if let Some(seed) = read(disk, path)? {
+            return Ok(Some(Self { seed, over }));
+        }
+        let seed = draw();
+        disk::replace(disk, path, format!("{seed}\n").as_bytes(), SEED_MODE)?;
         Ok(Some(Self { seed, over }))
     }
 

@@ -84,7 +84,23 @@ impl Oracle {
         self.policy.as_ref().unwrap()
     }
 
+    /// What persons wish, and the calendar says.
+    fn hear_wishes(&mut self, record: &Record) {
+        match &record.event {
+            Event::HoldRequested { .. } => self.held |= is_granted(record),
+            Event::ReleaseRequested { .. } => self.held &= !is_granted(record),
+            Event::HoldElapsed { .. } => self.held = false,
+            Event::CancelRequested { upgrade, .. } if is_granted(record) => {
+                self.quarantine.insert((upgrade.name.clone(), upgrade.digest.clone()));
+            }
+            Event::WindowOpened { .. } => self.open = true,
+            Event::WindowClosed { .. } => self.open = false,
+            _ => {}
+        }
+    }
+
     fn hear(&mut self, record: &Record) {
+        self.hear_wishes(record);
         match &record.event {
             Event::SessionStarted { policy, .. } => {
                 self.policy = Some(policy.clone());
@@ -143,14 +159,6 @@ impl Oracle {
                     self.quarantine.insert((upgrade.name.clone(), upgrade.digest.clone()));
                 }
             }
-            Event::HoldRequested { .. } => self.held |= is_granted(record),
-            Event::ReleaseRequested { .. } => self.held &= !is_granted(record),
-            Event::HoldElapsed { .. } => self.held = false,
-            Event::CancelRequested { upgrade, .. } if is_granted(record) => {
-                self.quarantine.insert((upgrade.name.clone(), upgrade.digest.clone()));
-            }
-            Event::WindowOpened { .. } => self.open = true,
-            Event::WindowClosed { .. } => self.open = false,
             Event::RetryRequested { name, .. } => self.quarantine.retain(|(held, _)| held != name),
             _ => {}
         }

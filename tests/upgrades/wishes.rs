@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::{add_ok, assert_never_stopped, end, queued, started, until_polled, until_runs};
@@ -136,7 +138,6 @@ fn what_is_held_and_cancelled_outlives_the_journal() {
         }
     }
     let (run, _) = started(&stage);
-    stage.until_event("queue-read", 1);
     let upgrade = only(&stage);
     assert_eq!(
         (upgrade["stage"].as_str(), waits(&upgrade)),
@@ -193,9 +194,8 @@ fn a_cancellation_while_nothing_runs_counts() {
     add_ok(&stage, "1.1.0", "--now");
     stage.site.ok(&["upgrades", "cancel", "v1.1.0"]);
     let (run, pid) = started(&stage);
-    stage.until_event("queue-read", 1);
     until_polled(&stage, 2);
-    assert_eq!(stage.daemons(), [pid]);
+    assert_eq!((stage.daemons(), stage.logged("started")), (vec![pid], 2));
     let add = super::add(&stage, "1.2.0", "--now");
     assert_eq!(add.status, 0, "{}", add.stderr);
     stage.until_log("started 1.2.0", 1);
@@ -287,7 +287,7 @@ fn a_new_time_while_nothing_runs_counts_and_one_that_is_past_is_refused() {
 fn what_has_begun_is_refused_with_its_phase() {
     let stage = Stage::new();
     stage.switch("ignore-int", "1");
-    let (run, _) = started(&stage);
+    let (run, pid) = started(&stage);
     stage.announce("1.1.0");
     stage.until_phase("Draining");
     for command in [
@@ -300,7 +300,7 @@ fn what_has_begun_is_refused_with_its_phase() {
     }
     assert_eq!(only(&stage)["stage"], "under-way");
     fs::remove_file(stage.site.home("ignore-int")).unwrap();
-    assert!(stage.kill_all());
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
     until_runs(&stage, "1.1.0");
     end(run);
 }

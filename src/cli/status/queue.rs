@@ -14,6 +14,7 @@ use crate::machine::{
 };
 
 /// An upgrade in the plan.
+#[expect(clippy::struct_excessive_bools, reason = "each is a member of the JSON")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Queued {
     /// Name.

@@ -7,7 +7,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use clap::Args;
 
 use super::{name, not_queued, tell};
-use crate::cli::add_upgrade::{delay, lock, time};
+use crate::cli::add_upgrade::{delay, refuse_while_performed, time};
 use crate::cli::check::version::shown;
 use crate::cli::output::OutputArgs;
 use crate::cli::status::{Seen, Status};
@@ -76,7 +76,7 @@ pub(super) fn reschedule(disk: &dyn Disk, env: &Env, args: &RescheduleArgs) -> R
         let plan: Plan = load(disk, &paths.plan())?;
         let entry = plan.queued(&args.name).ok_or_else(|| not_queued(&plan, &args.name))?;
         refuse_begun(disk, &config, &paths, &args.name)?;
-        lock::check(&paths, &args.name, false)?;
+        refuse_while_performed(&paths, &args.name, false)?;
         let entry = UpgradeInfo { rescheduled: Some(wish), ..entry.clone() };
         release::save(disk, &paths.plan(), &plan.amended(&entry))?;
         entry

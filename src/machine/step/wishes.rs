@@ -38,7 +38,7 @@ pub(super) fn heard(next: &mut Next, event: &Event) -> Step {
     Err(Rejected::Unexpected)
 }
 
-/// What was granted may let a candidate go on; the answer comes first.
+/// What was granted may let a candidate go on.
 fn answered(next: &mut Next, request: &str, answer: Result<String, String>) -> Step {
     let (granted, text) = answer.map_or_else(|text| (false, text), |text| (true, text));
     next.order(Effect::Answer { request: request.to_owned(), granted, text });
