@@ -1,7 +1,7 @@
 //! Holds, cancellations, windows and new times: prepared all the same, and nothing stopped.
 
 use nymvisor::machine::{
-    Code, Event, Hold, KeptBack, PhaseName, Policy, Stage, State, Upgrade, Window, Wishes,
+    Code, Effect, Event, Hold, KeptBack, PhaseName, Policy, Stage, State, Upgrade, Window, Wishes,
 };
 
 use crate::model::stimulus::How;
@@ -26,14 +26,14 @@ fn stage(tale: &Tale) -> Stage {
 }
 
 fn orders(tale: &Tale) -> Vec<&'static str> {
-    tale.engine.records.last().unwrap().effects.iter().map(|effect| effect.name()).collect()
+    tale.engine.records.last().unwrap().effects.iter().map(Effect::name).collect()
 }
 
 /// The answer to the last request.
 fn answer(tale: &Tale) -> (bool, String) {
     let found = tale.engine.records.iter().rev().flat_map(|record| &record.effects);
     let mut answers = found.filter_map(|effect| match effect {
-        nymvisor::machine::Effect::Answer { granted, text, .. } => Some((*granted, text.clone())),
+        Effect::Answer { granted, text, .. } => Some((*granted, text.clone())),
         _ => None,
     });
     answers.next().unwrap()

@@ -32,14 +32,9 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::StartTimer { timer: of, after_ms } => format!("{name} {} {after_ms}ms", timer(of)),
         Effect::StopTimer(of) => format!("{name} {}", timer(of)),
         Effect::WatchDue { attempt, at } => format!("{name} #{attempt} {}", at.format("%H:%M")),
-        Effect::WatchHold { until } => {
-            words(name, until.iter().map(|until| until.format("%H:%M").to_string()))
+        Effect::WatchHold { .. } | Effect::KeepWishes(_) | Effect::WatchWindows(_) => {
+            of_wishes(effect)
         }
-        Effect::KeepWishes(wishes) => {
-            let held = wishes.holding.iter().map(|_| "hold".to_owned());
-            words(name, held.chain(wishes.cancelled.iter().map(|trouble| trouble.name.clone())))
-        }
-        Effect::WatchWindows(on) => format!("{name} {on}"),
         Effect::FetchBinary { attempt, upgrade }
         | Effect::CheckBinary { attempt, upgrade }
         | Effect::TakeLock { attempt, upgrade }
@@ -84,6 +79,21 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::MendLink(to) => format!("{name} {to}"),
         Effect::Answer { request, granted, text } => format!("{name} {request} {granted}: {text}"),
         Effect::Exit(of) => format!("{name} {}", outcome(*of)),
+    }
+}
+
+fn of_wishes(effect: &Effect) -> String {
+    let name = effect.name();
+    match effect {
+        Effect::WatchHold { until } => {
+            words(name, until.iter().map(|until| until.format("%H:%M").to_string()))
+        }
+        Effect::KeepWishes(wishes) => {
+            let held = wishes.holding.iter().map(|_| "hold".to_owned());
+            words(name, held.chain(wishes.cancelled.iter().map(|trouble| trouble.name.clone())))
+        }
+        Effect::WatchWindows(on) => format!("{name} {on}"),
+        _ => name.to_owned(),
     }
 }
 

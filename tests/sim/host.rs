@@ -91,6 +91,7 @@ pub(crate) struct Session {
 }
 
 /// What the plan said when it was told last.
+#[expect(clippy::large_enum_variant, reason = "there is one")]
 #[derive(Debug, Default, PartialEq)]
 enum Told {
     #[default]

@@ -33,14 +33,11 @@ pub(super) fn kind(state: &State) -> &'static str {
             _ => "recovering, first look",
         };
     }
-    if state.holding.is_some() {
-        return "held";
-    }
-    if state.window.is_some() {
-        return "asks for a window";
-    }
-    if is_back(state) {
-        return kind_of_roll_back(state);
+    match (&state.holding, &state.window) {
+        (Some(_), _) => return "held",
+        (None, Some(_)) => return "asks for a window",
+        (None, None) if is_back(state) => return kind_of_roll_back(state),
+        (None, None) => {}
     }
     match &state.phase {
         Phase::Running(_) => match state.candidate.as_ref().map(|c| (&c.stage, c.due)) {
