@@ -13,6 +13,9 @@
 //! has been moved. Whatever fails before that leads through [`Phase::Failed`] back to the old
 //! version; whatever interrupts it is taken up by [`recover`].
 //!
+//! A person's [`Holding`], or a maintenance [`Window`] that is not open, keeps a candidate back: it
+//! is prepared, and stops nothing.
+//!
 //! A roll-back is an [`Attempt`] too, with [`Attempt::back`] set. It goes through the same phases,
 //! but has nothing to download or to verify.
 

@@ -218,6 +218,9 @@ fn every_legal_pair_of_phase_and_event_is_taken() {
     for from in [Beginning::First, Beginning::Ready, Beginning::Waits] {
         search("windows", from, &keeps_windows(), waits, &mut taken);
     }
+    let ends = Policy { keeps_windows: true, ..no_restarts() };
+    let stops = within(&[[0, 1, 0, 1, 0]], 2500);
+    search("windows, no restarts", Beginning::Prepared, &ends, stops, &mut taken);
     let legal = legal();
     let excused = |pair: &Pair| UNREACHED.iter().any(|(other, _)| other == pair);
     let missing: Vec<&Pair> =

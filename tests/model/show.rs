@@ -32,9 +32,7 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::StartTimer { timer: of, after_ms } => format!("{name} {} {after_ms}ms", timer(of)),
         Effect::StopTimer(of) => format!("{name} {}", timer(of)),
         Effect::WatchDue { attempt, at } => format!("{name} #{attempt} {}", at.format("%H:%M")),
-        Effect::WatchHold { .. } | Effect::KeepWishes(_) | Effect::WatchWindows(_) => {
-            of_wishes(effect)
-        }
+        Effect::WatchHold { .. } | Effect::KeepWishes(_) | Effect::WatchWindows(_) => wish(effect),
         Effect::FetchBinary { attempt, upgrade }
         | Effect::CheckBinary { attempt, upgrade }
         | Effect::TakeLock { attempt, upgrade }
@@ -82,7 +80,7 @@ pub(crate) fn effect(effect: &Effect) -> String {
     }
 }
 
-fn of_wishes(effect: &Effect) -> String {
+fn wish(effect: &Effect) -> String {
     let name = effect.name();
     match effect {
         Effect::WatchHold { until } => {

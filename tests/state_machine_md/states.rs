@@ -33,11 +33,8 @@ pub(super) fn kind(state: &State) -> &'static str {
             _ => "recovering, first look",
         };
     }
-    match (&state.holding, &state.window) {
-        (Some(_), _) => return "held",
-        (None, Some(_)) => return "asks for a window",
-        (None, None) if is_back(state) => return kind_of_roll_back(state),
-        (None, None) => {}
+    if let Some(kind) = kind_beside_the_phase(state) {
+        return kind;
     }
     match &state.phase {
         Phase::Running(_) => match state.candidate.as_ref().map(|c| (&c.stage, c.due)) {
@@ -89,6 +86,15 @@ pub(super) fn kind(state: &State) -> &'static str {
             AfterFailure::GivenUp { .. } => "given up",
             AfterFailure::RollBack(_) | AfterFailure::RollBackFailed(_) => "of a roll-back",
         },
+    }
+}
+
+/// What tells more of a state than its phase.
+fn kind_beside_the_phase(state: &State) -> Option<&'static str> {
+    match (&state.holding, &state.window) {
+        (Some(_), _) => Some("held"),
+        (None, Some(_)) => Some("asks for a window"),
+        (None, None) => is_back(state).then(|| kind_of_roll_back(state)),
     }
 }
 

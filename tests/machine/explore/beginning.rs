@@ -15,6 +15,8 @@ pub(super) enum Beginning {
     First,
     /// The daemon runs, and the first upgrade has just been queued.
     Ready,
+    /// The first upgrade is prepared, and waits for its time.
+    Prepared,
     /// The first upgrade is prepared and due, and its lock is being taken.
     Due,
     /// The first upgrade has failed and pauses, while the second is performed.
@@ -60,6 +62,7 @@ impl Beginning {
                 tale.queue(&first);
                 tale
             }
+            Self::Prepared => Tale::ready(policy, &first),
             Self::Due => {
                 let mut tale = Tale::ready(policy, &first);
                 tale.due();
@@ -116,6 +119,7 @@ impl fmt::Display for Beginning {
         match self {
             Self::First => f.write_str("from the beginning"),
             Self::Ready => f.write_str("with an upgrade queued"),
+            Self::Prepared => f.write_str("with an upgrade prepared"),
             Self::Due => f.write_str("with an upgrade due"),
             Self::Pauses => f.write_str("with an upgrade that pauses"),
             Self::FilesLost => f.write_str("with files lost"),

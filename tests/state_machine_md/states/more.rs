@@ -12,6 +12,7 @@ pub(super) fn take_all(take: &mut impl FnMut(&Tale)) {
     while_the_restart_waits(take);
     while_nothing_is_recorded(take);
 
+    while_the_run_ends_and_one_is_ready(take);
     while_another_pauses(take);
     while_the_last_backup_is_unread(take);
     let mut tale = Tale::ready(policy(), &u1());
@@ -28,6 +29,15 @@ fn fails() -> Event {
 
 fn plan_lost() -> Event {
     Event::PlanLost { failure: failure(Code::Io) }
+}
+
+/// What is ready stays the candidate while the run ends.
+fn while_the_run_ends_and_one_is_ready(take: &mut impl FnMut(&Tale)) {
+    let mut tale = Tale::ready(policy(), &u1());
+    take(tale.stop());
+    take(tale.daemon_ends(How::Well, 1));
+    let mut tale = Tale::ready(Policy { restart_on_failure: false, ..policy() }, &u1());
+    take(tale.daemon_ends(How::Status, 600_000));
 }
 
 /// One upgrade has failed and pauses, while the next is performed.
