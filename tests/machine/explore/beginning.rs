@@ -62,10 +62,9 @@ impl Beginning {
                 tale.queue(&first);
                 tale
             }
-            Self::Prepared => Tale::ready(policy, &first),
-            Self::Due => {
+            Self::Prepared | Self::Due => {
                 let mut tale = Tale::ready(policy, &first);
-                tale.due();
+                let _ = matches!(self, Self::Due).then(|| tale.due());
                 tale
             }
             Self::Pauses => {

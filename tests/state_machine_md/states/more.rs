@@ -12,7 +12,6 @@ pub(super) fn take_all(take: &mut impl FnMut(&Tale)) {
     while_the_restart_waits(take);
     while_nothing_is_recorded(take);
 
-    while_the_run_ends_and_one_is_ready(take);
     while_another_pauses(take);
     while_the_last_backup_is_unread(take);
     let mut tale = Tale::ready(policy(), &u1());
@@ -32,7 +31,7 @@ fn plan_lost() -> Event {
 }
 
 /// What is ready stays the candidate while the run ends.
-fn while_the_run_ends_and_one_is_ready(take: &mut impl FnMut(&Tale)) {
+pub(super) fn while_the_run_ends(take: &mut impl FnMut(&Tale)) {
     let mut tale = Tale::ready(policy(), &u1());
     take(tale.stop());
     take(tale.daemon_ends(How::Well, 1));
