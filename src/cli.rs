@@ -35,6 +35,7 @@ mod run;
 mod split;
 pub mod status;
 mod systemd_unit;
+mod upgrades;
 mod user;
 
 pub use error::Error;
@@ -82,6 +83,9 @@ enum Command {
     /// Try an upgrade again that is held back after a failure
     #[command(after_help = examples::RETRY)]
     Retry(retry::RetryArgs),
+    /// Show what is queued; hold, cancel or reschedule upgrades
+    #[command(subcommand, after_help = examples::UPGRADES)]
+    Upgrades(upgrades::UpgradesCommand),
     /// Go back to the version before the last upgrade
     #[command(after_help = examples::ROLLBACK)]
     Rollback(rollback::RollBackArgs),
@@ -167,6 +171,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Error> {
         Command::Check(args) => return check::check(disk, &env, args),
         Command::Status(args) => return status::status(disk, &env, args),
         Command::Retry(args) => retry::retry(disk, &env, args)?,
+        Command::Upgrades(command) => upgrades::upgrades(disk, &env, command)?,
         Command::Rollback(args) => rollback::rollback(disk, &env, args)?,
         Command::Backups(command) => return backups::backups(disk, &env, command),
         Command::Prune(args) => return prune::prune(disk, &env, args),

@@ -21,6 +21,7 @@ mod retention;
 mod show;
 mod template;
 mod values;
+mod windows;
 
 pub use address::Address;
 pub(crate) use address::{HIDDEN_QUERY, redact_text, redacted};
@@ -31,6 +32,7 @@ pub use listen::Listen;
 pub use lookup::{Instance, check_claim, claim, find_config, instances, load, same_path};
 pub use paths::{ASIDE_PREFIX, Paths, Root};
 pub use show::{to_json, to_text};
+pub use windows::{Moment, Windows};
 
 pub use crate::retention::{Outlived, Retention};
 
@@ -64,6 +66,10 @@ pub struct Nymvisor {
     pub journal_retention: Option<Retention>,
     /// Which log files are kept; `None` keeps them all.
     pub log_retention: Option<Retention>,
+    /// When an upgrade may stop the daemon; `None` is always.
+    pub maintenance_windows: Option<Windows>,
+    /// What upstream announces is performed later by a part of this, another on each node.
+    pub upgrade_spread: Duration,
 }
 
 /// The table `daemon`.
@@ -136,6 +142,8 @@ impl Config {
                 version_retention: None,
                 journal_retention: None,
                 log_retention: Some(Retention { count: Some(DEFAULT_LOGS_KEPT), age: None }),
+                maintenance_windows: None,
+                upgrade_spread: Duration::ZERO,
             },
             daemon: Daemon {
                 name: String::new(),
@@ -231,6 +239,7 @@ impl Config {
             rollback_on_failed_upgrade: daemon.rollback_on_failed_upgrade,
             rollback_restores_data: daemon.rollback_restores_data,
             prunes_backups: daemon.backup_retention.is_some(),
+            keeps_windows: self.nymvisor.maintenance_windows.is_some(),
             max_startup_failures: daemon.max_startup_failures,
             failure_restart_delay_ms: whole_ms(daemon.failure_restart_delay),
             startup_period_ms: whole_ms(daemon.startup_period_duration),

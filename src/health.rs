@@ -40,8 +40,11 @@ impl Need {
     #[must_use]
     pub fn of(hold: Hold, code: Code, times: u32) -> Option<Self> {
         match hold {
-            // What a person has rolled back is held back at that person's word.
-            Hold::Quarantine => (code != Code::RolledBack).then_some(Self::Quarantined),
+            // What a person has rolled back or cancelled is held back at that person's word.
+            Hold::Quarantine => {
+                let is_wished = matches!(code, Code::RolledBack | Code::Cancelled);
+                (!is_wished).then_some(Self::Quarantined)
+            }
             Hold::AwaitBinary => Some(Self::AwaitsBinary),
             Hold::Pause => (times >= TIMES_MAX).then_some(Self::FailsAgain),
             Hold::Free => None,

@@ -30,6 +30,8 @@ pub mod room;
 pub mod signals;
 pub mod upstream;
 pub mod watch;
+pub mod windows;
+pub mod wishes;
 
 /// What a host reports.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,6 +13,9 @@
 //! has been moved. Whatever fails before that leads through [`Phase::Failed`] back to the old
 //! version; whatever interrupts it is taken up by [`recover`].
 //!
+//! A person's [`Holding`], or a maintenance [`Window`] that is not open, keeps a candidate back: it
+//! is prepared, and stops nothing.
+//!
 //! A roll-back is an [`Attempt`] too, with [`Attempt::back`] set. It goes through the same phases,
 //! but has nothing to download or to verify.
 
@@ -25,6 +28,7 @@ mod recover;
 mod state;
 mod step;
 mod values;
+mod wishes;
 
 pub use effect::{Effect, Outcome, Timer};
 pub use event::Event;
@@ -39,5 +43,6 @@ pub use state::{Candidate, Hold, Performed, Queue, Stage, State, Trouble, Undone
 pub use step::{Rejected, Transition, step};
 pub use values::{
     Announcement, Archive, Binary, Code, Daemon, Ending, Failure, Policy, Remedy, Requester,
-    Upgrade, Version,
+    Rescheduled, Upgrade, Version,
 };
+pub use wishes::{Holding, KeptBack, Window, Wishes};

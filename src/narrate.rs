@@ -1,12 +1,14 @@
 //! Records in words, for the log and for `journal show`.
 
 use crate::machine::{
-    Archive, Attempt, Binary, Effect, Ending, Event, Failure, Link, Outcome, PhaseName, Queue,
-    Record, Requester, Row, Upgrade, Version,
+    Archive, Attempt, Effect, Ending, Event, Failure, Link, Outcome, PhaseName, Queue, Record,
+    Requester, Row, Upgrade, Version,
 };
 use crate::units::human;
 
 mod log;
+mod wishes;
+mod work;
 
 pub(crate) use log::log;
 
@@ -90,6 +92,10 @@ fn severity(record: &Record) -> Severity {
         | Event::FileMended { .. }
         | Event::CopyRefreshed { keeps_up: false, .. }
         | Event::RollBackRequested { .. }
+        | Event::HoldRequested { .. }
+        | Event::ReleaseRequested { .. }
+        | Event::HoldElapsed { .. }
+        | Event::CancelRequested { .. }
         | Event::HomeRestored { .. } => Severity::Odd,
         Event::Recovered { row, .. } if *row != Row::AtRest => Severity::Odd,
         Event::Recovered { observed, .. } if observed.link == Link::NoLink => Severity::Odd,
@@ -106,6 +112,8 @@ fn severity(record: &Record) -> Severity {
         | Event::QueueRead { .. }
         | Event::AnnouncementReceived { .. }
         | Event::CameDue { .. }
+        | Event::WindowOpened { .. }
+        | Event::WindowClosed { .. }
         | Event::PauseElapsed { .. }
         | Event::RetryRequested { .. }
         | Event::RestoreSkipped { .. }
@@ -155,41 +163,39 @@ pub fn event(event: &Event, back: Option<&Attempt>) -> String {
         Event::RetryRequested { name, requester, .. } => {
             format!("{} wants {name} to be tried again", self::requester(requester))
         }
+        Event::HoldRequested { .. }
+        | Event::ReleaseRequested { .. }
+        | Event::HoldElapsed { .. }
+        | Event::CancelRequested { .. }
+        | Event::WindowOpened { .. }
+        | Event::WindowClosed { .. } => wishes::text(event),
         Event::RollBackRequested { to, keep_data, requester, .. } => {
             roll_back_requested(&to.name, *keep_data, requester)
         }
         Event::HomeRestored { attempt, aside, moved_aside } => {
-            home_restored(&tried(attempt), aside, *moved_aside)
+            work::home_restored(&tried(attempt), aside, *moved_aside)
         }
         Event::RestoreSkipped { attempt } => format!("{}: the data is kept", tried(attempt)),
-        Event::SwapCommitted { attempt, left } => committed(&tried(attempt), back, left),
+        Event::SwapCommitted { attempt, left } => work::committed(&tried(attempt), back, left),
         Event::BinaryFetched { attempt, sha256, bytes, source } => {
-            fetched(*attempt, *bytes, source, sha256)
+            work::fetched(*attempt, *bytes, source, sha256)
         }
-        Event::BinaryChecked { attempt, binary } => {
-            format!("upgrade {attempt}: the binary is the right build, {}", self::binary(binary))
-        }
+        Event::BinaryChecked { attempt, binary } => work::checked(*attempt, binary),
         Event::RoomFound { attempt, needed_bytes, free_bytes } => {
-            room_found(*attempt, *needed_bytes, *free_bytes)
+            work::room_found(*attempt, *needed_bytes, *free_bytes)
         }
-        Event::HomeCopied { attempt, entries, bytes } => copied(*attempt, *entries, *bytes),
+        Event::HomeCopied { attempt, entries, bytes } => work::copied(*attempt, *entries, *bytes),
         Event::CopyRefreshed { attempt, changed, bytes, keeps_up } => {
-            refreshed(*attempt, *changed, *bytes, *keeps_up)
+            work::refreshed(*attempt, *changed, *bytes, *keeps_up)
         }
         Event::LockTaken { attempt } => format!("{}: the upgrade lock is held", tried(attempt)),
-        Event::BackupSealed { attempt, archive } => {
-            format!("upgrade {attempt}: the backup is sealed, {}", self::archive(archive))
-        }
-        Event::BackupExamined { archive } => {
-            format!("the backup is read and whole, {}", self::archive(archive))
-        }
-        Event::BackupDamaged { archive, failure } => {
-            format!("the backup {} is no good: {}", archive.path, self::failure(failure))
-        }
+        Event::BackupSealed { attempt, archive } => work::sealed(*attempt, archive),
+        Event::BackupExamined { archive } => work::examined(archive),
+        Event::BackupDamaged { archive, failure } => work::damaged(archive, failure),
         Event::BackupsOutlived { archives } => outlived(archives),
         Event::BackupSkipped { attempt } => format!("upgrade {attempt}: no backup, UNSAFE"),
         Event::BinaryPresent { attempt } => format!("upgrade {attempt}: the binary is still there"),
-        Event::StoodDown { attempt } => stood_down(&tried(attempt)),
+        Event::StoodDown { attempt } => work::stood_down(&tried(attempt)),
         Event::JournalFailed { failure } => journal_failed(failure),
         Event::JournalRestored => "the journal can be written again".to_owned(),
         Event::WorkFailed { attempt, failure } => {
@@ -217,16 +223,6 @@ fn version(version: &Version) -> String {
     format!("{} ({})", version.name, version.version)
 }
 
-fn fetched(attempt: u64, bytes: u64, source: &str, sha256: &str) -> String {
-    let size = human(bytes);
-    format!("upgrade {attempt}: the binary is there, {size} from {source}, sha256 {sha256}")
-}
-
-fn room_found(attempt: u64, needed_bytes: u64, free_bytes: u64) -> String {
-    let (needed, free) = (human(needed_bytes), human(free_bytes));
-    format!("upgrade {attempt}: there is room for the backup, which needs {needed} of {free}")
-}
-
 fn plan_lost(failure: &Failure) -> String {
     format!("the plan can't be used, no upgrade begins until it can: {}", self::failure(failure))
 }
@@ -234,24 +230,6 @@ fn plan_lost(failure: &Failure) -> String {
 fn journal_failed(failure: &Failure) -> String {
     let why = self::failure(failure);
     format!("no record can be written, no upgrade begins until one can: {why}")
-}
-
-fn stood_down(tried: &str) -> String {
-    format!("{tried}: what it left half-done is removed, and its lock given back")
-}
-
-fn copied(attempt: u64, entries: u64, bytes: u64) -> String {
-    format!("upgrade {attempt}: the home is copied, {entries} entries, {}", human(bytes))
-}
-
-fn refreshed(attempt: u64, changed: u64, bytes: u64, keeps_up: bool) -> String {
-    let what = format!("upgrade {attempt}: {changed} files changed since, {}", human(bytes));
-    let warning = if keeps_up {
-        ", are copied"
-    } else {
-        "; the daemon changes more than can be copied meanwhile, its stop will take longer"
-    };
-    what + warning
 }
 
 fn mended(file: &str, set_aside: Option<&str>) -> String {
@@ -263,28 +241,9 @@ fn mended(file: &str, set_aside: Option<&str>) -> String {
     }
 }
 
-fn archive(archive: &Archive) -> String {
-    format!("{} entries, {}, {}", archive.entries, human(archive.bytes), archive.path)
-}
-
 fn roll_back_requested(to: &str, keep_data: bool, by: &Requester) -> String {
     let data = if keep_data { " and keep the data" } else { "" };
     format!("{} wants to go back to {to}{data}", requester(by))
-}
-
-fn home_restored(tried: &str, aside: &str, moved_aside: u64) -> String {
-    format!(
-        "{tried}: the data is as the backup has it; what was there ({moved_aside} files and \
-         folders) lies in {aside}"
-    )
-}
-
-fn committed(tried: &str, back: Option<&Attempt>, left: &str) -> String {
-    if !left.is_empty() {
-        return format!("{tried}: committed, but some files are still to be moved: {left}");
-    }
-    let which = if back.is_some() { "version before" } else { "new version" };
-    format!("{tried}: committed, the {which} holds")
 }
 
 /// What a row of the recovery table means.
@@ -347,11 +306,12 @@ fn signal_name(signal: i32) -> String {
 
 fn upgrade(upgrade: &Upgrade) -> String {
     format!(
-        "{} (version {}), due {}, by {}",
+        "{} (version {}), due {}, by {}{}",
         upgrade.name,
         upgrade.version,
         upgrade.due_at.format("%Y-%m-%d %H:%M:%SZ"),
         requester(&upgrade.requester),
+        wishes::retimed(upgrade),
     )
 }
 
@@ -372,10 +332,6 @@ fn queue(queue: &Queue) -> String {
     }
     let queued: Vec<String> = queue.entries.iter().map(upgrade).collect();
     format!("the plan: current {current}, queued {}", queued.join("; "))
-}
-
-fn binary(binary: &Binary) -> String {
-    format!("{}, sha256 {}", human(binary.bytes), binary.sha256)
 }
 
 fn seconds(ms: u64) -> String {

@@ -18,17 +18,19 @@ mod lock;
 mod name;
 mod plan;
 mod platform;
+mod spread;
 mod version;
 
 pub use build_info::BuildInfo;
 pub use checksum::Checksum;
 pub use files::{if_there, load, load_current_version, put, save};
 pub use history::{CurrentVersion, History, HistoryEntry};
-pub use info::{LocalBinary, UpgradeInfo};
+pub use info::{LocalBinary, Rescheduled, UpgradeInfo};
 pub use lock::PlanLock;
 pub use name::UpgradeName;
 pub use plan::Plan;
 pub use platform::{Platform, platform_key};
+pub use spread::Spread;
 pub use version::ReleaseVersion;
 
 /// Largest announcement that is looked at, in bytes.

@@ -7,10 +7,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{self, Disk};
-use crate::machine::{Event, Requester, Version};
+use crate::machine::{Announcement, Event, Requester, Version};
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,15 @@ pub enum Wish {
         /// Name of the upgrade.
         name: String,
     },
+    /// Let no upgrade stop the daemon.
+    Hold {
+        /// Until when; `None` is until it is released.
+        until: Option<DateTime<Utc>>,
+    },
+    /// Let upgrades stop the daemon again.
+    Release,
+    /// Don't perform this announcement.
+    Cancel(Announcement),
     /// Roll the last upgrade back.
     RollBack {
         /// To what.
@@ -46,6 +56,9 @@ impl Request {
         let (requester, request) = (self.requester, id);
         match self.wish {
             Wish::Retry { name } => Event::RetryRequested { name, requester, request },
+            Wish::Hold { until } => Event::HoldRequested { until, requester, request },
+            Wish::Release => Event::ReleaseRequested { requester, request },
+            Wish::Cancel(upgrade) => Event::CancelRequested { upgrade, requester, request },
             Wish::RollBack { to, keep_data } => {
                 Event::RollBackRequested { to, keep_data, requester, request }
             }

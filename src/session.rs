@@ -8,9 +8,9 @@ use chrono::{DateTime, Utc};
 use crate::config::Paths;
 use crate::disk::{self, Disk, Kind};
 use crate::host::files::{self, Files};
-use crate::host::restore;
+use crate::host::{restore, wishes};
 use crate::journal::{self, Opened, Owner};
-use crate::machine::{Event, Policy, State, Version};
+use crate::machine::{Event, Policy, State, Version, Wishes};
 use crate::release::{self, UpgradeName};
 
 /// Why a session can't begin.
@@ -70,9 +70,13 @@ pub fn begin(beginning: Beginning) -> Result<(Opened, Event), Error> {
     let Beginning { disk, paths, owner, session, policy, at } = beginning;
     let installed = installed(&disk, &paths, &owner)?;
     // Where a new chain begins, these are all that is left to tell of earlier roll-backs.
+    let wishes = wishes(&*disk, &paths, at);
+    let mut troubles = Files::new(disk.clone(), paths.clone()).rolled_back();
+    troubles.extend(wishes.cancelled);
     let initial = State {
         last_attempt: restore::last_number(&*disk, &paths.rollbacks()),
-        troubles: Files::new(disk.clone(), paths.clone()).rolled_back(),
+        troubles,
+        holding: wishes.holding,
         ..State::initial(installed, policy.clone())
     };
     let opened = journal::open(disk, &paths.journal(), owner, session, initial, at)?;
@@ -81,6 +85,18 @@ pub fn begin(beginning: Beginning) -> Result<(Opened, Event), Error> {
     }
     let (nymvisor, pid) = (env!("CARGO_PKG_VERSION").to_owned(), std::process::id());
     Ok((opened, Event::SessionStarted { nymvisor, pid, policy }))
+}
+
+/// What is held and cancelled, as it is kept beside the journal.
+fn wishes(disk: &dyn Disk, paths: &Paths, at: DateTime<Utc>) -> Wishes {
+    wishes::kept(disk, &paths.wishes(), at).unwrap_or_else(|error| {
+        tracing::warn!(
+            "{} can't be read ({error}): where the journal begins anew, nothing tells whether \
+             upgrades were held or cancelled; see `nymvisor upgrades list`",
+            paths.wishes().display()
+        );
+        Wishes::default()
+    })
 }
 
 /// The version this instance runs: by its version file, else by its journal, else by the link,

@@ -87,6 +87,7 @@ fn it_prints_the_configuration_with_flags_and_environment() {
         "upstream_polling_rate": "30m", "disable_logs": true,
         "upgrade_data_directory": here.join("up"), "metrics_listen": null,
         "version_retention": null, "journal_retention": null, "log_retention": "14",
+        "maintenance_windows": null, "upgrade_spread": "0s",
     });
     let daemon = json!({
         "name": "nym-node", "home": here.join("node"),

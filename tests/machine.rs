@@ -9,3 +9,4 @@ mod queue;
 mod recovery;
 mod stops;
 mod upgrades;
+mod wishes;

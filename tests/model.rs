@@ -19,3 +19,4 @@ mod swap;
 pub(crate) mod tale;
 mod tamper;
 pub(crate) mod values;
+pub(crate) mod wishes;

@@ -6,7 +6,7 @@ use std::process::Command;
 const README: &str = include_str!("../README.md");
 
 /// Sub-commands whose help is looked at.
-const COMMANDS: [&[&str]; 28] = [
+const COMMANDS: [&[&str]; 34] = [
     &[],
     &["init"],
     &["run"],
@@ -16,6 +16,12 @@ const COMMANDS: [&[&str]; 28] = [
     &["status"],
     &["retry"],
     &["rollback"],
+    &["upgrades", "list"],
+    &["upgrades", "show"],
+    &["upgrades", "cancel"],
+    &["upgrades", "reschedule"],
+    &["upgrades", "hold"],
+    &["upgrades", "release"],
     &["backups", "list"],
     &["backups", "verify"],
     &["backups", "restore"],

@@ -8,7 +8,7 @@
 mod chooser;
 mod disk;
 mod host;
-mod install;
+pub(crate) mod install;
 mod mended;
 mod random;
 mod stories;

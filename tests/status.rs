@@ -54,6 +54,7 @@ fn seen(tale: &Tale) -> Seen {
         process: Process::Lives { uptime_ms: Some(7_504_000) },
         installed: version.ok_or_else(|| "there is no version file".to_owned()),
         queue: queue.ok_or_else(|| "there is no plan".to_owned()),
+        windows: None,
         half_restored: None,
         missing_backups: Vec::new(),
         room: vec![

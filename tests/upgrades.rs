@@ -22,6 +22,8 @@ mod retention;
 mod settings;
 mod two_instances;
 mod ways;
+mod windows;
+mod wishes;
 
 /// The phases of an upgrade, after the daemon has been running.
 const ALL_PHASES: [&str; 8] = [

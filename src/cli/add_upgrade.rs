@@ -11,9 +11,10 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use clap::Args;
 use serde_json::{Map, json};
 
-use super::output::{Output, print};
+use super::output::{self, Output, print};
+use super::status::{Queued, Seen, Status};
 use super::{Error, install, probe, user};
-use crate::config::{self, Env, Paths};
+use crate::config::{self, Config, Env, Paths};
 use crate::digest;
 use crate::disk::{Disk, create_dirs, folder_of};
 use crate::release::{
@@ -22,6 +23,8 @@ use crate::release::{
 
 mod lock;
 mod rules;
+
+pub(super) use lock::check as refuse_while_performed;
 
 use rules::Installed;
 
@@ -67,14 +70,14 @@ fn name(text: &str) -> Result<UpgradeName, release::Error> {
     text.parse()
 }
 
-fn time(text: &str) -> Result<DateTime<Utc>, String> {
+pub(super) fn time(text: &str) -> Result<DateTime<Utc>, String> {
     match DateTime::parse_from_rfc3339(text) {
         Ok(time) => Ok(time.to_utc()),
         Err(error) => Err(format!("a time such as 2026-01-31T12:00:00Z is allowed ({error})")),
     }
 }
 
-fn delay(text: &str) -> Result<TimeDelta, String> {
+pub(super) fn delay(text: &str) -> Result<TimeDelta, String> {
     let duration = config::duration(text).map_err(|allowed| format!("allowed is {allowed}"))?;
     TimeDelta::from_std(duration).map_err(|error| error.to_string())
 }
@@ -99,7 +102,29 @@ pub(super) fn add_upgrade(disk: &dyn Disk, env: &Env, args: &AddUpgradeArgs) -> 
     let chosen =
         Chosen { args, binary: &binary, details: &details, vouched, paths: &paths, env, disk };
     let entry = chosen.perform(&config.nymvisor.id)?;
-    report(args, &entry)
+    report(args, &entry)?;
+    tell_what_keeps_it_back(disk, &config, &paths, args)
+}
+
+/// A hold, or a window that is not open, makes it wait: whoever said --now should know.
+fn tell_what_keeps_it_back(
+    disk: &dyn Disk,
+    config: &Config,
+    paths: &Paths,
+    args: &AddUpgradeArgs,
+) -> Result<(), Error> {
+    let status = Status::of(&Seen::look(disk, config, paths));
+    let mut queued = status.queue.iter().flatten();
+    let entry = queued.find(|queued| queued.name == args.upgrade_name.as_str());
+    let Some(text) = entry.and_then(Queued::kept_back) else { return Ok(()) };
+    let more = "`nymvisor upgrades list` tells more";
+    match args.output {
+        Output::Text => print(&format!("it waits: {text}; {more}\n")),
+        Output::Json => {
+            output::warn(&format!("'{}' waits: {text}; {more}", args.upgrade_name));
+            Ok(())
+        }
+    }
 }
 
 fn report(args: &AddUpgradeArgs, entry: &UpgradeInfo) -> Result<(), Error> {
@@ -230,6 +255,7 @@ impl Chosen<'_> {
             local_binary: Some(self.vouched.clone()),
             requester: Some(user::requester(self.env)),
             allow_downgrade: args.allow_downgrade,
+            rescheduled: None,
             extra: Map::new(),
         })
     }

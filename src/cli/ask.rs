@@ -10,8 +10,9 @@ use super::Error;
 use crate::config::{Config, Paths};
 use crate::disk::{Disk, Kind, RealDisk};
 use crate::host::lock::{self, HeldLock};
+use crate::host::wishes;
 use crate::journal::{self, Owner};
-use crate::machine::{Effect, Phase, State, step};
+use crate::machine::{Effect, Phase, State, Wishes, step};
 use crate::requests::{self, Request};
 
 /// How long a running engine may take to answer.
@@ -84,7 +85,12 @@ fn alone(paths: &Paths, owner: Owner, request: Request, what: &str) -> Result<An
     };
     if answer.0 {
         // What it orders besides the answer is up to the next session, which looks for itself.
+        let wishes = transition.effects.iter().find_map(kept_in).cloned();
         let _ = journal.append(&opened.state, &event, &transition, Utc::now())?;
+        if let Some(wishes) = wishes {
+            let path = paths.wishes();
+            wishes::keep(&RealDisk, &path, &wishes).map_err(Error::io("write", &path))?;
+        }
         return Ok(answer);
     }
     Ok((false, with_phase(answer.1, &opened.state.phase)))
@@ -115,6 +121,10 @@ pub(super) fn refuse_damaged(disk: &dyn Disk, paths: &Paths) -> Result<(), Error
          `nymvisor run` sets it aside and goes by the files",
         folder.display()
     )))
+}
+
+fn kept_in(effect: &Effect) -> Option<&Wishes> {
+    if let Effect::KeepWishes(wishes) = effect { Some(wishes) } else { None }
 }
 
 fn answer_in(effect: &Effect) -> Option<Answer> {

@@ -40,6 +40,14 @@ pub(super) const RETRY: &str = "\
 Examples:
   nymvisor retry v1.2.0";
 
+pub(super) const UPGRADES: &str = "\
+Examples:
+  nymvisor upgrades list
+  nymvisor upgrades hold --until 12h
+  nymvisor upgrades reschedule v1.2.0 --at 2026-01-31T04:00:00Z
+  nymvisor upgrades reschedule v1.2.0 --now --ignore-windows
+  nymvisor upgrades cancel v1.2.0";
+
 pub(super) const ROLLBACK: &str = "\
 Examples:
   nymvisor rollback                    # version and data

@@ -19,6 +19,7 @@ mod report;
 mod seen;
 mod text;
 mod verdict;
+mod waits;
 mod watch;
 
 pub use crate::spans::Spent;
@@ -28,6 +29,7 @@ pub use queue::{Expected, Queued};
 pub use report::{DaemonNow, JournalNow, PhaseNow, RunNow, Status};
 pub use seen::{Process, Room, Seen};
 pub use verdict::{Point, Verdict};
+pub use waits::{HoldNow, Waits, WindowsNow};
 
 /// How to say it.
 #[derive(Debug, Args)]

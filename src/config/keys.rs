@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Address, Config, Listen, Retention, retention, values};
+use super::{Address, Config, Listen, Retention, Windows, retention, values};
 
 /// One key of the configuration.
 #[derive(Debug)]
@@ -77,6 +77,10 @@ fn kept_or_all(kept: Option<Retention>) -> Value {
 
 fn listen(value: &OsStr) -> Result<Listen, String> {
     Listen::parse(&value.to_string_lossy())
+}
+
+fn windows(value: &OsStr) -> Result<Windows, String> {
+    Windows::parse(&value.to_string_lossy())
 }
 
 fn required_path(value: &OsStr) -> Result<PathBuf, String> {
@@ -189,6 +193,24 @@ pub(super) const KEYS: &[Key] = &[
         |v| optional(v, kept),
         |v: &Option<Retention>| kept_or_all(*v),
         "Log files to keep, one a day, likewise; '' keeps all."
+    ),
+    key!(
+        nymvisor.maintenance_windows,
+        "NYMVISOR_MAINTENANCE_WINDOWS",
+        "maintenance windows:",
+        Text,
+        |v| optional(v, windows),
+        |v: &Option<Windows>| v.as_ref().map_or(Value::Unset, |v| Value::Text(v.to_string())),
+        "When an upgrade may stop the daemon: 'Mon-Fri 02:00 3h; Sun 04:30 90m UTC'; '' is always."
+    ),
+    key!(
+        nymvisor.upgrade_spread,
+        "NYMVISOR_UPGRADE_SPREAD",
+        "upgrade spread:",
+        Text,
+        values::duration,
+        |v: &Duration| Value::Time(*v),
+        "An announced upgrade is performed later by a random part of this, another on each node."
     ),
     key!(
         daemon.name,

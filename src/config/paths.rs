@@ -127,6 +127,18 @@ impl Paths {
         self.instance_data().join("logs")
     }
 
+    /// `~/.nym/nymvisors/instances/nym-node-default/data/wishes.json`: what is held and cancelled
+    #[must_use]
+    pub fn wishes(&self) -> PathBuf {
+        self.instance_data().join("wishes.json")
+    }
+
+    /// `~/.nym/nymvisors/instances/nym-node-default/data/spread-seed`: drawn once
+    #[must_use]
+    pub fn spread_seed(&self) -> PathBuf {
+        self.instance_data().join("spread-seed")
+    }
+
     /// `~/.nym/nymvisors/instances/nym-node-default/data/run.lock`
     #[must_use]
     pub fn instance_lock(&self) -> PathBuf {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::config::Paths;
 use crate::disk::{self, Disk, Kind};
 use crate::machine::{Code, Failure, Queue, Upgrade, Version};
-use crate::release::{self, BuildInfo, History, Plan, UpgradeInfo, if_there};
+use crate::release::{self, BuildInfo, History, Plan, Spread, UpgradeInfo, if_there};
 
 mod back;
 mod commit;
@@ -104,13 +104,20 @@ pub struct Files {
     disk: Arc<dyn Disk>,
     paths: Paths,
     names: Arc<Names>,
+    spread: Option<Spread>,
 }
 
 impl Files {
     /// The files at `paths`.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, paths: Paths) -> Self {
-        Self { disk, paths, names: Arc::default() }
+        Self { disk, paths, names: Arc::default(), spread: None }
+    }
+
+    /// The same, with what upstream announces spread.
+    #[must_use]
+    pub fn spread_by(self, spread: Option<Spread>) -> Self {
+        Self { spread, ..self }
     }
 
     /// What this instance's version file names.
@@ -132,8 +139,8 @@ impl Files {
         let name = |info: &UpgradeInfo| info.name.to_string();
         Queue {
             in_place: plan.queued_up.iter().filter(is_in_place).map(name).collect(),
-            current: Some(plan.current.to_upgrade()),
-            entries: plan.queued_up.iter().map(UpgradeInfo::to_upgrade).collect(),
+            current: Some(plan.current.to_spread_upgrade(self.spread.as_ref())),
+            entries: plan.to_come(self.spread.as_ref()),
             performed: history.standing().map(|entry| name(&entry.info)).collect(),
         }
     }
@@ -159,9 +166,12 @@ impl Files {
         if plan.queued_up.iter().any(|queued| queued.announces_the_same(info)) {
             return Ok(());
         }
+        // A person's wish stands when upstream corrects the same version.
+        let known = plan.queued(&info.name).filter(|queued| queued.version == info.version);
+        let rescheduled = known.and_then(|queued| queued.rescheduled.clone());
         self.create_folder(&self.paths.version(&info.name))?;
         release::save(&*self.disk, &self.paths.upgrade_info(&info.name), info)?;
-        let plan = plan.with(info.clone());
+        let plan = plan.with(UpgradeInfo { rescheduled, ..info.clone() });
         self.change_data(|| Ok(release::put(&*self.disk, &self.paths.plan(), &plan)?))
     }
 
@@ -176,7 +186,8 @@ impl Files {
     /// point, when nothing may be asked any more.
     pub fn keep_details(&self, info: &UpgradeInfo, details: &BuildInfo) -> Result<(), Error> {
         let path = self.paths.upgrade_info(&info.name);
-        let mut kept = info.clone();
+        // A time that a person has set is the plan's.
+        let mut kept = UpgradeInfo { rescheduled: None, ..info.clone() };
         kept.binary_details = Some(details.clone());
         self.create_folder(&self.paths.version(&info.name))?;
         match if_there(release::load::<UpgradeInfo>(&*self.disk, &path)) {

@@ -9,29 +9,31 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinHandle, spawn_blocking, spawn_local};
 
-use super::due::until;
 use super::files::Files;
 use super::http::Timeouts;
 use super::manager::Manager;
-use super::signals::{Signal, Signals};
+use super::signals::Signals;
 use super::{Host, Stimulus, reaper};
 use crate::config::{Config, Paths};
 use crate::disk::Disk;
 use crate::journal::{HeldOrder, Order};
 use crate::machine::{Code, Effect, Event, Failure, Record, State, Timer};
 use crate::metrics::{Metrics, Origin};
+use crate::release::Spread;
 
 mod back;
 mod binary;
+mod calendar;
 mod copy;
 mod feeds;
+mod heed;
 mod locks;
 mod look;
 mod prepare;
@@ -39,6 +41,7 @@ mod process;
 mod rest;
 mod shelf;
 mod swap;
+mod timers;
 
 use feeds::Announced;
 use locks::UpgradeLock;
@@ -69,10 +72,6 @@ pub struct Setup {
 /// How long a binary may take to tell its build info.
 pub const BUILD_INFO_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Stop signals so close to each other are one request: `timeout` and service managers send one
-/// to the process and another to its group, and a second request would cost the daemon its grace.
-const SAME_REQUEST: Duration = Duration::from_millis(250);
-
 /// How long what was cancelled may take to end before the run ends without it.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -85,6 +84,9 @@ pub struct LocalHost {
     inbox: UnboundedReceiver<Stimulus>,
     timers: BTreeMap<Timer, AbortHandle>,
     due: Option<AbortHandle>,
+    /// The end of a hold.
+    hold: Option<AbortHandle>,
+    windows: Option<AbortHandle>,
     reminder: Option<AbortHandle>,
     work: Option<Work>,
     lock: UpgradeLock,
@@ -128,8 +130,8 @@ impl LocalHost {
     pub fn new(setup: Setup, signals: Signals) -> Self {
         let (sender, inbox) = unbounded_channel();
         let teller = Teller(sender);
-        let files = Files::new(setup.disk.clone(), setup.paths.clone());
-        let heed = spawn_local(heed(signals, teller.clone())).abort_handle();
+        let files = Files::new(setup.disk.clone(), setup.paths.clone()).spread_by(spread(&setup));
+        let heed = spawn_local(heed::heed(signals, teller.clone())).abort_handle();
         let unrest = Unrest::default();
         let rest = spawn_local(unrest.clone().rest()).abort_handle();
         let manager = Manager::of(&setup.env);
@@ -149,6 +151,8 @@ impl LocalHost {
             inbox,
             timers: BTreeMap::new(),
             due: None,
+            hold: None,
+            windows: None,
             reminder: None,
             work: None,
             lock: UpgradeLock::default(),
@@ -163,34 +167,6 @@ impl LocalHost {
             unrest,
             manager,
             metrics,
-        }
-    }
-
-    fn start_timer(&mut self, timer: Timer, after: Duration) {
-        let teller = self.teller.clone();
-        let fired = event_of(&timer);
-        let task = spawn_local(async move {
-            tokio::time::sleep(after).await;
-            teller.tell(fired);
-        });
-        self.stop_timer(&timer);
-        self.timers.insert(timer, task.abort_handle());
-    }
-
-    fn stop_timer(&mut self, timer: &Timer) {
-        if let Some(task) = self.timers.remove(timer) {
-            task.abort();
-        }
-    }
-
-    fn watch_due(&mut self, attempt: u64, at: DateTime<Utc>) {
-        let teller = self.teller.clone();
-        let task = spawn_local(async move {
-            let now = until(at, Utc::now).await;
-            teller.tell(Event::CameDue { attempt, at: now });
-        });
-        if let Some(former) = self.due.replace(task.abort_handle()) {
-            former.abort();
         }
     }
 
@@ -226,6 +202,9 @@ impl LocalHost {
             }
             Effect::StopTimer(timer) => self.stop_timer(&timer),
             Effect::WatchDue { attempt, at } => self.watch_due(attempt, at),
+            Effect::WatchHold { until } => self.watch_hold(until),
+            Effect::KeepWishes(wishes) => self.keep_wishes(wishes),
+            Effect::WatchWindows(on) => self.watch_windows(on),
             Effect::FetchBinary { attempt, upgrade } => self.fetch_binary(attempt, upgrade),
             Effect::CheckBinary { attempt, upgrade } => self.check_binary(attempt, upgrade),
             Effect::CheckRoom { attempt } => self.check_room(attempt),
@@ -329,7 +308,9 @@ impl Host for LocalHost {
     }
 
     async fn close(&mut self) {
-        for task in self.feeds.drain(..).chain(self.due.take()).chain(self.reminder.take()) {
+        let watches = [self.due.take(), self.hold.take(), self.windows.take()];
+        let watches = watches.into_iter().flatten().chain(self.reminder.take());
+        for task in self.feeds.drain(..).chain(watches) {
             task.abort();
         }
         for task in std::mem::take(&mut self.timers).into_values() {
@@ -349,34 +330,17 @@ impl Host for LocalHost {
     }
 }
 
-/// What a timer tells when it fires.
-fn event_of(timer: &Timer) -> Event {
-    match timer {
-        Timer::Grace => Event::GraceElapsed,
-        Timer::RestartDelay => Event::DelayElapsed,
-        Timer::Startup => Event::StartupPassed,
-        Timer::Pause { name, digest } => {
-            Event::PauseElapsed { name: name.clone(), digest: digest.clone() }
-        }
-    }
-}
-
-async fn heed(mut signals: Signals, teller: Teller) {
-    let mut last_stop: Option<Instant> = None;
-    loop {
-        match signals.next().await {
-            Signal::Forward(signal) => {
-                teller.tell(Event::SignalReceived { signal: signal as i32 });
-            }
-            Signal::Stop(signal) => {
-                let is_same = last_stop.is_some_and(|last| last.elapsed() < SAME_REQUEST);
-                last_stop = Some(Instant::now());
-                if !is_same {
-                    teller.tell(Event::StopRequested { signal: signal as i32 });
-                }
-            }
-        }
-    }
+/// By how much upgrades are performed later here; nothing of it where the key is not set.
+fn spread(setup: &Setup) -> Option<Spread> {
+    let (over, path) = (setup.config.nymvisor.upgrade_spread, setup.paths.spread_seed());
+    Spread::drawn(&*setup.disk, &path, over).unwrap_or_else(|error| {
+        tracing::warn!(
+            "{} can't be kept ({error}): upgrades are spread otherwise after each start of \
+             nymvisor until it can",
+            path.display()
+        );
+        Some(Spread::for_now(over))
+    })
 }
 
 /// A failure of our own, not of the upgrade.

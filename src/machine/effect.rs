@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::values::{Announcement, Archive, Binary, Daemon, Ending, Upgrade, Version};
+use super::wishes::Wishes;
 
 /// Something to be done. It may be done only once the record that orders it is durable.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,6 +50,17 @@ pub enum Effect {
         /// The time.
         at: DateTime<Utc>,
     },
+    /// Tell when the wall clock has reached the end of a hold, whatever jumps it makes; `None` ends
+    /// the watch. Answer: `HoldElapsed`.
+    WatchHold {
+        /// The end.
+        until: Option<DateTime<Utc>>,
+    },
+    /// Write beside the journal what must outlive it.
+    KeepWishes(Wishes),
+    /// Tell whether a maintenance window is open, and whenever that changes; `false` ends it.
+    /// Answer: `WindowOpened`, `WindowClosed`.
+    WatchWindows(bool),
     /// Put the binary's bytes beside its final place, digest right. Answer: `BinaryFetched`.
     FetchBinary {
         /// For whom.
@@ -286,12 +298,15 @@ impl Effect {
             | Self::StartTimer { .. }
             | Self::StopTimer(_)
             | Self::WatchDue { .. }
+            | Self::WatchHold { .. }
+            | Self::WatchWindows(_)
             | Self::CancelPreparation { .. }
             | Self::ReleaseLock
             | Self::StandDown { .. }
             | Self::Answer { .. }
             | Self::Exit(_) => true,
-            Self::FetchBinary { .. }
+            Self::KeepWishes(_)
+            | Self::FetchBinary { .. }
             | Self::CheckBinary { .. }
             | Self::CheckRoom { .. }
             | Self::TakeLock { .. }
@@ -332,6 +347,9 @@ impl Effect {
             Self::StartTimer { .. } => "start-timer",
             Self::StopTimer(_) => "stop-timer",
             Self::WatchDue { .. } => "watch-due",
+            Self::WatchHold { .. } => "watch-hold",
+            Self::KeepWishes(_) => "keep-wishes",
+            Self::WatchWindows(_) => "watch-windows",
             Self::FetchBinary { .. } => "fetch-binary",
             Self::CheckBinary { .. } => "check-binary",
             Self::CheckRoom { .. } => "check-room",

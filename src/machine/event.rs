@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::recover::{Observed, Row};
 use super::state::Queue;
 use super::values::{
-    Archive, Binary, Daemon, Ending, Failure, Policy, Requester, Upgrade, Version,
+    Announcement, Archive, Binary, Daemon, Ending, Failure, Policy, Requester, Upgrade, Version,
 };
 
 /// Something that happened. Times, codes and digests arrive in here and nowhere else.
@@ -108,6 +108,48 @@ pub enum Event {
         requester: Requester,
         /// Which request to answer.
         request: String,
+    },
+    /// The operator wants no upgrade to stop the daemon.
+    HoldRequested {
+        /// Until when; `None` is until it is released.
+        until: Option<DateTime<Utc>>,
+        /// Who asked.
+        requester: Requester,
+        /// Which request to answer.
+        request: String,
+    },
+    /// The operator lets upgrades stop the daemon again.
+    ReleaseRequested {
+        /// Who asked.
+        requester: Requester,
+        /// Which request to answer.
+        request: String,
+    },
+    /// The wall clock has reached the end of a hold.
+    HoldElapsed {
+        /// Its end.
+        until: DateTime<Utc>,
+        /// What the clock said.
+        at: DateTime<Utc>,
+    },
+    /// The operator doesn't want this announcement to be performed.
+    CancelRequested {
+        /// Which.
+        upgrade: Announcement,
+        /// Who asked.
+        requester: Requester,
+        /// Which request to answer.
+        request: String,
+    },
+    /// A maintenance window is open.
+    WindowOpened {
+        /// When it closes; `None` where windows follow each other without an end.
+        closes_at: Option<DateTime<Utc>>,
+    },
+    /// No maintenance window is open.
+    WindowClosed {
+        /// When the next one opens.
+        opens_at: Option<DateTime<Utc>>,
     },
     /// The operator wants the last upgrade to be rolled back.
     RollBackRequested {
@@ -272,6 +314,12 @@ impl Event {
             Self::CameDue { .. } => "came-due",
             Self::PauseElapsed { .. } => "pause-elapsed",
             Self::RetryRequested { .. } => "retry-requested",
+            Self::HoldRequested { .. } => "hold-requested",
+            Self::ReleaseRequested { .. } => "release-requested",
+            Self::HoldElapsed { .. } => "hold-elapsed",
+            Self::CancelRequested { .. } => "cancel-requested",
+            Self::WindowOpened { .. } => "window-opened",
+            Self::WindowClosed { .. } => "window-closed",
             Self::RollBackRequested { .. } => "roll-back-requested",
             Self::HomeRestored { .. } => "home-restored",
             Self::RestoreSkipped { .. } => "restore-skipped",

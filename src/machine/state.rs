@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::order::{Order, compare};
 use super::phase::{Phase, Restarting, Wait, Why};
 use super::values::{Announcement, Archive, Binary, Failure, Policy, Upgrade, Version};
+use super::wishes::{Holding, Window};
 
 /// Everything that decisions rest on. Two engines with equal states decide alike.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -41,6 +42,12 @@ pub struct State {
     /// The last roll-back, until the plan is seen to have followed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone: Option<Undone>,
+    /// A person wants no upgrade to stop the daemon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holding: Option<Holding>,
+    /// The maintenance windows, while an upgrade waits for one; `None` where nobody asks for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
 }
 
 /// An upgrade that was performed, with what a roll-back of it needs.
@@ -85,7 +92,7 @@ pub struct Candidate {
     pub id: u64,
     /// What is prepared.
     pub upgrade: Upgrade,
-    /// Its time has been seen to come; no clock takes that back.
+    /// Its time has been seen to come; no clock takes that back, but a new time does.
     pub due: bool,
     /// How far it is.
     pub stage: Stage,
@@ -182,6 +189,8 @@ impl State {
             unneeded: Vec::new(),
             performed: None,
             undone: None,
+            holding: None,
+            window: None,
         }
     }
 

@@ -15,6 +15,7 @@ mod queue;
 mod rollback;
 mod session;
 mod stop;
+mod wishes;
 
 /// What a fact leads to.
 #[must_use = "a transition has no effect until it is committed to the journal"]
@@ -46,6 +47,9 @@ pub fn step(state: &State, event: &Event) -> Result<Transition, Rejected> {
         session::while_recovering(&mut next, event)?;
     } else {
         dispatch(&mut next, event)?;
+    }
+    if !next.state.recovering {
+        wishes::settle(&mut next);
     }
     Ok(Transition { from: state.phase.name(), state: next.state, effects: next.effects })
 }
@@ -89,6 +93,12 @@ fn dispatch(next: &mut Next, event: &Event) -> Step {
         Event::AnnouncementReceived { upgrade } => queue::announced(next, upgrade),
         Event::PauseElapsed { name, digest } => queue::pause_elapsed(next, name, digest),
         Event::RetryRequested { name, request, .. } => queue::retry(next, name, request),
+        Event::HoldRequested { .. }
+        | Event::ReleaseRequested { .. }
+        | Event::HoldElapsed { .. }
+        | Event::CancelRequested { .. }
+        | Event::WindowOpened { .. }
+        | Event::WindowClosed { .. } => wishes::heard(next, event),
         Event::RollBackRequested { to, keep_data, requester, request } => {
             rollback::requested(next, to, *keep_data, requester, request)
         }

@@ -49,6 +49,22 @@ pub struct Upgrade {
     pub allow_downgrade: bool,
     /// Who asked for it.
     pub requester: Requester,
+    /// When it was announced for, where that is not `due_at`: spread, or as a person wishes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced_for: Option<DateTime<Utc>>,
+    /// Whose wish `due_at` is, where a person has set it anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rescheduled: Option<Rescheduled>,
+}
+
+/// A person has set an upgrade's time anew.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Rescheduled {
+    /// Who.
+    pub requester: Requester,
+    /// It doesn't wait for a maintenance window.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub ignores_windows: bool,
 }
 
 /// One announcement, told apart from a later one with the same name.
@@ -71,6 +87,12 @@ impl Upgrade {
     #[must_use]
     pub fn announcement(&self) -> Announcement {
         Announcement { name: self.name.clone(), digest: self.digest.clone() }
+    }
+
+    /// Whether a person, or the spread, has given the same announcement another time.
+    #[must_use]
+    pub fn is_retimed(&self, other: &Self) -> bool {
+        self.due_at != other.due_at || self.rescheduled != other.rescheduled
     }
 
     /// Whether `other` is the same announcement, to the letter.
@@ -168,6 +190,9 @@ pub struct Policy {
     /// Remove the backups that the retention doesn't keep.
     #[serde(default, skip_serializing_if = "is_off")]
     pub prunes_backups: bool,
+    /// An upgrade stops the daemon only while a maintenance window is open.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub keeps_windows: bool,
     /// So many startup failures in a row end the run; 0 acts as 1.
     pub max_startup_failures: u32,
     /// Milliseconds from a crash to the next start.
@@ -238,6 +263,8 @@ pub enum Code {
     FailedStart,
     /// A person had it rolled back.
     RolledBack,
+    /// A person has cancelled it.
+    Cancelled,
 }
 
 /// What happens after a failure.
@@ -253,7 +280,7 @@ pub enum Remedy {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Network,
         Self::HttpStatus,
         Self::NoRoom,
@@ -273,6 +300,7 @@ impl Code {
         Self::DaemonCrashed,
         Self::FailedStart,
         Self::RolledBack,
+        Self::Cancelled,
     ];
 
     /// What happens to an upgrade that failed so.
@@ -296,7 +324,8 @@ impl Code {
             | Self::Downgrade
             | Self::ResumedTooOften
             | Self::FailedStart
-            | Self::RolledBack => Remedy::Quarantine,
+            | Self::RolledBack
+            | Self::Cancelled => Remedy::Quarantine,
             Self::NoBinary => Remedy::AwaitBinary,
         }
     }

@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 
 use super::platform::ANY;
 use super::{
-    BuildInfo, Checksum, Error, MAX_ANNOUNCEMENT_BYTES, Platform, ReleaseVersion, UpgradeName,
-    json_problem, platform_key,
+    BuildInfo, Checksum, Error, MAX_ANNOUNCEMENT_BYTES, Platform, ReleaseVersion, Spread,
+    UpgradeName, json_problem, platform_key,
 };
 use crate::digest;
-use crate::machine::{Requester, Upgrade};
+use crate::machine::{self, Requester, Upgrade};
 
 /// The announcement of an upgrade: `upgrade-info.json`, and an entry of the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub struct UpgradeInfo {
     /// The binary that a person put in place, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
     pub local_binary: Option<LocalBinary>,
+    /// Another time that a person has set; ours, only in the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub rescheduled: Option<Rescheduled>,
     /// Whatever else was announced.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -55,6 +58,19 @@ pub struct UpgradeInfo {
 pub struct LocalBinary {
     /// SHA-256 (hex) of the file.
     pub sha256: String,
+}
+
+/// The time that counts instead of the announced one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rescheduled {
+    /// When it is to be performed.
+    pub at: DateTime<Utc>,
+    /// Who has set it.
+    pub requester: Requester,
+    /// It doesn't wait for a maintenance window.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ignores_windows: bool,
 }
 
 /// Upstream may use the names of our own fields for something else: that must not break a file.
@@ -101,6 +117,7 @@ impl UpgradeInfo {
             requester: None,
             allow_downgrade: false,
             local_binary: None,
+            rescheduled: None,
             extra: Map::new(),
         })
     }
@@ -108,7 +125,7 @@ impl UpgradeInfo {
     /// The announcement without our own fields, as it stands in `upgrade-info.json`.
     #[must_use]
     pub fn announced(&self) -> Self {
-        Self { requester: None, allow_downgrade: false, ..self.clone() }
+        Self { requester: None, allow_downgrade: false, rescheduled: None, ..self.clone() }
     }
 
     /// SHA-256 (hex) of the announcement with sorted keys, our own fields left out.
@@ -166,17 +183,42 @@ impl UpgradeInfo {
         bare(self) == bare(other)
     }
 
-    /// What decisions need to know of it.
+    /// When it is to be performed, spread apart: as announced, unless a person wishes otherwise.
+    #[must_use]
+    pub fn wanted_at(&self) -> DateTime<Utc> {
+        self.rescheduled.as_ref().map_or(self.upgrade_time, |wish| wish.at)
+    }
+
+    /// What decisions need to know of it, spread apart.
     #[must_use]
     pub fn to_upgrade(&self) -> Upgrade {
+        self.to_spread_upgrade(None)
+    }
+
+    /// What decisions need to know of it. What upstream announces is spread, unless a person has
+    /// set its time.
+    #[must_use]
+    pub fn to_spread_upgrade(&self, spread: Option<&Spread>) -> Upgrade {
+        let digest = self.digest();
+        let is_upstreams = matches!(self.requester, Some(Requester::Upstream { .. }));
+        let is_spread = is_upstreams && self.rescheduled.is_none();
+        let due_at = match spread.filter(|_| is_spread) {
+            Some(spread) => spread.later(self.upgrade_time, &digest),
+            None => self.wanted_at(),
+        };
         Upgrade {
             name: self.name.to_string(),
             version: self.version.to_string(),
-            digest: self.digest(),
-            due_at: self.upgrade_time,
+            digest,
+            due_at,
             manual: self.manual,
             allow_downgrade: self.allow_downgrade,
             requester: self.requester.clone().unwrap_or(Requester::Plan),
+            announced_for: (due_at != self.upgrade_time).then_some(self.upgrade_time),
+            rescheduled: self.rescheduled.as_ref().map(|wish| machine::Rescheduled {
+                requester: wish.requester.clone(),
+                ignores_windows: wish.ignores_windows,
+            }),
         }
     }
 }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{UpgradeInfo, UpgradeName};
+use super::{Spread, UpgradeInfo, UpgradeName};
+use crate::machine::Upgrade;
 
 /// `upgrade-plan.json`: what is installed and what is queued.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ fn queue<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<UpgradeInfo>, 
 }
 
 fn sort(queued: &mut [UpgradeInfo]) {
-    queued.sort_by(|a, b| (a.upgrade_time, &a.version).cmp(&(b.upgrade_time, &b.version)));
+    queued.sort_by(|a, b| (a.wanted_at(), &a.version).cmp(&(b.wanted_at(), &b.version)));
 }
 
 impl Plan {
@@ -55,6 +56,7 @@ impl Plan {
         for queued in self.queued_up.iter_mut().filter(|queued| queued.name == info.name) {
             *queued = info.clone();
         }
+        sort(&mut self.queued_up);
         self
     }
 
@@ -70,6 +72,18 @@ impl Plan {
     pub fn committed(self, info: UpgradeInfo) -> Self {
         let rest = self.without(&info.name);
         Self { current: info, ..rest }
+    }
+
+    /// What is queued, as decisions need to know it: by time, spread, and then by version.
+    #[must_use]
+    pub fn to_come(&self, spread: Option<&Spread>) -> Vec<Upgrade> {
+        let mut queued: Vec<_> = self
+            .queued_up
+            .iter()
+            .map(|info| (info.to_spread_upgrade(spread), &info.version))
+            .collect();
+        queued.sort_by(|(a, of_a), (b, of_b)| (a.due_at, of_a).cmp(&(b.due_at, of_b)));
+        queued.into_iter().map(|(upgrade, _)| upgrade).collect()
     }
 
     /// The queued upgrade of this name.

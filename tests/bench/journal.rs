@@ -115,6 +115,7 @@ fn policy() -> Policy {
         rollback_on_failed_upgrade: false,
         rollback_restores_data: true,
         prunes_backups: false,
+        keeps_windows: false,
         max_startup_failures: 10,
         failure_restart_delay_ms: 10_000,
         startup_period_ms: 120_000,

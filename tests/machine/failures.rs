@@ -62,6 +62,8 @@ fn h12_a_preparation_that_fails_leaves_the_daemon_alone() {
       => cancel-preparation #1
     work-failed #1 RolledBack: Running 1001 | u1 quarantined (1)
       => cancel-preparation #1
+    work-failed #1 Cancelled: Running 1001 | u1 cancelled (1)
+      => cancel-preparation #1
     ");
 }
 

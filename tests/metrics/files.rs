@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
+use nymvisor::machine::Code;
 use serde_json::{Value, json};
 
 use super::{Scrape, place, until, watched};
@@ -106,7 +107,7 @@ fn everything_that_is_told_is_documented_and_what_is_asked_for_is_told() {
         assert!(has("need", need) && README.contains(&format!("`{need}`")), "{need}");
     }
     let codes = scrape.values.keys().filter(|series| series.contains("_failures_total{"));
-    assert_eq!(codes.count(), 19, "one for each code that there is");
+    assert_eq!(codes.count(), Code::ALL.len(), "one for each code that there is");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::host::{Luck, World};
 use super::oracle::Oracle;
 use super::stimulus::{How, Stimulus, catalogue};
-use super::values;
+use super::{values, wishes};
 
 /// State, journal and machine.
 #[derive(Debug, Clone)]
@@ -120,6 +120,16 @@ impl Engine {
                 self.take(Event::RetryRequested { name, requester, request: "r1".to_owned() })
             }
             Stimulus::RollBack(pick) if self.listens() => self.roll_back(*pick),
+            Stimulus::Hold(ends) if self.listens() => self.hold(*ends),
+            Stimulus::Release if self.listens() => self.release(),
+            Stimulus::HoldEnds => self.hold_ends(),
+            Stimulus::Cancel(pick) if self.listens() => {
+                let name = catalogue(*pick).name;
+                let entries = &self.state.queue.entries;
+                let entry = entries.iter().find(|entry| entry.name == name).cloned();
+                self.take(wishes::cancel(&entry.unwrap_or_else(|| catalogue(*pick))))
+            }
+            Stimulus::Window(open) => self.window(*open),
             Stimulus::Stale(pick) => self.stale(*pick),
             _ => Ok(()),
         }
@@ -358,6 +368,7 @@ impl Engine {
         let world = &mut self.world;
         world.timers.clear();
         world.due = None;
+        world.calendar.stop();
         world.lock = false;
         world.work.clear();
         match &mut world.process {

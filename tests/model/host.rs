@@ -10,6 +10,7 @@ use nymvisor::machine::{
 
 use super::files::Files;
 use super::values;
+use super::wishes::Calendar;
 
 /// The daemon's process group.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -35,6 +36,7 @@ pub(crate) struct World {
     /// The preparation for which the home was copied.
     pub(crate) copied: Option<u64>,
     pub(crate) due: Option<(u64, i64)>,
+    pub(crate) calendar: Calendar,
     /// The upgrade lock is ours.
     pub(crate) lock: bool,
     /// Another process holds the upgrade lock.
@@ -64,6 +66,7 @@ impl World {
             timers: BTreeSet::new(),
             copied: None,
             due: None,
+            calendar: Calendar::default(),
             lock: false,
             lock_busy: false,
             exit: None,
@@ -104,6 +107,7 @@ impl World {
             Effect::WatchDue { attempt, at } => {
                 self.due = Some((*attempt, (*at - values::at(0)).num_minutes()));
             }
+            of if self.calendar.heeds(of) => return Ok(()),
             Effect::CancelPreparation { attempt } => self.cancel(*attempt),
             Effect::StandDown { attempt, .. } => {
                 self.begin_to_stand_down(*attempt, effect);

@@ -158,6 +158,9 @@ fn of_effect(effect: &mut Effect, see: &mut See<'_>) {
         }
         Effect::SpawnDaemon(_)
         | Effect::SweepGroup(None)
+        | Effect::WatchHold { .. }
+        | Effect::KeepWishes(_)
+        | Effect::WatchWindows(_)
         | Effect::StartTimer { .. }
         | Effect::StopTimer(_)
         | Effect::ReleaseLock
@@ -227,6 +230,12 @@ fn of_event(event: &mut Event, see: &mut See<'_>) {
         | Event::PlanLost { .. }
         | Event::FileMended { .. }
         | Event::AnnouncementReceived { .. }
+        | Event::HoldRequested { .. }
+        | Event::ReleaseRequested { .. }
+        | Event::HoldElapsed { .. }
+        | Event::CancelRequested { .. }
+        | Event::WindowOpened { .. }
+        | Event::WindowClosed { .. }
         | Event::PauseElapsed { .. }
         | Event::RetryRequested { .. }
         | Event::RollBackRequested { .. }

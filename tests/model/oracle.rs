@@ -5,8 +5,8 @@ mod numbers;
 use std::collections::{BTreeMap, BTreeSet};
 
 use nymvisor::machine::{
-    AfterFailure, Archive, Effect, Ending, Event, Observed, Outcome, Phase, PhaseName, Policy,
-    Record, Remedy, Row, State, Timer, Upgrade,
+    AfterFailure, Archive, Candidate, Effect, Ending, Event, Observed, Outcome, Phase, PhaseName,
+    Policy, Record, Remedy, Row, State, Timer, Upgrade, Window,
 };
 /// Knows the records and nothing else.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -29,6 +29,10 @@ pub(crate) struct Oracle {
     /// What runs has lived through its startup period since it was committed.
     lived: bool,
     quarantine: BTreeSet<(String, String)>,
+    /// A person wants no upgrade to stop the daemon.
+    held: bool,
+    /// A maintenance window is open.
+    open: bool,
 }
 
 impl Oracle {
@@ -72,6 +76,7 @@ impl Oracle {
                 backed.as_ref().is_none_or(|archive| archive.path != kept.path)
             });
         }
+        self.may_begin(before, record, after)?;
         self.may_stop_for(before, record)
     }
 
@@ -79,13 +84,30 @@ impl Oracle {
         self.policy.as_ref().unwrap()
     }
 
+    /// What persons wish, and the calendar says.
+    fn hear_wishes(&mut self, record: &Record) {
+        match &record.event {
+            Event::HoldRequested { .. } => self.held |= is_granted(record),
+            Event::ReleaseRequested { .. } => self.held &= !is_granted(record),
+            Event::HoldElapsed { .. } => self.held = false,
+            Event::CancelRequested { upgrade, .. } if is_granted(record) => {
+                self.quarantine.insert((upgrade.name.clone(), upgrade.digest.clone()));
+            }
+            Event::WindowOpened { .. } => self.open = true,
+            Event::WindowClosed { .. } => self.open = false,
+            _ => {}
+        }
+    }
+
     fn hear(&mut self, record: &Record) {
+        self.hear_wishes(record);
         match &record.event {
             Event::SessionStarted { policy, .. } => {
                 self.policy = Some(policy.clone());
                 self.recovering = true;
                 self.stopping = false;
                 self.up = false;
+                self.open = false;
                 self.locked.clear();
             }
             Event::StopRequested { .. } => self.stopping = true,
@@ -184,6 +206,7 @@ impl Oracle {
             Effect::TakeLock { attempt, upgrade } | Effect::SealBackup { attempt, upgrade, .. } => {
                 self.upgrades.insert(*attempt, upgrade.clone());
             }
+            Effect::WatchWindows(_) => self.open = false,
             Effect::DiscardBackup(archive) => {
                 // What a failed attempt made itself is of no use.
                 let is_own = after.phase.name() == PhaseName::Failed
@@ -204,6 +227,28 @@ impl Oracle {
                 }
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Nothing begins that a person holds, or outside of a window, or that is cancelled.
+    fn may_begin(&self, before: &State, record: &Record, after: &State) -> Result<(), String> {
+        let Some(attempt) = after.phase.attempt().filter(|attempt| attempt.back.is_none()) else {
+            return Ok(());
+        };
+        let is_candidate = |candidate: &Candidate| candidate.id == attempt.id;
+        if !before.candidate.as_ref().is_some_and(is_candidate) {
+            return Ok(());
+        }
+        let upgrade = &attempt.upgrade;
+        let ignores = upgrade.rescheduled.as_ref().is_some_and(|wish| wish.ignores_windows);
+        // The window in which it begins is left by then.
+        let was_open = matches!(before.window, Some(Window::Open { .. })) || self.open;
+        if self.held {
+            return Err(format!("what is held begins: {record:?}"));
+        }
+        if self.policy().keeps_windows && !ignores && !was_open {
+            return Err(format!("an upgrade begins outside of a window: {record:?}"));
         }
         Ok(())
     }
@@ -266,6 +311,10 @@ impl Oracle {
             Some(Some(archive)) => Err(format!("{} is not of this home", archive.path)),
         }
     }
+}
+
+fn is_granted(record: &Record) -> bool {
+    record.effects.iter().any(|effect| matches!(effect, Effect::Answer { granted: true, .. }))
 }
 
 /// A person wants the run to end, or it has come to an end in order.

@@ -70,6 +70,8 @@ impl Engine {
             Some(Next::ReadPlan) => self.read_plan()?,
             Some(Next::Fire(timer)) => self.fire(&timer)?,
             Some(Next::ComeDue) => self.come_due()?,
+            Some(Next::OpenWindow) => self.window(true)?,
+            Some(Next::Release) => self.release()?,
             None => return Ok(false),
         }
         Ok(true)
@@ -84,6 +86,8 @@ pub(crate) enum Next {
     ReadPlan,
     Fire(Timer),
     ComeDue,
+    OpenWindow,
+    Release,
 }
 
 impl World {
@@ -103,7 +107,10 @@ impl World {
         } else if plan_is_news() {
             Some(Next::ReadPlan)
         } else {
-            timer().map(Next::Fire).or(self.due.map(|_| Next::ComeDue))
+            let opens = (self.calendar.window == Some(false)).then_some(Next::OpenWindow);
+            let releases = self.calendar.kept.holding.as_ref().map(|_| Next::Release);
+            let clock = timer().map(Next::Fire).or(self.due.map(|_| Next::ComeDue));
+            clock.or(opens).or(releases)
         }
     }
 
@@ -152,6 +159,10 @@ impl World {
         let is_left = |archive: &&Archive| files.has(archive) && Some(*archive) != kept;
         if let Some(archive) = oracle.unneeded().find(is_left) {
             return wrong(&format!("{} is of no use", archive.path));
+        }
+        // What a crash kept from being removed is of no harm; what is wished is never lost.
+        if !state.wishes().are_none() && state.wishes() != self.calendar.kept {
+            return wrong("a wish is not kept beside the journal");
         }
         if files.half_restored {
             return wrong("the home is half restored");

@@ -2,7 +2,7 @@
 
 use nymvisor::machine::{
     AfterDrain, AfterFailure, Attempt, DrainStep, Effect, Event, Hold, Outcome, Phase, Stage,
-    State, Timer, Wait,
+    State, Timer, Wait, Window,
 };
 
 pub(crate) fn effects(effects: &[Effect]) -> String {
@@ -32,6 +32,7 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::StartTimer { timer: of, after_ms } => format!("{name} {} {after_ms}ms", timer(of)),
         Effect::StopTimer(of) => format!("{name} {}", timer(of)),
         Effect::WatchDue { attempt, at } => format!("{name} #{attempt} {}", at.format("%H:%M")),
+        Effect::WatchHold { .. } | Effect::KeepWishes(_) | Effect::WatchWindows(_) => wish(effect),
         Effect::FetchBinary { attempt, upgrade }
         | Effect::CheckBinary { attempt, upgrade }
         | Effect::TakeLock { attempt, upgrade }
@@ -76,6 +77,21 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::MendLink(to) => format!("{name} {to}"),
         Effect::Answer { request, granted, text } => format!("{name} {request} {granted}: {text}"),
         Effect::Exit(of) => format!("{name} {}", outcome(*of)),
+    }
+}
+
+fn wish(effect: &Effect) -> String {
+    let name = effect.name();
+    match effect {
+        Effect::WatchHold { until } => {
+            words(name, until.iter().map(|until| until.format("%H:%M").to_string()))
+        }
+        Effect::KeepWishes(wishes) => {
+            let held = wishes.holding.iter().map(|_| "hold".to_owned());
+            words(name, held.chain(wishes.cancelled.iter().map(|trouble| trouble.name.clone())))
+        }
+        Effect::WatchWindows(on) => format!("{name} {on}"),
+        _ => name.to_owned(),
     }
 }
 
@@ -124,6 +140,7 @@ pub(crate) fn event(event: &Event) -> String {
         Event::PauseElapsed { name: of, .. } | Event::RetryRequested { name: of, .. } => {
             format!("{name} {of}")
         }
+        Event::CancelRequested { upgrade, .. } => format!("{name} {}", upgrade.name),
         Event::RollBackRequested { to, keep_data, .. } => {
             let data = if *keep_data { ", data kept" } else { "" };
             format!("{name} {}{data}", to.name)
@@ -153,6 +170,11 @@ pub(crate) fn event(event: &Event) -> String {
             (!left.is_empty()).then(|| left.clone()).into_iter(),
         ),
         Event::SessionStarted { .. }
+        | Event::HoldRequested { .. }
+        | Event::ReleaseRequested { .. }
+        | Event::HoldElapsed { .. }
+        | Event::WindowOpened { .. }
+        | Event::WindowClosed { .. }
         | Event::StopRequested { .. }
         | Event::StartupPassed
         | Event::JournalRestored
@@ -176,6 +198,15 @@ pub(crate) fn state(state: &State) -> String {
         let stage = stage(&candidate.stage);
         text.push_str(&format!(" | #{} {} {stage}{due}", candidate.id, candidate.upgrade.name));
     }
+    if state.holding.is_some() {
+        text.push_str(" | held");
+    }
+    match state.window {
+        None => {}
+        Some(Window::Asked) => text.push_str(" | window asked for"),
+        Some(Window::Open { .. }) => text.push_str(" | window open"),
+        Some(Window::Closed { .. }) => text.push_str(" | window closed"),
+    }
     if state.startup_failures > 0 {
         text.push_str(&format!(" | failures {}", state.startup_failures));
     }
@@ -183,6 +214,7 @@ pub(crate) fn state(state: &State) -> String {
         let hold = match trouble.hold {
             Hold::Free => "free",
             Hold::Pause => "paused",
+            Hold::Quarantine if trouble.is_cancelled() => "cancelled",
             Hold::Quarantine => "quarantined",
             Hold::AwaitBinary => "awaits its binary",
         };

@@ -33,6 +33,16 @@ pub(crate) enum Stimulus {
     Retry(u8),
     /// An operator says rollback.
     RollBack(u8),
+    /// An operator says hold, with an end or without.
+    Hold(bool),
+    /// An operator says release.
+    Release,
+    /// The clock reaches the end of a hold.
+    HoldEnds,
+    /// An operator says cancel.
+    Cancel(u8),
+    /// A maintenance window opens, or closes.
+    Window(bool),
     /// An answer that nobody waits for any more.
     Stale(u8),
     /// Nymvisor is killed, or the power fails.
@@ -59,6 +69,8 @@ pub(crate) enum Tamper {
     Queue(u8),
     /// An entry is taken out of the plan.
     Unqueue(u8),
+    /// `upgrades reschedule`, of one of the catalogue, to a later time or now.
+    Reschedule(u8, bool),
     /// `add-upgrade --add-binary`.
     PutBinary(u8),
     /// A binary in its place is replaced.
@@ -86,6 +98,7 @@ pub(crate) struct Settings {
     pub(crate) max_failures: u32,
     pub(crate) rolls_back: bool,
     pub(crate) restores_data: bool,
+    pub(crate) keeps_windows: bool,
 }
 
 impl Settings {
@@ -99,6 +112,7 @@ impl Settings {
             rollback_on_failed_upgrade: self.rolls_back,
             rollback_restores_data: self.restores_data,
             prunes_backups: true,
+            keeps_windows: self.keeps_windows,
             ..values::policy()
         }
     }
@@ -141,6 +155,11 @@ pub(crate) fn any() -> impl Strategy<Value = Stimulus> {
         8 => tamper().prop_map(Stimulus::Tamper),
         1 => (0..6_u8).prop_map(Stimulus::Retry),
         1 => (0..6_u8).prop_map(Stimulus::RollBack),
+        2 => proptest::bool::ANY.prop_map(Stimulus::Hold),
+        1 => Just(Stimulus::Release),
+        1 => Just(Stimulus::HoldEnds),
+        1 => (0..6_u8).prop_map(Stimulus::Cancel),
+        3 => proptest::bool::weighted(0.7).prop_map(Stimulus::Window),
         2 => proptest::num::u8::ANY.prop_map(Stimulus::Stale),
         3 => (proptest::num::u8::ANY, proptest::bool::weighted(0.3))
             .prop_map(|(done, daemon_survives)| Stimulus::Crash { done, daemon_survives }),
@@ -151,6 +170,8 @@ fn tamper() -> impl Strategy<Value = Tamper> {
     prop_oneof![
         6 => (0..6_u8).prop_map(Tamper::Queue),
         1 => (0..6_u8).prop_map(Tamper::Unqueue),
+        2 => (0..6_u8, proptest::bool::ANY)
+            .prop_map(|(pick, later)| Tamper::Reschedule(pick, later)),
         1 => (0..6_u8).prop_map(Tamper::PutBinary),
         1 => (0..6_u8).prop_map(Tamper::ChangeBinary),
         1 => (0..6_u8).prop_map(Tamper::OtherInstance),
@@ -167,9 +188,9 @@ fn tamper() -> impl Strategy<Value = Tamper> {
 /// Mostly the usual settings, each switch at times the other way.
 pub(crate) fn settings() -> impl Strategy<Value = Settings> {
     let odd = || proptest::bool::weighted(0.15);
-    let backs = (proptest::bool::ANY, odd());
+    let backs = (proptest::bool::ANY, odd(), proptest::bool::weighted(0.3));
     (odd(), odd(), odd(), odd(), 0..4_u32, backs).prop_map(
-        |(restarts, after, ahead, skip, max, (rolls_back, keeps))| Settings {
+        |(restarts, after, ahead, skip, max, (rolls_back, keeps, keeps_windows))| Settings {
             restarts: !restarts,
             restart_after_upgrade: !after,
             prepare_ahead: !ahead,
@@ -177,6 +198,7 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
             max_failures: max,
             rolls_back,
             restores_data: !keeps,
+            keeps_windows,
         },
     )
 }

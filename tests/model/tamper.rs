@@ -22,6 +22,7 @@ impl Engine {
                     queue.entries.retain(|entry| entry.name != catalogue(pick).name);
                 }
             }
+            Tamper::Reschedule(pick, later) => self.world.reschedule(pick, later),
             Tamper::PutBinary(pick) | Tamper::ChangeBinary(pick) => self.put_binary(pick),
             Tamper::OtherInstance(pick) => {
                 let name = catalogue(pick).name;

@@ -34,6 +34,8 @@ pub(crate) fn upgrade(name: &str, version: &str, due: i64) -> Upgrade {
         manual: false,
         allow_downgrade: false,
         requester: Requester::Upstream { url: "https://up.example/info.json".to_owned() },
+        announced_for: None,
+        rescheduled: None,
     }
 }
 
@@ -78,6 +80,7 @@ pub(crate) fn policy() -> Policy {
         rollback_on_failed_upgrade: false,
         rollback_restores_data: true,
         prunes_backups: false,
+        keeps_windows: false,
         max_startup_failures: 10,
         failure_restart_delay_ms: 10_000,
         startup_period_ms: 120_000,
@@ -86,7 +89,7 @@ pub(crate) fn policy() -> Policy {
 }
 
 /// Every code, each once.
-pub(crate) const CODES: [Code; 19] = [
+pub(crate) const CODES: [Code; 20] = [
     Code::Network,
     Code::HttpStatus,
     Code::NoRoom,
@@ -106,4 +109,5 @@ pub(crate) const CODES: [Code; 19] = [
     Code::DaemonCrashed,
     Code::FailedStart,
     Code::RolledBack,
+    Code::Cancelled,
 ];

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use nymvisor::config::Paths;
 use nymvisor::disk::{self, Disk};
 use nymvisor::host::files::Files;
-use nymvisor::host::{Host, Stimulus as Reported};
+use nymvisor::host::{Host, Stimulus as Reported, wishes};
 use nymvisor::journal::{HeldOrder, Order};
 use nymvisor::machine::{Effect, Queue};
 use nymvisor::release::UpgradeInfo;
@@ -91,6 +91,7 @@ pub(crate) struct Session {
 }
 
 /// What the plan said when it was told last.
+#[expect(clippy::large_enum_variant, reason = "there is one")]
 #[derive(Debug, Default, PartialEq)]
 enum Told {
     #[default]
@@ -180,6 +181,9 @@ impl Machine {
         if let Effect::Answer { request, granted, text } = &effect {
             let answer = Answer { granted: *granted, text: text.clone() };
             let _ = requests::answer(&*self.disk, &self.paths.requests(), request, &answer);
+        }
+        if let Effect::KeepWishes(wishes) = &effect {
+            let _ = wishes::keep(&*self.disk, &self.paths.wishes(), wishes);
         }
         self.session.performed.push(Performed { effect, is_held });
     }

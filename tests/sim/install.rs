@@ -97,6 +97,7 @@ pub(crate) fn announcement(of: &Upgrade) -> UpgradeInfo {
         requester: Some(of.requester.clone()).filter(|by| *by != Requester::Plan),
         allow_downgrade: of.allow_downgrade,
         local_binary: None,
+        rescheduled: None,
         extra: Map::new(),
     }
 }

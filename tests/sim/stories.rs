@@ -4,7 +4,7 @@ use super::story::{Mishap, Step, Story, usual};
 use crate::model::host::Luck;
 use crate::model::stimulus::{How, Settings, Stimulus, Tamper};
 use Step::{Do, Jump, Rest, Until};
-use Stimulus::{Announce, DaemonEnds, Finish, Retry, RollBack, Stop};
+use Stimulus::{Announce, Cancel, DaemonEnds, Finish, Hold, Retry, RollBack, Stop};
 
 /// A story with the name of the version that runs in the end.
 pub(super) type Named = (&'static str, &'static str, Story);
@@ -37,6 +37,7 @@ pub(super) fn all() -> Vec<Named> {
     all.extend(interruptions());
     all.extend(hands());
     all.extend(roll_backs());
+    all.extend(wishes());
     all
 }
 
@@ -150,6 +151,30 @@ fn hands() -> Vec<Named> {
         ("the plan is lost", "u1", loses(Tamper::LosePlan)),
         ("the link is lost", "u1", loses(Tamper::LoseLink)),
         ("another instance is faster", "u1", of(usual(), &[queue(U1), Rest, other, Rest])),
+    ]
+}
+
+/// Held, cancelled, rescheduled, and in windows: what is at rest releases and opens.
+fn wishes() -> Vec<Named> {
+    let announced = |order, what: Step| [Do(Announce(U1)), Until(order), what, Rest];
+    let windows = Settings { keeps_windows: true, ..usual() };
+    let no_backup = Settings { skip_backup: true, ..windows };
+    let later = Do(Stimulus::Tamper(Tamper::Reschedule(U1, true)));
+    let cancelled = [Do(Announce(U1)), Until("check-binary"), Do(Cancel(U1)), Rest];
+    let retried = [&cancelled[..], &[Do(Retry(U1)), Rest]].concat();
+    vec![
+        ("held before it is queued", "u1", of(usual(), &[Do(Hold(false)), Do(Announce(U1)), Rest])),
+        ("held on its last steps", "u1", of(usual(), &announced("take-lock", Do(Hold(true))))),
+        ("held until a time", "u1", of(usual(), &[Do(Hold(true)), Do(Announce(U1)), Rest])),
+        ("cancelled, and tried again", "u1", of(usual(), &retried)),
+        ("rescheduled while it is copied", "u1", of(usual(), &announced("copy-home", later))),
+        ("within a window", "u1", of(windows, &[Do(Announce(U1)), Rest])),
+        ("within a window, no backup", "u1", of(no_backup, &[Do(Announce(U1)), Rest])),
+        (
+            "the window closes too early",
+            "u1",
+            of(windows, &announced("take-lock", Do(Stimulus::Window(false)))),
+        ),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 mod events;
 mod more;
+mod wished;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -12,6 +13,7 @@ use nymvisor::machine::{
 };
 
 pub(super) use events::events;
+use wished::{all_wished, is_of_wishes};
 
 use crate::model::host::Luck;
 use crate::model::stimulus::How;
@@ -33,8 +35,8 @@ pub(super) fn kind(state: &State) -> &'static str {
             _ => "recovering, first look",
         };
     }
-    if is_back(state) {
-        return kind_of_roll_back(state);
+    if let Some(kind) = kind_beside_the_phase(state) {
+        return kind;
     }
     match &state.phase {
         Phase::Running(_) => match state.candidate.as_ref().map(|c| (&c.stage, c.due)) {
@@ -89,6 +91,15 @@ pub(super) fn kind(state: &State) -> &'static str {
     }
 }
 
+/// What tells more of a state than its phase.
+fn kind_beside_the_phase(state: &State) -> Option<&'static str> {
+    match (&state.holding, &state.window) {
+        (Some(_), _) => Some("held"),
+        (None, Some(_)) => Some("asks for a window"),
+        (None, None) => is_back(state).then(|| kind_of_roll_back(state)),
+    }
+}
+
 fn kind_of_roll_back(state: &State) -> &'static str {
     match &state.phase {
         Phase::Draining(draining) => match (draining.step, &draining.then) {
@@ -112,7 +123,9 @@ fn is_back(state: &State) -> bool {
 }
 
 /// Every kind that a state can be of.
-pub(super) const KINDS: [&str; 53] = [
+pub(super) const KINDS: [&str; 55] = [
+    "held",
+    "asks for a window",
     "nothing to prepare",
     "fetching",
     "checking",
@@ -310,12 +323,22 @@ pub(crate) fn transitions() -> Vec<(State, Event, Transition)> {
             }
         }
     }
+    for state in all_wished() {
+        for event in events(&state).into_iter().filter(is_of_wishes) {
+            if let Ok(transition) = step(&state, &event) {
+                all.push((state.clone(), event, transition));
+            }
+        }
+    }
     all
 }
 
 #[test]
 fn every_kind_of_state_is_represented() {
-    let mut kinds: BTreeSet<&str> = representatives().iter().map(kind).collect();
+    let all = representatives();
+    let mut kinds: BTreeSet<&str> = all.iter().map(kind).collect();
+    let wished = all_wished();
+    kinds.extend(wished.iter().map(kind));
     // The phases that are of one kind.
     for state in representatives() {
         if let Phase::BackingUp(_)

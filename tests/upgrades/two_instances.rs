@@ -152,3 +152,29 @@ fn h21_init_of_a_second_instance_after_an_upgrade() {
     assert_shared(&stage, &["v1.1.0"]);
     end(run);
 }
+
+/// What one instance cancels, the other performs; the one that is left behind stays where it is.
+#[test]
+fn what_one_cancels_the_other_performs() {
+    let stage = stage();
+    let mut second = Second::new(&stage);
+    let (run, pid) = started(&stage);
+    super::add_ok(&stage, "1.1.0", "--upgrade-delay 1h");
+    stage.until_event("home-copied", 1);
+    stage.site.ok(&["upgrades", "cancel", "v1.1.0"]);
+    second.start();
+    second.until_logs("started 1.0.0");
+    stage.site.ok(&["upgrades", "reschedule", "v1.1.0", "--now"]);
+    second.until_logs("started 1.1.0");
+    stage.until("its version", || (second.version() == "v1.1.0").then_some(()));
+    stage.until("the plan that it has moved on", || {
+        let plan = read_json(&stage.site.data("upgrade-plan.json"));
+        (plan["current"]["name"] == "v1.1.0").then_some(())
+    });
+    super::until_polled(&stage, 2);
+    assert_eq!(stage.daemons(), [pid], "{}", stage.story());
+    let own = read_json(&stage.site.home("nymvisor/current-version-info.json"));
+    assert_eq!(own["name"], "genesis");
+    second.end();
+    end(run);
+}

@@ -30,7 +30,11 @@ struct Holder {
 ///
 /// Where nothing is replaced, only the engine that performs this very upgrade is in the way; it
 /// may hold the lock for another one for as long as that isn't due.
-pub(super) fn check(paths: &Paths, name: &UpgradeName, replaces: bool) -> Result<(), Error> {
+pub(in crate::cli) fn check(
+    paths: &Paths,
+    name: &UpgradeName,
+    replaces: bool,
+) -> Result<(), Error> {
     let path = paths.upgrade_lock();
     let mut file = match File::open(&path) {
         Ok(file) => file,

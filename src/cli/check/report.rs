@@ -54,7 +54,7 @@ impl Report<'_> {
             json!({
                 "name": info.name,
                 "version": info.version.to_string(),
-                "due_at": shown(info.upgrade_time),
+                "due_at": shown(super::version::due(self.site, info)),
                 "digest": info.digest(),
                 "queued": !subject.hypothetical,
             })

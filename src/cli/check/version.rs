@@ -5,9 +5,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use super::finding::Finding;
 use super::site::{Site, in_words};
 use super::subject::Subject;
+use crate::config::Moment;
 use crate::disk::Kind;
 use crate::machine::{Hold, Order, Trouble, compare};
-use crate::release::UpgradeInfo;
+use crate::release::{Spread, UpgradeInfo};
 
 /// Times further apart than this are told as such.
 const SMALL_SECONDS: i64 = 2;
@@ -18,6 +19,7 @@ pub(super) fn findings(site: &Site<'_>, subject: &Subject) -> Vec<Finding> {
     findings.extend(name(site, subject));
     findings.push(hold(site, info));
     findings.push(time(site, info));
+    findings.extend(waits(site, info));
     findings.extend(afterwards(site, info));
     if !site.config.daemon.prepare_ahead {
         findings.push(Finding::warn(
@@ -96,9 +98,14 @@ fn hold(site: &Site<'_>, info: &UpgradeInfo) -> Finding {
     };
     let code = serde_json::json!(failure.code);
     let why = format!("[{}] {}", code.as_str().unwrap_or_default(), failure.text);
+    let is_cancelled = trouble.is_some_and(Trouble::is_cancelled);
     let retry = format!("once that is put right: `nymvisor retry {}`", info.name);
     match hold {
         Hold::Free => Finding::ok(WHAT, format!("it failed before, and may be tried: {why}")),
+        Hold::Quarantine if is_cancelled => {
+            let retry = format!("`nymvisor retry {}` takes that back", info.name);
+            Finding::fail(WHAT, format!("it is {}", failure.text), retry)
+        }
         Hold::Quarantine => Finding::fail(WHAT, format!("it is held back: {why}"), retry),
         Hold::Pause => Finding::warn(
             WHAT,
@@ -122,10 +129,50 @@ fn hold(site: &Site<'_>, info: &UpgradeInfo) -> Finding {
     }
 }
 
+/// The time that counts: spread, or as a person wishes.
+pub(super) fn due(site: &Site<'_>, info: &UpgradeInfo) -> DateTime<Utc> {
+    let over = site.config.nymvisor.upgrade_spread;
+    let spread = Spread::known(site.disk, &site.paths.spread_seed(), over);
+    info.to_spread_upgrade(spread.as_ref()).due_at
+}
+
+/// A hold, or a window that is not open then: it is prepared, and waits.
+fn waits(site: &Site<'_>, info: &UpgradeInfo) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let hold = site.state.as_ref().and_then(|state| state.holding.as_ref());
+    let mut from = due(site, info).max(site.now);
+    if let Some(hold) = hold.filter(|hold| hold.until.is_none_or(|end| end > site.now)) {
+        let end = hold.until.map_or_else(String::new, |end| format!(" until {}", shown(end)));
+        let text = format!("upgrades are held by {}{end}", hold.requester.in_words());
+        findings.push(Finding::warn("held", text, "`nymvisor upgrades release` ends that"));
+        from = hold.until.map_or(from, |end| end.max(from));
+    }
+    let Some(windows) = &site.config.nymvisor.maintenance_windows else { return findings };
+    if info.rescheduled.as_ref().is_some_and(|wish| wish.ignores_windows) {
+        findings.push(Finding::ok("window", "it doesn't wait for a maintenance window"));
+        return findings;
+    }
+    findings.push(match windows.at(from) {
+        Moment::Open { .. } => Finding::ok("window", "a maintenance window is open then"),
+        Moment::Closed { opens_at } => {
+            let when = opens_at.map_or_else(|| "never".to_owned(), shown);
+            Finding::warn(
+                "window",
+                format!("no maintenance window is open then; the next one opens: {when}"),
+                format!(
+                    "if it can't wait: `nymvisor upgrades reschedule {} --now --ignore-windows`",
+                    info.name
+                ),
+            )
+        }
+    });
+    findings
+}
+
 /// When it is due, by a clock that is looked at as well.
 fn time(site: &Site<'_>, info: &UpgradeInfo) -> Finding {
     const WHAT: &str = "time";
-    let due = info.upgrade_time;
+    let due = due(site, info);
     let seconds = (due - site.now).num_seconds();
     let span = std::time::Duration::from_secs(seconds.unsigned_abs());
     let span = humantime::format_duration(span);

@@ -146,6 +146,9 @@ fn named(before: &State, record: &Record) -> Option<String> {
     if let Event::RetryRequested { name, .. } | Event::PauseElapsed { name, .. } = &record.event {
         return Some(name.clone());
     }
+    if let Event::CancelRequested { upgrade, .. } = &record.event {
+        return Some(upgrade.name.clone());
+    }
     if let Event::RollBackRequested { .. } = &record.event {
         return before.last_performed().map(|last| last.upgrade.name.clone());
     }

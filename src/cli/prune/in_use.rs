@@ -176,6 +176,8 @@ fn versions_of(state: &State) -> Vec<&str> {
         startup_failures: _,
         last_attempt: _,
         unneeded: _,
+        holding: _,
+        window: _,
     } = state;
     let Queue { current, entries, performed: _, in_place: _ } = queue;
     let mut names = vec![installed.name.as_str()];

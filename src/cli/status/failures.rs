@@ -60,6 +60,13 @@ pub struct Held {
     pub command: String,
 }
 
+impl Held {
+    /// A person has cancelled it, and nothing has failed.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.code == Code::Cancelled
+    }
+}
+
 /// What follows a failure.
 struct Next {
     settled: bool,
@@ -108,6 +115,9 @@ fn until(trouble: &Trouble, past: &Past<'_>) -> Option<DateTime<Utc>> {
 fn after_trouble(trouble: &Trouble, until: Option<DateTime<Utc>>, runs: bool) -> (String, String) {
     let retry = format!("nymvisor retry {}", trouble.name);
     match trouble.hold {
+        Hold::Quarantine if trouble.is_cancelled() => {
+            ("not performed by this instance, unless it is retried".to_owned(), retry)
+        }
         Hold::Quarantine => {
             ("held back until other content is announced, or it is retried".to_owned(), retry)
         }

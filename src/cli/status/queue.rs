@@ -5,13 +5,16 @@ use serde::Serialize;
 
 use super::failures::Held;
 use super::seen::Seen;
+use super::waits::{self, Outlook, Waits};
 use crate::cli::check::estimate::basis_of;
 use crate::cli::check::history::Past;
+use crate::cli::check::version::shown;
 use crate::machine::{
     Candidate, Hold, Order, Phase, Requester, Restarting, Stage, State, Upgrade, Wait, compare,
 };
 
 /// An upgrade in the plan.
+#[expect(clippy::struct_excessive_bools, reason = "each is a member of the JSON")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Queued {
     /// Name.
@@ -36,6 +39,31 @@ pub struct Queued {
     pub until: Option<DateTime<Utc>>,
     /// It comes next.
     pub next: bool,
+    /// When it was announced for.
+    pub announced_for: DateTime<Utc>,
+    /// Who has set another time, where somebody has.
+    pub rescheduled_by: Option<Requester>,
+    /// It doesn't wait for a maintenance window.
+    pub ignores_windows: bool,
+    /// It may not stop the daemon before this; `None` where a person has to settle something.
+    pub earliest_at: Option<DateTime<Utc>>,
+    /// What it waits for besides its preparation.
+    pub waits_for: Vec<Waits>,
+}
+
+impl Queued {
+    /// A hold or a window that it waits for, and until when, in words.
+    pub(in crate::cli) fn kept_back(&self) -> Option<String> {
+        let keeps = |waits: &&Waits| matches!(waits.what, "hold" | "window");
+        let kept: Vec<&str> =
+            self.waits_for.iter().filter(keeps).map(|waits| waits.text.as_str()).collect();
+        (!kept.is_empty()).then(|| {
+            let not_before = self.earliest_at.map_or_else(String::new, |at| {
+                format!("; it may stop the daemon from {} on", shown(at))
+            });
+            format!("{}{not_before}", kept.join(", and then "))
+        })
+    }
 }
 
 /// How long the daemon will be down.
@@ -58,7 +86,7 @@ pub(super) fn expected(seen: &Seen) -> Expected {
 }
 
 /// The queue of `state`, in its order; what another instance is ahead with comes first.
-pub(super) fn of(state: &State, held: &[Held], runs: bool, now: DateTime<Utc>) -> Vec<Queued> {
+pub(super) fn of(state: &State, held: &[Held], runs: bool, seen: &Seen) -> Vec<Queued> {
     let candidate = state.candidate.as_ref().filter(|_| runs);
     let next = candidate.map(|candidate| &candidate.upgrade).or_else(|| state.next_upgrade());
     let entries = &state.queue.entries;
@@ -68,7 +96,7 @@ pub(super) fn of(state: &State, held: &[Held], runs: bool, now: DateTime<Utc>) -
         .chain(entries)
         .map(|upgrade| {
             let is_next = next.is_some_and(|next| next.is(upgrade));
-            queued(upgrade, is_next, state, held, runs, now)
+            queued(upgrade, is_next, state, held, runs, seen)
         })
         .collect()
 }
@@ -79,22 +107,32 @@ fn queued(
     state: &State,
     held: &[Held],
     runs: bool,
-    now: DateTime<Utc>,
+    seen: &Seen,
 ) -> Queued {
     let held = held.iter().find(|held| held.name == upgrade.name && held.digest == upgrade.digest);
     let (stage, text) = stage(upgrade, state, held, runs);
+    let outlook = match stage {
+        "under-way" | "superseded" => Outlook::default(),
+        _ => waits::outlook(upgrade, state, held, seen),
+    };
+    let wish = upgrade.rescheduled.as_ref();
     Queued {
         name: upgrade.name.clone(),
         version: upgrade.version.clone(),
         digest: upgrade.digest.clone(),
         due_at: upgrade.due_at,
-        due: upgrade.due_at <= now,
+        due: upgrade.due_at <= seen.now,
         manual: upgrade.manual,
         requester: upgrade.requester.clone(),
         stage,
         text,
         until: held.and_then(|held| held.until),
         next,
+        announced_for: upgrade.announced_for.unwrap_or(upgrade.due_at),
+        rescheduled_by: wish.map(|wish| wish.requester.clone()),
+        ignores_windows: wish.is_some_and(|wish| wish.ignores_windows),
+        earliest_at: outlook.earliest_at,
+        waits_for: outlook.waits,
     }
 }
 
@@ -109,6 +147,9 @@ fn stage(
         return under_way_in(&state.phase, attempt.resumed, runs);
     }
     if let Some(held) = held.filter(|held| runs || held.hold == Hold::Quarantine) {
+        if held.is_cancelled() {
+            return ("cancelled", format!("{}; {}", held.text, held.next));
+        }
         let stage = match held.hold {
             Hold::Pause => "paused",
             Hold::Quarantine => "quarantined",

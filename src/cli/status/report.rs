@@ -9,6 +9,7 @@ use super::past::{Done, Past, Restart};
 use super::queue::{self, Expected, Queued};
 use super::seen::{Process, Room, Seen};
 use super::verdict::{self, Point, Verdict};
+use super::waits::{self, HoldNow, WindowsNow};
 use crate::health;
 use crate::journal::{Hash, Part};
 use crate::machine::{
@@ -37,6 +38,10 @@ pub struct Status {
     pub daemon: DaemonNow,
     /// What comes; `None` where the plan can't be used.
     pub queue: Option<Vec<Queued>>,
+    /// Who wants no upgrade to stop the daemon, if anybody does.
+    pub hold: Option<HoldNow>,
+    /// The maintenance windows; `None` where there are none.
+    pub windows: Option<WindowsNow>,
     /// How long the daemon will be down for it.
     pub expected_down: Expected,
     /// What was committed last.
@@ -147,7 +152,9 @@ impl Status {
                 since: past.since,
             }),
             daemon,
-            queue: queued.map(|state| queue::of(state, &held, runs, seen.now)),
+            queue: queued.map(|state| queue::of(state, &held, runs, seen)),
+            hold: known.and_then(|state| waits::hold(state, seen.now)),
+            windows: waits::windows(seen),
             expected_down: queue::expected(seen),
             last_failure: known.and_then(|state| failures::last(&past, state, runs)),
             held,

@@ -9,14 +9,14 @@ use serde::Serialize;
 use crate::cli::backups;
 use crate::cli::check::history::records;
 use crate::cli::check::site::{Site, in_words};
-use crate::config::{Config, Paths};
+use crate::config::{Config, Paths, Windows};
 use crate::disk::Disk;
 use crate::host::lock::Holder;
 use crate::host::{backup, room};
 use crate::journal::{Hash, Part};
 use crate::machine::{Daemon, Draining, Event, Phase, Policy, Queue, Running, State, Version};
 use crate::proc;
-use crate::release::{Plan, UpgradeInfo};
+use crate::release::{Plan, Spread};
 
 /// Clock ticks of `/proc`: the kernel shows them as a hundredth of a second whatever its own are.
 const TICK_MS: u64 = 10;
@@ -50,6 +50,8 @@ pub struct Seen {
     pub installed: Result<Version, String>,
     /// What the plan says, of `current` and `entries` alone.
     pub queue: Result<Queue, String>,
+    /// When an upgrade may stop the daemon.
+    pub windows: Option<Windows>,
     /// The home is half restored.
     pub half_restored: Option<String>,
     /// Paths of backups that a roll-back may ask for, and that are not there.
@@ -87,12 +89,13 @@ pub struct Room {
 
 impl Seen {
     /// Looks. Nothing is changed, no lock is taken.
-    pub(super) fn look(disk: &dyn Disk, config: &Config, paths: &Paths) -> Self {
+    pub(in crate::cli) fn look(disk: &dyn Disk, config: &Config, paths: &Paths) -> Self {
         let site = Site::look(disk, config.clone(), paths.clone());
         let (parts, unread) = match site.parts {
             Ok(parts) => (parts, None),
             Err(error) => (Vec::new(), Some(in_words(&error))),
         };
+        let spread = Spread::known(disk, &paths.spread_seed(), config.nymvisor.upgrade_spread);
         let daemon = site.state.as_ref().and_then(|state| daemon_of(state, &parts));
         let missing = |state| missing_backups(state, paths);
         let missing_backups = site.state.as_ref().map(missing).unwrap_or_default();
@@ -109,7 +112,11 @@ impl Seen {
             locks_are_told: fs::File::open("/proc/locks").is_ok(),
             process: daemon.map_or(Process::Unknown, process),
             installed: site.installed.map_err(|error| in_words(&error)),
-            queue: site.plan.map(|plan| queue(&plan)).map_err(|error| in_words(&error)),
+            queue: site
+                .plan
+                .map(|plan| queue(&plan, spread.as_ref()))
+                .map_err(|error| in_words(&error)),
+            windows: config.nymvisor.maintenance_windows.clone(),
             half_restored: backups::refuse_amid_a_restore(paths)
                 .err()
                 .map(|error| error.to_string()),
@@ -119,10 +126,10 @@ impl Seen {
     }
 }
 
-fn queue(plan: &Plan) -> Queue {
+fn queue(plan: &Plan, spread: Option<&Spread>) -> Queue {
     Queue {
-        current: Some(plan.current.to_upgrade()),
-        entries: plan.queued_up.iter().map(UpgradeInfo::to_upgrade).collect(),
+        current: Some(plan.current.to_spread_upgrade(spread)),
+        entries: plan.to_come(spread),
         ..Queue::default()
     }
 }

@@ -11,6 +11,7 @@ use super::queue::Queued;
 use super::report::Status;
 use super::seen::Room;
 use super::verdict::Verdict;
+use super::waits::hold_in_words;
 use crate::cli::backups::plain;
 use crate::cli::check::estimate::human_ms;
 use crate::cli::check::report::wrapped;
@@ -43,6 +44,7 @@ impl Status {
         if let Some(restarts) = self.restarts_in_words() {
             say("restarts", &restarts);
         }
+        self.say_what_holds(&mut say);
         self.say_queue(&mut say);
         if let Some(done) = &self.last_upgrade {
             say("last upgrade", &self.done(done));
@@ -55,7 +57,8 @@ impl Status {
         };
         for held in self.quarantined().filter(|held| !told(held)) {
             let queued = if held.queued { "" } else { ", no longer queued" };
-            say("quarantined", &format!("{}{queued}: {}", held.name, held.text));
+            let label = if held.is_cancelled() { "cancelled" } else { "quarantined" };
+            say(label, &format!("{}{queued}: {}", held.name, held.text));
             say("", &format!("-> {}", held.command));
         }
         for room in &self.room {
@@ -172,6 +175,9 @@ impl Status {
         }
         for queued in queue {
             say("queued", &self.queued(queued));
+            if let Some(waits) = queued.kept_back() {
+                say("", &waits);
+            }
             if queued.next {
                 let expected = match self.expected_down.ms {
                     Some(ms) => format!("about {}", human_ms(ms)),
@@ -180,6 +186,32 @@ impl Status {
                 let basis = &self.expected_down.basis;
                 say("", &format!("expected down time: {expected} ({basis})"));
             }
+        }
+    }
+
+    /// The hold and the windows alone; empty without any.
+    pub(in crate::cli) fn what_holds(&self) -> String {
+        let mut text = String::new();
+        self.say_what_holds(&mut |label: &str, said: &str| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{label:<INDENT$}{}", wrapped(&plain(said), INDENT));
+        });
+        text
+    }
+
+    fn say_what_holds(&self, say: &mut impl FnMut(&str, &str)) {
+        if let Some(hold) = &self.hold {
+            say("hold", &format!("upgrades are {}", hold_in_words(hold)));
+            say("", "-> nymvisor upgrades release");
+        }
+        if let Some(windows) = &self.windows {
+            let is = match (windows.open, windows.changes_at) {
+                (true, Some(at)) => format!("open until {}", shown(at)),
+                (true, None) => "open".to_owned(),
+                (false, Some(at)) => format!("closed until {}", shown(at)),
+                (false, None) => "closed".to_owned(),
+            };
+            say("windows", &format!("{is} ({})", windows.windows));
         }
     }
 
@@ -258,6 +290,7 @@ impl Status {
         });
         let next = self.queue.iter().flatten().find(|queued| queued.next);
         parts.extend(next.map(|next| format!("next {}: {}", next.name, next.text)));
+        parts.extend(self.hold.iter().map(|hold| format!("upgrades {}", hold_in_words(hold))));
         parts.extend(self.attention.iter().map(|point| point.text.clone()));
         plain(&parts.join("; "))
     }

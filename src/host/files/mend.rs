@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{Error, Files};
 use crate::disk;
 use crate::machine::{Requester, Upgrade, Version};
-use crate::release::{self, CurrentVersion, Plan, UpgradeInfo, UpgradeName, if_there};
+use crate::release::{self, CurrentVersion, Plan, Rescheduled, UpgradeInfo, UpgradeName, if_there};
 
 /// A file that was put right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,13 @@ impl Files {
             Requester::Plan => None,
             known @ (Requester::Upstream { .. } | Requester::Command { .. }) => Some(known.clone()),
         };
-        Some(UpgradeInfo { requester, allow_downgrade: upgrade.allow_downgrade, ..info })
+        let rescheduled = upgrade.rescheduled.as_ref().map(|wish| Rescheduled {
+            at: upgrade.due_at,
+            requester: wish.requester.clone(),
+            ignores_windows: wish.ignores_windows,
+        });
+        let allow_downgrade = upgrade.allow_downgrade;
+        Some(UpgradeInfo { requester, allow_downgrade, rescheduled, ..info })
     }
 
     fn set_aside(&self, path: &Path, at: DateTime<Utc>) -> Result<Option<PathBuf>, Error> {

@@ -1,8 +1,8 @@
 //! Where the engine stands, in a line that a person reads in `systemctl status`.
 
 use crate::machine::{
-    AfterDrain, AfterFailure, Attempt, Candidate, Code, DrainStep, Phase, Restarting, Stage, State,
-    Version, Wait,
+    AfterDrain, AfterFailure, Attempt, Candidate, Code, DrainStep, KeptBack, Phase, Restarting,
+    Stage, State, Version, Wait,
 };
 
 /// What a service manager wants to know of a state.
@@ -152,6 +152,12 @@ fn ahead(state: &State) -> String {
             None => held(state),
         },
     };
+    let candidate = state.candidate.as_ref();
+    text.push_str(match candidate.and_then(|candidate| state.kept_back(&candidate.upgrade)) {
+        Some(KeptBack::Hold) => ", held by a person",
+        Some(KeptBack::Window) => ", waits for a maintenance window",
+        None => "",
+    });
     if !state.recording {
         text.push_str("; the journal can't be written, upgrades wait");
     }

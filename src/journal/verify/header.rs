@@ -49,13 +49,16 @@ impl Walk<'_> {
             (None, None) if number == 1 => {
                 self.judge_beginning(file, content);
                 let state = &header.state;
-                // Where the journal was removed, the disk tells of earlier roll-backs.
+                // Where the journal was removed, the disk tells of earlier roll-backs and wishes.
                 let never_run = State {
                     troubles: state.troubles.clone(),
                     last_attempt: state.last_attempt,
+                    holding: state.holding.clone(),
                     ..State::initial(state.installed.clone(), state.policy.clone())
                 };
-                let of_disk = |trouble: &Trouble| trouble.failure.code == Code::RolledBack;
+                let of_disk = |trouble: &Trouble| {
+                    trouble.failure.code == Code::RolledBack || trouble.is_cancelled()
+                };
                 if *state != never_run || !state.troubles.iter().all(of_disk) {
                     let text = "it begins with a state other than one that has never run";
                     self.header_fault(FaultKind::Illegal, file, text.to_owned());

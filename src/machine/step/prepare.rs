@@ -4,10 +4,11 @@ use super::super::effect::Effect;
 use super::super::phase::{
     AfterDrain, Attempt, DrainStep, Draining, Phase, Restarting, Running, Wait,
 };
+use super::super::recover::Observed;
 use super::super::state::{Candidate, Stage, State};
 use super::super::values::{Binary, Failure, Upgrade};
 use super::super::{effect::Timer, phase::Swapping};
-use super::{Next, Rejected, Step, daemon, queue};
+use super::{Next, Rejected, Step, daemon, queue, wishes};
 
 impl Candidate {
     /// The binary, once its digest and build info are known to be right.
@@ -61,7 +62,7 @@ pub(super) fn choose(next: &mut Next) {
     let wanted = next.state.next_upgrade().cloned();
     let chosen = next.state.candidate.as_ref().map(|candidate| &candidate.upgrade);
     match (chosen, wanted) {
-        (Some(chosen), Some(wanted)) if chosen.is(&wanted) => {}
+        (Some(chosen), Some(wanted)) if chosen.is(&wanted) => retime(next, wanted),
         (None, None) => {}
         (_, wanted) => {
             drop_candidate(next);
@@ -69,6 +70,21 @@ pub(super) fn choose(next: &mut Next) {
                 nominate(next, wanted);
             }
         }
+    }
+}
+
+/// Its time may be another one by now. That it was due is of the time before.
+fn retime(next: &mut Next, wanted: Upgrade) {
+    let Some(candidate) = next.state.candidate.as_mut() else { return };
+    if !candidate.upgrade.is_retimed(&wanted) {
+        return;
+    }
+    let moves = candidate.upgrade.due_at != wanted.due_at;
+    candidate.upgrade = wanted;
+    if moves {
+        candidate.due = false;
+        let watch = watch_due(candidate);
+        next.order(watch);
     }
 }
 
@@ -166,6 +182,13 @@ pub(super) fn home_copied(next: &mut Next, id: u64) -> Step {
 pub(super) fn copy_refreshed(next: &mut Next, id: u64) -> Step {
     let Some(candidate) = candidate(next, id) else { return Err(Rejected::Stale) };
     let Stage::Refreshing(binary) = candidate.stage.clone() else { return Err(Rejected::Stale) };
+    let due = candidate.due;
+    if !due || wishes::keep_back(&next.state) {
+        let stage = Stage::Ready(Some(binary));
+        next.state.candidate.as_mut().into_iter().for_each(|it| it.stage = stage.clone());
+        return Ok(());
+    }
+    let Some(candidate) = self::candidate(next, id) else { return Err(Rejected::Stale) };
     let lock = take_lock(candidate, binary);
     next.order(lock);
     Ok(())
@@ -242,9 +265,10 @@ fn stop_daemon_for_upgrade(next: &mut Next) {
     }
 }
 
-/// The candidate's time has come.
+/// The candidate's time has come, and neither a person nor the calendar keeps it back.
 pub(super) fn is_due(state: &State) -> bool {
-    state.candidate.as_ref().is_some_and(|candidate| candidate.due)
+    let is_due = state.candidate.as_ref().is_some_and(|candidate| candidate.due);
+    is_due && !wishes::keep_back(state)
 }
 
 /// The candidate's time has come, and an attempt will begin as soon as it is prepared.
@@ -253,9 +277,10 @@ pub(super) fn is_due_and_on_its_way(state: &State) -> bool {
 }
 
 /// No attempt begins unless it can be recorded, and what the plan asks for is known: one that has
-/// not followed the last upgrade would ask for it again.
+/// not followed the last upgrade would ask for it again. Nor while it is kept back.
 fn may_begin(state: &State) -> bool {
-    state.recording && state.plan_reads && !state.is_ahead_of_plan()
+    let is_known = state.recording && state.plan_reads && !state.is_ahead_of_plan();
+    is_known && !wishes::keep_back(state)
 }
 
 fn may_go_on(state: &State) -> bool {
@@ -283,6 +308,24 @@ pub(super) fn begin_attempt(state: &mut State) -> Option<Attempt> {
         resumed: 0,
         back: None,
     })
+}
+
+/// What was ready stays ready if it is still the file that was checked; the rest is redone.
+pub(super) fn keep_candidate(state: &mut State, observed: &Observed) {
+    let Some(candidate) = state.candidate.take() else { return };
+    let wanted = state.next_upgrade().filter(|upgrade| upgrade.is(&candidate.upgrade)).cloned();
+    let ready = candidate.kept_binary();
+    if let Some(wanted) = wanted
+        && ready.is_some()
+        && ready == observed.binary.as_ref()
+    {
+        let stage = Stage::Ready(observed.binary.clone());
+        let was_due = candidate.due && candidate.upgrade.due_at == wanted.due_at;
+        let is_retimed = candidate.upgrade.is_retimed(&wanted);
+        let upgrade = if is_retimed { wanted } else { candidate.upgrade };
+        let due = was_due || upgrade.due_at <= observed.at;
+        state.candidate = Some(Candidate { id: candidate.id, upgrade, due, stage });
+    }
 }
 
 /// The run is about to end: what is ready stays ready, the rest is dropped.

@@ -5,7 +5,7 @@ use super::super::order::{Order, compare};
 use super::super::phase::{AfterFailure, Failed, Phase, PhaseName};
 use super::super::state::{Hold, Queue, State, Trouble};
 use super::super::values::{Failure, Remedy, Requester, Upgrade};
-use super::{Next, Rejected, Step, prepare, rollback, session};
+use super::{Next, Rejected, Step, prepare, rollback, session, wishes};
 
 /// The first pause after a transient failure; it doubles with each further one.
 const PAUSE_FIRST_MS: u64 = 60_000;
@@ -137,6 +137,8 @@ pub(super) fn pause_elapsed(next: &mut Next, name: &str, digest: &str) -> Step {
 /// The operator says: try again.
 pub(super) fn retry(next: &mut Next, name: &str, request: &str) -> Step {
     let before = next.state.troubles.len();
+    let was_wished = |trouble: &Trouble| trouble.name == name && trouble.is_cancelled();
+    let was_cancelled = next.state.troubles.iter().any(was_wished);
     next.state.troubles.retain(|trouble| trouble.name != name);
     let granted = next.state.troubles.len() != before;
     let queued = next.state.queue.entries.iter().chain(&next.state.queue.current);
@@ -146,6 +148,9 @@ pub(super) fn retry(next: &mut Next, name: &str, request: &str) -> Step {
         (false, _) => format!("nothing holds {name} back"),
     };
     next.order(Effect::Answer { request: request.to_owned(), granted, text });
+    if was_cancelled {
+        wishes::keep(next);
+    }
     prepare::choose(next);
     prepare::advance(next);
     Ok(())
@@ -166,15 +171,20 @@ pub(super) fn hold(next: &mut Next, upgrade: &Upgrade, failure: &Failure) {
         times,
         hold,
     };
-    let troubles = &mut next.state.troubles;
-    troubles.retain(|known| known.name != trouble.name || known.digest != trouble.digest);
-    troubles.push(trouble);
-    let excess = troubles.len().saturating_sub(State::TROUBLES_MAX);
-    troubles.drain(..excess);
+    remember(&mut next.state, trouble);
     if hold == Hold::Pause {
         let timer = Timer::Pause { name: upgrade.name.clone(), digest: upgrade.digest.clone() };
         next.order(Effect::StartTimer { timer, after_ms: pause_ms(times) });
     }
+}
+
+/// The last word on an announcement counts; the oldest troubles are forgotten first.
+pub(super) fn remember(state: &mut State, trouble: Trouble) {
+    let troubles = &mut state.troubles;
+    troubles.retain(|known| known.name != trouble.name || known.digest != trouble.digest);
+    troubles.push(trouble);
+    let excess = troubles.len().saturating_sub(State::TROUBLES_MAX);
+    troubles.drain(..excess);
 }
 
 /// 1, 2, 4 … minutes, an hour at most.

@@ -7,15 +7,18 @@ use super::super::phase::{
     Swapping, Wait, Why,
 };
 use super::super::recover::{Observed, Row, row};
-use super::super::state::{Candidate, Hold, Stage, State};
+use super::super::state::Hold;
 use super::super::values::{Code, Failure, Policy, Upgrade, Version};
-use super::{Next, Rejected, Step, attempt, backups, daemon, journal, prepare, queue, rollback};
+use super::{
+    Next, Rejected, Step, attempt, backups, daemon, journal, prepare, queue, rollback, wishes,
+};
 
 /// A `run` began: nothing is decided before it is known what there is.
 pub(super) fn started(next: &mut Next, policy: &Policy) -> Step {
     next.state.policy = policy.clone();
     next.state.recovering = true;
     next.state.recording = true;
+    next.state.window = None;
     // A drain of what an earlier session left was that session's; it is looked for anew.
     if let Phase::Draining(Draining { then: AfterDrain::Recover { before, .. }, .. }) =
         &next.state.phase
@@ -145,10 +148,11 @@ fn recovered(next: &mut Next, named: Row, observed: &Observed) -> Step {
     next.state.recovering = false;
     take_over(next, row, observed);
     backups::discard_unneeded(next);
+    wishes::resume(next);
     if next.state.recording {
         mend_files(next, row, observed, before.attempt());
     }
-    keep_candidate(&mut next.state, observed);
+    prepare::keep_candidate(&mut next.state, observed);
     let mut attempt = attempt_of(&before, observed);
     if observed.version.is_none() && may_have_swapped(&before) {
         // The swap may have moved the version file before that was lost: its backup stays.
@@ -272,18 +276,6 @@ fn move_what_was_left(next: &mut Next) -> bool {
     true
 }
 
-/// What was ready stays ready if it is still the file that was checked; the rest is redone.
-fn keep_candidate(state: &mut State, observed: &Observed) {
-    let Some(candidate) = state.candidate.take() else { return };
-    let wanted = state.next_upgrade().is_some_and(|upgrade| upgrade.is(&candidate.upgrade));
-    let ready = candidate.kept_binary();
-    if wanted && ready.is_some() && ready == observed.binary.as_ref() {
-        let stage = Stage::Ready(observed.binary.clone());
-        let due = candidate.due || candidate.upgrade.due_at <= observed.at;
-        state.candidate = Some(Candidate { due, stage, ..candidate });
-    }
-}
-
 /// Starts the daemon, or performs first what is both due and ready. A copy of the home goes with
 /// its session: it is made anew while the daemon runs.
 fn begin(next: &mut Next, observed: &Observed) {
@@ -292,6 +284,7 @@ fn begin(next: &mut Next, observed: &Observed) {
             && next.state.plan_reads
             && candidate.due
             && next.state.policy.skip_backup
+            && !wishes::keep_back(&next.state)
             && candidate.kept_binary().is_some()
             && candidate.kept_binary() == observed.binary.as_ref()
     });

@@ -15,6 +15,8 @@ pub(super) enum Beginning {
     First,
     /// The daemon runs, and the first upgrade has just been queued.
     Ready,
+    /// The first upgrade is prepared, and waits for its time.
+    Prepared,
     /// The first upgrade is prepared and due, and its lock is being taken.
     Due,
     /// The first upgrade has failed and pauses, while the second is performed.
@@ -60,9 +62,9 @@ impl Beginning {
                 tale.queue(&first);
                 tale
             }
-            Self::Due => {
+            Self::Prepared | Self::Due => {
                 let mut tale = Tale::ready(policy, &first);
-                tale.due();
+                let _ = matches!(self, Self::Due).then(|| tale.due());
                 tale
             }
             Self::Pauses => {
@@ -116,6 +118,7 @@ impl fmt::Display for Beginning {
         match self {
             Self::First => f.write_str("from the beginning"),
             Self::Ready => f.write_str("with an upgrade queued"),
+            Self::Prepared => f.write_str("with an upgrade prepared"),
             Self::Due => f.write_str("with an upgrade due"),
             Self::Pauses => f.write_str("with an upgrade that pauses"),
             Self::FilesLost => f.write_str("with files lost"),

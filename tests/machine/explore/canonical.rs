@@ -53,7 +53,7 @@ pub(super) fn renumber(engine: &mut Engine) {
 fn forget_counts(state: &mut State) {
     for trouble in &mut state.troubles {
         trouble.times = 1;
-        if trouble.failure.code != Code::Io {
+        if trouble.failure.code != Code::Io && !trouble.is_cancelled() {
             trouble.failure = values::failure(Code::Io);
         }
     }

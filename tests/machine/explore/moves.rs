@@ -83,6 +83,10 @@ pub(super) fn moves(engine: &Engine, cost: Cost, upgrades: u8) -> Vec<Move> {
             let mut all = vec![Move::Tell(Event::StopRequested { signal: 15 })];
             all.extend(is_alive(engine).then_some(Move::DaemonEnds(How::Well, 600_000)));
             all.extend(roll_backs(engine));
+            if engine.listens() {
+                let wishes = [Stimulus::Hold(true), Stimulus::Release, Stimulus::Cancel(0)];
+                all.extend(wishes.map(Move::Other));
+            }
             all
         }
         Cost::Stop => roll_backs(engine),
@@ -119,6 +123,8 @@ fn free(engine: &Engine, upgrades: u8) -> Vec<Move> {
     all.extend((0..ready.len()).map(|pick| Move::Finish(pick, Luck::Good)));
     all.extend(world.timers.iter().cloned().map(Move::Fire));
     all.extend(world.due.map(|_| Move::ComeDue));
+    all.extend(world.calendar.hold_end.map(|_| Move::Other(Stimulus::HoldEnds)));
+    all.extend(world.calendar.window.map(|open| Move::Other(Stimulus::Window(!open))));
     if world.process.as_ref().is_some_and(|process| process.leader_lives && process.asked) {
         all.push(Move::DaemonEnds(How::Well, 600_000));
         all.push(Move::DaemonEnds(How::Status, 50));

@@ -66,6 +66,21 @@ impl Machine {
                 self.roll_back(*pick);
                 None
             }
+            Stimulus::Hold(ends) => {
+                let now = self.world.minutes;
+                self.leave(Wish::Hold { until: ends.then(|| values::at(now + 7)) });
+                None
+            }
+            Stimulus::Release => {
+                self.leave(Wish::Release);
+                None
+            }
+            Stimulus::HoldEnds => self.world.hold_ends().map(Reported::Fact),
+            Stimulus::Cancel(pick) => {
+                self.cancel(&catalogue(*pick).name);
+                None
+            }
+            Stimulus::Window(open) => self.world.window(*open).map(Reported::Fact),
             Stimulus::Tamper(tamper) => {
                 self.tamper(*tamper);
                 None
@@ -90,6 +105,15 @@ impl Machine {
         let request = Request { wish, requester };
         let leave = || requests::leave(&self.medium, &self.paths.requests(), &request);
         self.medium.quietly(leave).unwrap();
+    }
+
+    /// Of what the plan has, as the command reads it.
+    fn cancel(&mut self, name: &str) {
+        let entries = self.medium.quietly(|| self.files.queue()).map(|queue| queue.entries);
+        let entry = entries.into_iter().flatten().find(|entry| entry.name == name);
+        if let Some(entry) = entry {
+            self.leave(Wish::Cancel(entry.announcement()));
+        }
     }
 
     /// To where the last upgrade came from, mostly; every other time the data is kept.
@@ -134,6 +158,12 @@ impl Machine {
                             // Who holds the lock by mistake is found out within a pause.
                             self.world.lock_busy = false;
                             Some(self.fire(timer))
+                        }
+                        Some(Next::OpenWindow) => self.world.window(true).map(Reported::Fact),
+                        Some(Next::Release) => {
+                            self.world.calendar.kept.holding = None;
+                            self.leave(Wish::Release);
+                            None
                         }
                         Some(_) => self.come_due(),
                         None if self.steps.pop_front().is_some() => None,

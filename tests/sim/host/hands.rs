@@ -2,12 +2,12 @@
 
 use nymvisor::config::Paths;
 use nymvisor::machine::Requester;
-use nymvisor::release::{CurrentVersion, History, Plan, UpgradeInfo, load};
+use nymvisor::release::{CurrentVersion, History, Plan, Rescheduled, UpgradeInfo, load};
 
 use super::super::install::{announcement, binary_of, details, put_json, put_version};
 use super::Machine;
 use crate::model::stimulus::{Tamper, catalogue};
-use crate::model::values;
+use crate::model::{values, wishes};
 
 impl Machine {
     pub(crate) fn tamper(&mut self, tamper: Tamper) {
@@ -18,6 +18,7 @@ impl Machine {
                 plan.queued_up.retain(|info| info.name.as_str() != catalogue(pick).name);
                 put_json(&self.medium, &self.paths.plan(), &plan);
             }
+            Tamper::Reschedule(pick, later) => self.reschedule(pick, later),
             Tamper::PutBinary(pick) | Tamper::ChangeBinary(pick) => {
                 let info = announcement(&catalogue(pick));
                 let version = self.medium.quietly(|| self.files.version());
@@ -32,6 +33,21 @@ impl Machine {
                 self.while_down.push(tamper);
             }
         }
+    }
+
+    /// `upgrades reschedule`.
+    fn reschedule(&mut self, pick: u8, later: bool) {
+        let Some(plan) = self.plan() else { return };
+        let name = announcement(&catalogue(pick)).name;
+        let Some(entry) = plan.queued(&name).cloned() else { return };
+        let minutes = if later { self.world.minutes + 15 } else { self.world.minutes };
+        let wish = Rescheduled {
+            at: values::at(minutes),
+            requester: wishes::person(),
+            ignores_windows: pick.is_multiple_of(2),
+        };
+        let plan = plan.amended(&UpgradeInfo { rescheduled: Some(wish), ..entry });
+        put_json(&self.medium, &self.paths.plan(), &plan);
     }
 
     /// What happens to files while nothing runs.

@@ -23,7 +23,7 @@ pub(in crate::state_machine_md) fn events(state: &State) -> Vec<Event> {
     let mut performed = state.queue.performed.clone();
     performed.push("other".to_owned());
     let other_plan = Queue { current: state.queue.current.clone(), performed, ..queue(&[u1()]) };
-    vec![
+    let mut all = vec![
         Event::SessionStarted { nymvisor: "0.2.0".to_owned(), pid: 7, policy: policy() },
         Event::StopRequested { signal: 15 },
         Event::SignalReceived { signal: 1 },
@@ -72,5 +72,27 @@ pub(in crate::state_machine_md) fn events(state: &State) -> Vec<Event> {
         Event::WorkFailed { attempt, failure: failure(Code::Io) },
         Event::JournalFailed { failure: failure(Code::Io) },
         Event::JournalRestored,
+    ];
+    all.extend(of_wishes());
+    all
+}
+
+/// What persons wish, and the calendar says.
+fn of_wishes() -> [Event; 6] {
+    [
+        Event::HoldRequested {
+            until: None,
+            requester: by_command(u1()).requester,
+            request: "r".to_owned(),
+        },
+        Event::ReleaseRequested { requester: by_command(u1()).requester, request: "r".to_owned() },
+        Event::HoldElapsed { until: u1().due_at, at: u1().due_at },
+        Event::CancelRequested {
+            upgrade: u1().announcement(),
+            requester: by_command(u1()).requester,
+            request: "r".to_owned(),
+        },
+        Event::WindowOpened { closes_at: None },
+        Event::WindowClosed { opens_at: None },
     ]
 }

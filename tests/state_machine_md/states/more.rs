@@ -30,6 +30,15 @@ fn plan_lost() -> Event {
     Event::PlanLost { failure: failure(Code::Io) }
 }
 
+/// What is ready stays the candidate while the run ends.
+pub(super) fn while_the_run_ends(take: &mut impl FnMut(&Tale)) {
+    let mut tale = Tale::ready(policy(), &u1());
+    take(tale.stop());
+    take(tale.daemon_ends(How::Well, 1));
+    let mut tale = Tale::ready(Policy { restart_on_failure: false, ..policy() }, &u1());
+    take(tale.daemon_ends(How::Status, 600_000));
+}
+
 /// One upgrade has failed and pauses, while the next is performed.
 fn while_another_pauses(take: &mut impl FnMut(&Tale)) {
     let paused = || {

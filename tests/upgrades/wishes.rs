@@ -1,0 +1,306 @@
+//! `upgrades`: hold, release, cancel, reschedule, list and show, with `run` up and down.
+
+use std::fs;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+use super::{add_ok, assert_never_stopped, end, queued, started, until_polled, until_runs};
+use crate::support::run::Stage;
+use crate::support::site::read_json;
+
+fn list(stage: &Stage) -> Value {
+    serde_json::from_str(&stage.site.ok(&["upgrades", "list", "--output", "json"])).unwrap()
+}
+
+/// The one upgrade that is queued.
+fn only(stage: &Stage) -> Value {
+    let list = list(stage);
+    let upgrades = list["upgrades"].as_array().unwrap();
+    assert_eq!(upgrades.len(), 1, "{list}");
+    upgrades[0].clone()
+}
+
+/// What it waits for, by kind.
+fn waits(upgrade: &Value) -> Vec<&str> {
+    let waits = upgrade["waits_for"].as_array().unwrap().iter();
+    waits.map(|waits| waits["what"].as_str().unwrap()).collect()
+}
+
+fn refused(stage: &Stage, arguments: &[&str]) -> String {
+    let outcome = stage.site.run(arguments);
+    assert_eq!(outcome.status, 1, "{arguments:?}: {}{}", outcome.stdout, outcome.stderr);
+    outcome.stderr
+}
+
+/// All of it that can be done ahead is done.
+fn until_prepared(stage: &Stage) {
+    stage.until_event("home-copied", 1);
+}
+
+#[test]
+fn what_is_held_is_prepared_and_performed_once_it_is_released() {
+    let stage = Stage::new();
+    let (run, pid) = started(&stage);
+    let said = stage.site.ok(&["upgrades", "hold"]);
+    assert!(said.contains("held until `nymvisor upgrades release`"), "{said}");
+    stage.announce("1.1.0");
+    until_prepared(&stage);
+    stage.until_event("came-due", 1);
+    assert_never_stopped(&stage, pid);
+    let upgrade = only(&stage);
+    assert_eq!((upgrade["stage"].as_str(), waits(&upgrade)), (Some("ready"), vec!["hold"]));
+    assert_eq!(upgrade["earliest_at"], json!(null));
+    assert_eq!(upgrade["waits_for"][0]["command"], "nymvisor upgrades release");
+    let status: Value =
+        serde_json::from_str(&stage.site.ok(&["status", "--output", "json"])).unwrap();
+    assert_eq!((&status["verdict"], &status["hold"]["until"]), (&json!("ok"), &json!(null)));
+    assert_eq!(status["hold"]["requester"]["by"], "command");
+    assert!(stage.site.ok(&["status"]).contains("upgrades are held by the user"));
+    let check = stage.site.run(&["check"]).stdout;
+    assert!(check.contains("upgrades are held by the user"), "{check}");
+    let text = stage.site.ok(&["upgrades", "show", "v1.1.0"]);
+    assert!(text.contains("-> nymvisor upgrades release"), "{text}");
+    let answer = stage.site.ok(&["upgrades", "release", "--output", "json"]);
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((&answer["version"], &answer["hold"]), (&json!(1), &json!(null)));
+    assert_eq!(answer["text"], "upgrades are no longer held");
+    until_runs(&stage, "1.1.0");
+    assert!(refused(&stage, &["upgrades", "release"]).contains("upgrades are not held"));
+    assert_eq!(list(&stage)["upgrades"], json!([]));
+    assert!(stage.site.ok(&["upgrades", "list"]).contains("no upgrade is queued"));
+    end(run);
+}
+
+#[test]
+fn a_hold_that_is_made_while_nothing_runs_outlives_a_kill() {
+    let stage = Stage::new();
+    let (run, _) = started(&stage);
+    end(run);
+    let said = stage.site.ok(&["upgrades", "hold", "--until", "12h"]);
+    assert!(said.contains("upgrades are held until 20"), "{said}");
+    stage.announce("1.1.0");
+    let (mut run, _) = started(&stage);
+    until_prepared(&stage);
+    run.kill();
+    let (run, _) = started(&stage);
+    stage.until("the copy of the second session", || {
+        let copies = stage.events().iter().filter(|event| *event == "home-copied").count();
+        (copies == 2).then_some(())
+    });
+    assert_eq!(waits(&only(&stage)), ["hold"]);
+    assert!(!only(&stage)["earliest_at"].is_null());
+    end(run);
+    stage.site.ok(&["upgrades", "release"]);
+    let run = stage.start(&["run"]);
+    until_runs(&stage, "1.1.0");
+    end(run);
+}
+
+#[test]
+fn a_hold_ends_by_itself_and_the_upgrade_is_performed() {
+    let stage = Stage::new();
+    let (run, _) = started(&stage);
+    stage.site.ok(&["upgrades", "hold", "--until", "3s"]);
+    stage.announce("1.1.0");
+    until_runs(&stage, "1.1.0");
+    let events = stage.events();
+    let at = |name: &str| events.iter().position(|event| event == name).unwrap();
+    assert!(at("hold-elapsed") < at("backup-sealed"), "{}", stage.story());
+    assert_eq!(list(&stage)["hold"], json!(null));
+    for (until, said) in
+        [("2020-01-01T00:00:00Z", "yet to come"), ("soon", "a duration such as 12h")]
+    {
+        let outcome = stage.site.run(&["upgrades", "hold", "--until", until]);
+        assert_eq!(outcome.status, 2);
+        assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+    }
+    end(run);
+}
+
+/// A journal that has to be set aside takes no person's word with it.
+#[test]
+fn what_is_held_and_cancelled_outlives_the_journal() {
+    let stage = Stage::new();
+    let (run, _) = started(&stage);
+    add_ok(&stage, "1.1.0", "--upgrade-delay 1h");
+    stage.until_event("queue-read", 1);
+    stage.site.ok(&["upgrades", "cancel", "v1.1.0"]);
+    stage.site.ok(&["upgrades", "hold"]);
+    end(run);
+    let journal = stage.site.path(".nym/nymvisors/instances/nym-node-default/data/journal");
+    for entry in fs::read_dir(&journal).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        if let Some((first, _)) = text.split_once('\n') {
+            fs::write(&path, format!("{first}\n{{}}\n{{}}\n")).unwrap();
+        }
+    }
+    let (run, _) = started(&stage);
+    let upgrade = only(&stage);
+    assert_eq!(
+        (upgrade["stage"].as_str(), waits(&upgrade)),
+        (Some("cancelled"), vec!["time", "cancelled", "hold"],)
+    );
+    end(run);
+    let verified = stage.site.run(&["journal", "verify"]);
+    assert!(!verified.stdout.contains("begins with a state other"), "{}", verified.stdout);
+    stage.site.ok(&["upgrades", "release"]);
+    stage.site.ok(&["retry", "v1.1.0"]);
+    let kept = stage.site.path(".nym/nymvisors/instances/nym-node-default/data/wishes.json");
+    assert!(!kept.exists());
+}
+
+#[test]
+fn what_is_cancelled_is_not_performed_and_a_retry_takes_that_back() {
+    let stage = Stage::new();
+    let (run, pid) = started(&stage);
+    let error = refused(&stage, &["upgrades", "cancel", "v1.1.0"]);
+    assert!(error.contains("no upgrade 'v1.1.0' is queued; nothing is queued"), "{error}");
+    stage.announce("1.1.0");
+    stage.site.ok(&["upgrades", "hold"]);
+    until_prepared(&stage);
+    let error = refused(&stage, &["upgrades", "cancel", "v9"]);
+    assert!(error.contains("no upgrade 'v9' is queued; 'v1.1.0' is queued"), "{error}");
+    stage.site.ok(&["upgrades", "cancel", "v1.1.0"]);
+    stage.site.ok(&["upgrades", "release"]);
+    until_polled(&stage, 2);
+    assert_never_stopped(&stage, pid);
+    assert_eq!(queued(&stage), ["v1.1.0"], "the shared queue is left alone");
+    let upgrade = only(&stage);
+    assert_eq!((&upgrade["stage"], &upgrade["next"]), (&json!("cancelled"), &json!(false)));
+    assert_eq!(upgrade["waits_for"][0]["command"], "nymvisor retry v1.1.0");
+    // A person's word needs no person.
+    stage.site.ok(&["status"]);
+    let check = stage.site.run(&["check", "v1.1.0"]);
+    assert!(check.stdout.contains("cancelled by the user"), "{}", check.stdout);
+    assert_eq!(check.status, 1);
+    assert!(refused(&stage, &["upgrades", "cancel", "v1.1.0"]).contains("cancelled already"));
+    end(run);
+    let (run, _) = started(&stage);
+    until_polled(&stage, 2);
+    assert_eq!(stage.assert_consistent(), "genesis");
+    stage.site.ok(&["retry", "v1.1.0"]);
+    until_runs(&stage, "1.1.0");
+    end(run);
+}
+
+#[test]
+fn a_cancellation_while_nothing_runs_counts() {
+    let stage = Stage::new();
+    let (run, _) = started(&stage);
+    end(run);
+    add_ok(&stage, "1.1.0", "--now");
+    stage.site.ok(&["upgrades", "cancel", "v1.1.0"]);
+    let (run, pid) = started(&stage);
+    until_polled(&stage, 2);
+    assert_eq!((stage.daemons(), stage.logged("started")), (vec![pid], 2));
+    let add = super::add(&stage, "1.2.0", "--now");
+    assert_eq!(add.status, 0, "{}", add.stderr);
+    stage.until_log("started 1.2.0", 1);
+    end(run);
+}
+
+#[test]
+fn what_is_rescheduled_keeps_its_preparation() {
+    let stage = Stage::new();
+    let (run, pid) = started(&stage);
+    add_ok(&stage, "1.1.0", "--upgrade-delay 1h");
+    until_prepared(&stage);
+    assert_eq!(waits(&only(&stage)), ["time"]);
+    let said = stage.site.ok(&["upgrades", "reschedule", "v1.1.0", "--delay", "2h"]);
+    assert!(said.contains("is rescheduled for") && said.contains("at the earliest"), "{said}");
+    stage.until("the new time", || {
+        stage
+            .records()
+            .iter()
+            .any(|record| record.0.to_string().contains("rescheduled"))
+            .then_some(())
+    });
+    assert_never_stopped(&stage, pid);
+    let upgrade = only(&stage);
+    assert_eq!(upgrade["rescheduled_by"]["by"], "command", "{upgrade}");
+    assert!(upgrade["announced_for"].as_str() < upgrade["due_at"].as_str(), "{upgrade}");
+    let show = stage.site.ok(&["upgrades", "show", "v1.1.0"]);
+    assert!(show.contains("rescheduled") && show.contains("digest"), "{show}");
+    let show = stage.site.ok(&["upgrades", "show", "v1.1.0", "--output", "json"]);
+    let show: Value = serde_json::from_str(&show).unwrap();
+    assert_eq!((&show["version"], &show["upgrade"]["name"]), (&json!(1), &json!("v1.1.0")));
+    assert_eq!(show["announcement"]["rescheduled"], json!(null));
+    let said = stage.site.ok(&["upgrades", "reschedule", "v1.1.0", "--now"]);
+    assert!(said.contains("as soon as it is prepared"), "{said}");
+    until_runs(&stage, "1.1.0");
+    let fetched = stage.events().iter().filter(|event| *event == "binary-fetched").count();
+    assert_eq!(fetched, 1, "{}", stage.story());
+    let story = stage.site.ok(&["journal", "show"]);
+    assert!(story.contains("(rescheduled by the user"), "{story}");
+    let error = refused(&stage, &["upgrades", "reschedule", "v1.1.0", "--now"]);
+    assert!(error.contains("no upgrade 'v1.1.0' is queued"), "{error}");
+    end(run);
+}
+
+/// Upstream says it again and again, and corrects it: the person's time stands.
+#[test]
+fn upstream_takes_no_new_time_back() {
+    let stage = Stage::new();
+    let mut info = stage.announcement("1.1.0");
+    info["upgradeTime"] = json!("2099-01-01T00:00:00Z");
+    stage.publish(&info);
+    let (run, _) = started(&stage);
+    until_prepared(&stage);
+    let wish = || read_json(&stage.site.data("upgrade-plan.json"))["queuedUp"][0].clone();
+    stage.site.ok(&["upgrades", "reschedule", "v1.1.0", "--at", "2098-01-01T00:00:00Z"]);
+    until_polled(&stage, 2);
+    assert_eq!(wish()["rescheduled"]["at"], "2098-01-01T00:00:00Z");
+    info["notes"] = json!("corrected");
+    stage.publish(&info);
+    stage.until("the correction", || (wish()["notes"] == "corrected").then_some(()));
+    assert_eq!(wish()["rescheduled"]["at"], "2098-01-01T00:00:00Z");
+    stage.site.ok(&["upgrades", "reschedule", "v1.1.0", "--now"]);
+    until_runs(&stage, "1.1.0");
+    let history = read_json(&stage.site.data("upgrade-history.json"));
+    assert_eq!(history["history"][0]["info"]["upgradeTime"], "2099-01-01T00:00:00Z");
+    end(run);
+}
+
+#[test]
+fn a_new_time_while_nothing_runs_counts_and_one_that_is_past_is_refused() {
+    let stage = Stage::new();
+    let (run, _) = started(&stage);
+    end(run);
+    add_ok(&stage, "1.1.0", "--upgrade-delay 1h");
+    let past = ["upgrades", "reschedule", "v1.1.0", "--at", "2020-01-01T00:00:00Z"];
+    assert!(refused(&stage, &past).contains("is past; --now"));
+    for usage in [&past[..3], &["upgrades", "reschedule", "v1.1.0", "--now", "--delay", "1h"]] {
+        assert_eq!(stage.site.run(usage).status, 2);
+    }
+    let said = stage.site.ok(&["upgrades", "reschedule", "v1.1.0", "--now"]);
+    assert!(said.contains("by the next `nymvisor run`"), "{said}");
+    let run = stage.start(&["run"]);
+    until_runs(&stage, "1.1.0");
+    end(run);
+}
+
+/// Past its preparation: the daemon is asked to end, and takes its time.
+#[test]
+fn what_has_begun_is_refused_with_its_phase() {
+    let stage = Stage::new();
+    stage.switch("ignore-int", "1");
+    let (run, pid) = started(&stage);
+    stage.announce("1.1.0");
+    stage.until_phase("Draining");
+    for command in [
+        &["upgrades", "hold"][..],
+        &["upgrades", "cancel", "v1.1.0"],
+        &["upgrades", "reschedule", "v1.1.0", "--delay", "1h"],
+    ] {
+        let error = refused(&stage, command);
+        assert!(error.contains("in the phase Draining"), "{command:?}: {error}");
+    }
+    assert_eq!(only(&stage)["stage"], "under-way");
+    fs::remove_file(stage.site.home("ignore-int")).unwrap();
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
+    until_runs(&stage, "1.1.0");
+    end(run);
+}
