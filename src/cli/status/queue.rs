@@ -164,7 +164,7 @@ fn stage(
         return ("superseded", format!("not newer than {}; dropped", state.installed.version));
     }
     let candidate = state.candidate.as_ref().filter(|of| of.upgrade.is(upgrade));
-    match candidate.map(prepared) {
+    match candidate.map(|candidate| prepared(candidate, upgrade)) {
         Some((stage, words)) if runs => (stage, words.to_owned()),
         Some((_, words)) => {
             ("not-begun", format!("the next `nymvisor run` goes on; it was: {words}"))
@@ -190,9 +190,10 @@ fn under_way_in(phase: &Phase, resumed: u32, runs: bool) -> (&'static str, Strin
     ("under-way", text)
 }
 
-/// How far a preparation is, for programs and for people.
-fn prepared(candidate: &Candidate) -> (&'static str, &'static str) {
-    match (&candidate.stage, candidate.due) {
+/// How far a preparation is, for programs and for people. That it was due is of the time which it
+/// had; `run` may not yet have read that the plan has another.
+fn prepared(candidate: &Candidate, upgrade: &Upgrade) -> (&'static str, &'static str) {
+    match (&candidate.stage, candidate.due && candidate.upgrade.due_at == upgrade.due_at) {
         (Stage::Fetching, _) => ("fetching", "fetching the binary"),
         (Stage::Checking, _) => ("checking", "asking the binary for its build info"),
         (Stage::Sizing(_), _) => ("sizing", "looking for room for the backup"),
