@@ -18,6 +18,7 @@
 
 mod effect;
 mod event;
+mod hook;
 mod order;
 mod phase;
 mod record;
@@ -28,6 +29,7 @@ mod values;
 
 pub use effect::{Effect, Outcome, Timer};
 pub use event::Event;
+pub use hook::{Aftermath, Health, Hook, HookCall, HookEnding, Hooks, Notice, Verdict};
 pub use order::{Order, compare};
 pub use phase::{
     AfterDrain, AfterFailure, Attempt, Back, DrainStep, Draining, Failed, Phase, PhaseName,

@@ -7,6 +7,11 @@ use crate::machine::{
 };
 use crate::units::human;
 
+mod hooks;
+mod rows;
+
+pub use rows::row;
+
 /// An instance's first session begins the journal: its look is the second record.
 const FIRST_RECOVERED: u64 = 2;
 
@@ -52,6 +57,9 @@ pub fn is_trouble(record: &Record) -> bool {
 pub fn text(record: &Record, back: Option<&Attempt>) -> String {
     let mut text = event(&record.event, back);
     for effect in &record.effects {
+        if let Effect::RunHook(call) = effect {
+            text = format!("{text}; the {} command is run", call.hook.name());
+        }
         if let Effect::Answer { granted, text: answer, .. } = effect {
             let word = if *granted { "granted" } else { "refused" };
             text = format!("{text}; {word}: {answer}");
@@ -92,7 +100,9 @@ enum Severity {
 
 fn severity(record: &Record) -> Severity {
     match &record.event {
-        Event::WorkFailed { .. }
+        Event::HookEnded { ending, .. } => hooks::severity(*ending),
+        Event::HealthFailed { .. }
+        | Event::WorkFailed { .. }
         | Event::SpawnFailed { .. }
         | Event::JournalFailed { .. }
         | Event::BackupDamaged { .. } => Severity::Bad,
@@ -134,6 +144,7 @@ fn severity(record: &Record) -> Severity {
         | Event::BackupSealed { .. }
         | Event::BackupSkipped { .. }
         | Event::BinaryPresent { .. }
+        | Event::HealthPassed { .. }
         | Event::SwapCommitted { .. }
         | Event::StoodDown { .. }
         | Event::JournalRestored => Severity::Normal,
@@ -206,6 +217,11 @@ pub fn event(event: &Event, back: Option<&Attempt>) -> String {
         Event::StoodDown { attempt } => stood_down(&tried(attempt)),
         Event::JournalFailed { failure } => journal_failed(failure),
         Event::JournalRestored => "the journal can be written again".to_owned(),
+        Event::HookEnded { hook, ending, took_ms, said, .. } => {
+            hooks::ended(*hook, *ending, *took_ms, said)
+        }
+        Event::HealthPassed { tries, .. } => hooks::healthy(*tries),
+        Event::HealthFailed { failure, .. } => self::failure(failure),
         Event::WorkFailed { attempt, failure } => {
             format!("{} failed: {}", tried(attempt), self::failure(failure))
         }
@@ -301,29 +317,6 @@ fn committed(tried: &str, back: Option<&Attempt>, left: &str) -> String {
     format!("{tried}: committed, the {which} holds")
 }
 
-/// What a row of the recovery table means.
-#[must_use]
-pub fn row(row: Row) -> &'static str {
-    match row {
-        Row::AtRest => "the last session ended in order, or there was none",
-        Row::DaemonLost => "the last session was killed with its daemon up, or about to start",
-        Row::DaemonLeftBehind => "a daemon of an earlier session is still up; it is ended first",
-        Row::GaveUp => "the last session gave the daemon up; its failures are counted anew",
-        Row::WasFailing => "the last session was killed on its way back to the old version",
-        Row::AttemptTakenUp => "an upgrade was stopped in order; it is taken up again",
-        Row::AttemptResumed => "an upgrade was interrupted by a crash; it is taken up again",
-        Row::AttemptGivenUp => "an upgrade was interrupted too often; the old version runs",
-        Row::AttemptWithdrawn => "an upgrade was interrupted, and is no longer in the plan",
-        Row::AttemptUnprepared => "an upgrade was interrupted, and its binary has changed",
-        Row::SwapInterrupted => "an upgrade was interrupted after its commit; it is finished",
-        Row::RollBackResumed => "a roll-back is due, or was interrupted; it is performed",
-        Row::RollBackSwapInterrupted => {
-            "a roll-back was interrupted after its commit; it is finished"
-        }
-        Row::VersionMovedOutside => "the version was changed by somebody else; it is accepted",
-    }
-}
-
 fn failure(failure: &Failure) -> String {
     let code = serde_json::to_value(failure.code).unwrap_or_default();
     format!("{} [{}]", failure.text, code.as_str().unwrap_or_default())
@@ -337,6 +330,7 @@ pub fn ending(ending: Ending) -> String {
         Ending::Killed(signal) => format!("was ended by {}", signal_name(signal)),
         Ending::NeverStarted => "could not be started".to_owned(),
         Ending::Unseen => "ended, its status unseen".to_owned(),
+        Ending::Unhealthy => "did not pass its health check".to_owned(),
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod back;
 mod copy;
 pub(crate) mod engine;
 pub(crate) mod files;
+pub(crate) mod hooks;
 pub(crate) mod host;
 pub(crate) mod numbers;
 pub(crate) mod oracle;

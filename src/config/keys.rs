@@ -4,7 +4,12 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Address, Config, Retention, values};
+use super::{Address, CommandLine, Config, Retention, values};
+use kinds::{address, command_or_unset, optional, path_or_unset, required_path, retention};
+
+mod kinds;
+
+pub(super) use kinds::{Kind, Value};
 
 /// One key of the configuration.
 #[derive(Debug)]
@@ -27,29 +32,6 @@ pub(super) struct Key {
     pub(super) get: fn(&Config) -> Value,
 }
 
-/// What a file may hold for a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Text,
-    Path,
-    Switch,
-    Count,
-    Size,
-}
-
-/// The value of a key, to be written or shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Value {
-    Text(String),
-    Address(Address),
-    Path(PathBuf),
-    Switch(bool),
-    Count(u32),
-    Size(u64),
-    Time(Duration),
-    Unset,
-}
-
 /// The key with this name (`daemon.home`).
 pub(super) fn find(full_name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| {
@@ -57,26 +39,6 @@ pub(super) fn find(full_name: &str) -> Option<&'static Key> {
             .split_once('.')
             .is_some_and(|(table, name)| key.table == table && key.name == name)
     })
-}
-
-fn optional<T>(value: &OsStr, read: fn(&OsStr) -> Result<T, String>) -> Result<Option<T>, String> {
-    if value.is_empty() { Ok(None) } else { read(value).map(Some) }
-}
-
-fn address(value: &OsStr) -> Result<Address, String> {
-    Address::parse(&value.to_string_lossy())
-}
-
-fn retention(value: &OsStr) -> Result<Retention, String> {
-    Retention::parse(&value.to_string_lossy())
-}
-
-fn required_path(value: &OsStr) -> Result<PathBuf, String> {
-    values::path(value)
-}
-
-fn path_or_unset(path: Option<&PathBuf>) -> Value {
-    path.map_or(Value::Unset, |path| Value::Path(path.clone()))
 }
 
 /// One entry of [`KEYS`]; the field is read and set by the same rule.
@@ -325,5 +287,77 @@ pub(super) const KEYS: &[Key] = &[
         values::switch,
         |v: &bool| Value::Switch(*v),
         "A roll-back puts the data back as backed up; what is there is moved aside."
+    ),
+    key!(
+        daemon.pre_upgrade_command,
+        "DAEMON_PRE_UPGRADE_COMMAND",
+        "pre-upgrade command:",
+        Text,
+        |v| optional(v, CommandLine::parse),
+        command_or_unset,
+        "Runs before an upgrade, beside the old daemon; '' for none. No shell reads it."
+    ),
+    key!(
+        daemon.pre_start_command,
+        "DAEMON_PRE_START_COMMAND",
+        "pre-start command:",
+        Text,
+        |v| optional(v, CommandLine::parse),
+        command_or_unset,
+        "Runs before each start of the daemon; '' for none."
+    ),
+    key!(
+        daemon.post_upgrade_command,
+        "DAEMON_POST_UPGRADE_COMMAND",
+        "post-upgrade command:",
+        Text,
+        |v| optional(v, CommandLine::parse),
+        command_or_unset,
+        "Runs when a new version is up; '' for none."
+    ),
+    key!(
+        daemon.on_failure_command,
+        "DAEMON_ON_FAILURE_COMMAND",
+        "on-failure command:",
+        Text,
+        |v| optional(v, CommandLine::parse),
+        command_or_unset,
+        "Runs when an upgrade, or the daemon, has failed for good; '' for none."
+    ),
+    key!(
+        daemon.hook_timeout,
+        "DAEMON_HOOK_TIMEOUT",
+        "hook timeout:",
+        Text,
+        values::interval,
+        |v: &Duration| Value::Time(*v),
+        "Time for each of these commands, before it is ended."
+    ),
+    key!(
+        daemon.health_check_url,
+        "DAEMON_HEALTH_CHECK_URL",
+        "health check url:",
+        Text,
+        |v| optional(v, address),
+        |v: &Option<Address>| v.clone().map_or(Value::Unset, Value::Address),
+        "A new version has to answer here, with a status of 2xx, within its startup period."
+    ),
+    key!(
+        daemon.health_check_command,
+        "DAEMON_HEALTH_CHECK_COMMAND",
+        "health check command:",
+        Text,
+        |v| optional(v, CommandLine::parse),
+        command_or_unset,
+        "This has to exit with status 0 within a new version's startup period; '' for none."
+    ),
+    key!(
+        daemon.health_check_interval,
+        "DAEMON_HEALTH_CHECK_INTERVAL",
+        "health check interval:",
+        Text,
+        values::interval,
+        |v: &Duration| Value::Time(*v),
+        "Pause between two looks at a new version's health."
     ),
 ];

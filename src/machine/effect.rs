@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::hook::{Hook, HookCall};
 use super::values::{Announcement, Archive, Binary, Daemon, Ending, Upgrade, Version};
 
 /// Something to be done. It may be done only once the record that orders it is durable.
@@ -226,6 +227,18 @@ pub enum Effect {
     },
     /// Make `current` point at what the plan calls current.
     MendLink(String),
+    /// Run a command of the operator's. Answer: `HookEnded`.
+    RunHook(HookCall),
+    /// Ask the new version for its health again and again. Answer: `HealthPassed`, or
+    /// `HealthFailed` once the time is over.
+    CheckHealth {
+        /// Which process.
+        daemon: Daemon,
+        /// Milliseconds within which it has to pass.
+        within_ms: u64,
+    },
+    /// Ask no more.
+    EndHealthCheck,
     /// Answer a command's request.
     Answer {
         /// Which.
@@ -289,8 +302,11 @@ impl Effect {
             | Self::CancelPreparation { .. }
             | Self::ReleaseLock
             | Self::StandDown { .. }
+            | Self::CheckHealth { .. }
+            | Self::EndHealthCheck
             | Self::Answer { .. }
             | Self::Exit(_) => true,
+            Self::RunHook(call) => call.hook != Hook::PreUpgrade,
             Self::FetchBinary { .. }
             | Self::CheckBinary { .. }
             | Self::CheckRoom { .. }
@@ -360,6 +376,9 @@ impl Effect {
             Self::RestoreVersionFile(_) => "restore-version-file",
             Self::RebuildPlan { .. } => "rebuild-plan",
             Self::MendLink(_) => "mend-link",
+            Self::RunHook(_) => "run-hook",
+            Self::CheckHealth { .. } => "check-health",
+            Self::EndHealthCheck => "end-health-check",
             Self::Answer { .. } => "answer",
             Self::Exit(_) => "exit",
         }

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::hook::Hooks;
+
 /// A version that is, or could be, installed: its folder's name and its binary's build version.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Version {
@@ -101,6 +103,8 @@ pub enum Ending {
     NeverStarted,
     /// It was no child of this session, so nobody could see its status.
     Unseen,
+    /// It was asked to end, for it did not pass its health check.
+    Unhealthy,
 }
 
 impl Ending {
@@ -168,6 +172,12 @@ pub struct Policy {
     /// Remove the backups that the retention doesn't keep.
     #[serde(default, skip_serializing_if = "is_off")]
     pub prunes_backups: bool,
+    /// Where commands of the operator's run.
+    #[serde(default, skip_serializing_if = "Hooks::is_none")]
+    pub hooks: Hooks,
+    /// A new version has to pass the health check within its startup period.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub checks_health: bool,
     /// So many startup failures in a row end the run; 0 acts as 1.
     pub max_startup_failures: u32,
     /// Milliseconds from a crash to the next start.
@@ -183,7 +193,7 @@ fn switched_on() -> bool {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde takes")]
-fn is_off(switch: &bool) -> bool {
+pub(super) fn is_off(switch: &bool) -> bool {
     !switch
 }
 
@@ -238,6 +248,14 @@ pub enum Code {
     FailedStart,
     /// A person had it rolled back.
     RolledBack,
+    /// A command of the operator's said no.
+    HookAborted,
+    /// A command of the operator's said: not now.
+    HookPostponed,
+    /// A command of the operator's failed, was ended or took too long.
+    HookFailed,
+    /// The new version did not pass its health check within the startup period.
+    Unhealthy,
 }
 
 /// What happens after a failure.
@@ -263,7 +281,10 @@ impl Code {
             | Self::Io
             | Self::AnnouncementChanged
             | Self::BinaryChanged
-            | Self::DaemonCrashed => Remedy::Pause,
+            | Self::DaemonCrashed
+            | Self::HookPostponed
+            | Self::HookFailed
+            | Self::Unhealthy => Remedy::Pause,
             Self::DigestMismatch
             | Self::NoChecksum
             | Self::NoPlatform
@@ -273,7 +294,8 @@ impl Code {
             | Self::Downgrade
             | Self::ResumedTooOften
             | Self::FailedStart
-            | Self::RolledBack => Remedy::Quarantine,
+            | Self::RolledBack
+            | Self::HookAborted => Remedy::Quarantine,
             Self::NoBinary => Remedy::AwaitBinary,
         }
     }

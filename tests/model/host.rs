@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use nymvisor::host::Stimulus as Reported;
 use nymvisor::machine::{
-    Archive, Binary, Code, Daemon, Effect, Ending, Event, Link, Observed, Outcome, Timer, Upgrade,
-    Version,
+    Archive, Binary, Code, Daemon, Effect, Ending, Event, Hook, Link, Observed, Outcome, Timer,
+    Upgrade, Version,
 };
 
 use super::files::Files;
-use super::values;
+use super::{hooks, values};
 
 /// The daemon's process group.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -108,6 +108,9 @@ impl World {
             Effect::StandDown { attempt, .. } => {
                 self.begin_to_stand_down(*attempt, effect);
                 return Ok(());
+            }
+            Effect::EndHealthCheck => {
+                self.work.retain(|work| !matches!(work, Effect::CheckHealth { .. }));
             }
             Effect::ReleaseLock => self.lock = false,
             Effect::Exit(outcome) => self.exit = Some(*outcome),
@@ -232,6 +235,8 @@ impl World {
                 luck.or(&[Code::NoRoom])?;
                 Event::RoomFound { attempt: *attempt, needed_bytes: 10, free_bytes: 100 }
             }
+            Effect::RunHook(call) => hooks::ended(call, luck),
+            Effect::CheckHealth { daemon, .. } => hooks::checked(*daemon, luck),
             Effect::CopyHome { .. }
             | Effect::RefreshCopy { .. }
             | Effect::ExamineBackup { .. }
@@ -355,6 +360,7 @@ fn takes_time(effect: &Effect) -> bool {
             | Effect::StopTimer(_)
             | Effect::WatchDue { .. }
             | Effect::CancelPreparation { .. }
+            | Effect::EndHealthCheck
             | Effect::ReleaseLock
             | Effect::Answer { .. }
             | Effect::Exit(_)
@@ -380,6 +386,8 @@ pub(crate) fn whose(effect: &Effect) -> Option<u64> {
         | Effect::CommitRollBack { attempt, .. }
         | Effect::CommitSwap { attempt, .. }
         | Effect::StandDown { attempt, .. } => Some(*attempt),
+        // Those that are only told outlive what they are about.
+        Effect::RunHook(call) if call.hook == Hook::PreUpgrade => call.attempt,
         _ => None,
     }
 }

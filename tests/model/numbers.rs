@@ -50,9 +50,14 @@ fn of_state(state: &mut State, see: &mut See<'_>) {
             | Stage::Copying(binary)
             | Stage::Refreshing(binary)
             | Stage::Ready(Some(binary))
+            | Stage::Hooking(Some(binary))
             | Stage::Locking(binary)
             | Stage::Locked(binary) => see(Number::Binary(binary)),
-            Stage::Fetching | Stage::Checking | Stage::Sizing(None) | Stage::Ready(None) => {}
+            Stage::Fetching
+            | Stage::Checking
+            | Stage::Sizing(None)
+            | Stage::Ready(None)
+            | Stage::Hooking(None) => {}
         }
     }
     for archive in &mut state.unneeded {
@@ -75,7 +80,7 @@ fn of_phase(phase: &mut Phase, see: &mut See<'_>) {
                 AfterDrain::Upgrade(attempt) | AfterDrain::End(Some(attempt)) => {
                     of_attempt(attempt, see);
                 }
-                AfterDrain::End(None) => {}
+                AfterDrain::FailedStart(_) | AfterDrain::End(None) => {}
                 AfterDrain::Recover { before, .. } => of_phase(before, see),
             }
         }
@@ -86,7 +91,10 @@ fn of_phase(phase: &mut Phase, see: &mut See<'_>) {
         Phase::Swapping(swapping) => of_attempt(&mut swapping.attempt, see),
         Phase::Restarting(restarting) => match &mut restarting.wait {
             Wait::Session { resume: Some(attempt) } => of_attempt(attempt, see),
-            Wait::Session { resume: None } | Wait::Delay { .. } | Wait::Spawning { .. } => {}
+            Wait::Session { resume: None }
+            | Wait::Delay { .. }
+            | Wait::PreStart
+            | Wait::Spawning { .. } => {}
         },
         Phase::Failed(failed) => match &mut failed.then {
             AfterFailure::OldVersion { attempt, .. }
@@ -123,6 +131,7 @@ fn of_effect(effect: &mut Effect, see: &mut See<'_>) {
         Effect::InterruptDaemon(daemon)
         | Effect::ForwardSignal { daemon, .. }
         | Effect::KillGroup(daemon)
+        | Effect::CheckHealth { daemon, .. }
         | Effect::SweepGroup(Some(daemon)) => see(Number::Daemon(daemon)),
         Effect::WatchDue { attempt, .. }
         | Effect::FetchBinary { attempt, .. }
@@ -138,6 +147,14 @@ fn of_effect(effect: &mut Effect, see: &mut See<'_>) {
         | Effect::LockRollBack { attempt, .. }
         | Effect::CommitRollBack { attempt, .. }
         | Effect::StandDown { attempt, .. } => see(Number::Attempt(attempt)),
+        Effect::RunHook(call) => {
+            if let Some(attempt) = &mut call.attempt {
+                see(Number::Attempt(attempt));
+            }
+            if let Some(archive) = &mut call.backup {
+                see(Number::Archive(archive));
+            }
+        }
         Effect::SealBackup { attempt, sealed, .. } => {
             see(Number::Attempt(attempt));
             if let Some(archive) = sealed {
@@ -169,6 +186,7 @@ fn of_effect(effect: &mut Effect, see: &mut See<'_>) {
         | Effect::RestoreVersionFile(_)
         | Effect::RebuildPlan { .. }
         | Effect::MendLink(_)
+        | Effect::EndHealthCheck
         | Effect::Answer { .. }
         | Effect::Exit(_) => {}
     }
@@ -184,7 +202,14 @@ fn of_event(event: &mut Event, see: &mut See<'_>) {
                 see(Number::Binary(binary));
             }
         }
-        Event::DaemonSpawned { daemon } => see(Number::Daemon(daemon)),
+        Event::DaemonSpawned { daemon }
+        | Event::HealthPassed { daemon, .. }
+        | Event::HealthFailed { daemon, .. } => see(Number::Daemon(daemon)),
+        Event::HookEnded { attempt, .. } => {
+            if let Some(attempt) = attempt {
+                see(Number::Attempt(attempt));
+            }
+        }
         Event::CameDue { attempt, .. }
         | Event::HomeRestored { attempt, .. }
         | Event::RestoreSkipped { attempt }

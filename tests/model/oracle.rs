@@ -1,5 +1,6 @@
 //! What the engine promises, kept by counting on fingers.
 
+mod hooks;
 mod numbers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,9 @@ pub(crate) struct Oracle {
     /// What runs has lived through its startup period since it was committed.
     lived: bool,
     quarantine: BTreeSet<(String, String)>,
+    health: hooks::Health,
+    /// Upgrades to which the pre-upgrade command has said yes in this session.
+    hooked: BTreeSet<u64>,
 }
 
 impl Oracle {
@@ -72,6 +76,7 @@ impl Oracle {
                 backed.as_ref().is_none_or(|archive| archive.path != kept.path)
             });
         }
+        self.may_begin(before, record, after)?;
         self.may_stop_for(before, record)
     }
 
@@ -87,21 +92,22 @@ impl Oracle {
                 self.stopping = false;
                 self.up = false;
                 self.locked.clear();
+                self.hooked.clear();
             }
             Event::StopRequested { .. } => self.stopping = true,
             Event::Recovered { row, observed } => self.recovered(*row, observed),
             Event::DaemonSpawned { .. } => {
+                self.health = hooks::Health::NotAsked;
                 self.up = true;
                 self.settled = false;
                 self.asked = false;
             }
-            Event::StartupPassed => {
-                self.settled = true;
-                self.lived = true;
-                self.failures = 0;
-            }
+            Event::StartupPassed => self.startup_passed(),
             Event::DaemonEnded { ending, uptime_ms } => self.ended(*ending, *uptime_ms),
             Event::SpawnFailed { .. } => self.failures += 1,
+            Event::HookEnded { .. } | Event::HealthPassed { .. } | Event::HealthFailed { .. } => {
+                self.hear_hooks(&record.event);
+            }
             Event::SwapCommitted { attempt, .. } => {
                 self.failures = 0;
                 self.lived = false;
@@ -160,7 +166,8 @@ impl Oracle {
 
     fn ended(&mut self, ending: Ending, uptime_ms: u64) {
         if self.up && !self.asked {
-            let early = !self.settled && uptime_ms < self.policy().startup_period_ms;
+            let within = uptime_ms < self.policy().startup_period_ms;
+            let early = !self.settled && (within || self.health.is_open());
             self.failures =
                 if ending != Ending::Exited(0) && early { self.failures + 1 } else { 0 };
         }
@@ -169,6 +176,11 @@ impl Oracle {
 
     fn judge(&mut self, record: &Record, effect: &Effect, after: &State) -> Result<(), String> {
         match effect {
+            Effect::SpawnDaemon(_) if !self.may_start(record) => {
+                return Err("a start before the command said yes".to_owned());
+            }
+            Effect::RunHook(call) => self.note_call(call),
+            Effect::CheckHealth { .. } => self.health = hooks::Health::Open,
             Effect::SpawnDaemon(_) if self.up => return Err("a second daemon".to_owned()),
             Effect::SpawnDaemon(_) if self.stopping => {
                 return Err("a stop request is lost".to_owned());
@@ -216,6 +228,7 @@ impl Oracle {
             Event::StopRequested { .. }
                 | Event::Recovered { .. }
                 | Event::DaemonSpawned { .. }
+                | Event::HealthFailed { .. }
                 | Event::RollBackRequested { .. }
         );
         if !asks || by_other || !self.policy().prepare_ahead {

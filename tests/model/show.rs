@@ -5,6 +5,8 @@ use nymvisor::machine::{
     State, Timer, Wait,
 };
 
+mod hooks;
+
 pub(crate) fn effects(effects: &[Effect]) -> String {
     effects.iter().map(effect).collect::<Vec<_>>().join(", ")
 }
@@ -68,7 +70,11 @@ pub(crate) fn effect(effect: &Effect) -> String {
             format!("{name} #{attempt} {}", to.name)
         }
         Effect::MoveSharedBack { upgrade, to } => format!("{name} {} -> {}", upgrade.name, to.name),
-        Effect::ReleaseLock | Effect::ReviewBackups => name.to_owned(),
+        Effect::ReleaseLock | Effect::ReviewBackups | Effect::EndHealthCheck => name.to_owned(),
+        Effect::RunHook(call) => hooks::call(call),
+        Effect::CheckHealth { daemon, within_ms } => {
+            format!("{name} of {} within {within_ms}ms", daemon.pid)
+        }
         Effect::QueueAnnouncement(upgrade) | Effect::MoveShared { upgrade, .. } => {
             format!("{name} {}", upgrade.name)
         }
@@ -152,6 +158,12 @@ pub(crate) fn event(event: &Event) -> String {
             &format!("{name} #{attempt}"),
             (!left.is_empty()).then(|| left.clone()).into_iter(),
         ),
+        Event::HookEnded { hook, attempt, next, ending, .. } => {
+            hooks::ended(*hook, *attempt, *next, *ending)
+        }
+        Event::HealthPassed { daemon, .. } | Event::HealthFailed { daemon, .. } => {
+            format!("{name} of {}", daemon.pid)
+        }
         Event::SessionStarted { .. }
         | Event::StopRequested { .. }
         | Event::StartupPassed
@@ -197,6 +209,7 @@ fn stage(stage: &Stage) -> &'static str {
         Stage::Checking => "checking",
         Stage::Sizing(_) => "sizing",
         Stage::Copying(_) => "copying",
+        Stage::Hooking(_) => "pre-upgrade command",
         Stage::Refreshing(_) => "refreshing",
         Stage::Ready(Some(_)) => "ready",
         Stage::Ready(None) => "unprepared",
@@ -211,7 +224,8 @@ pub(crate) fn phase(phase: &Phase) -> String {
     match phase {
         Phase::Running(running) => {
             let settled = if running.settled { " settled" } else { "" };
-            format!("{name} {}{settled}", running.daemon.pid)
+            let health = hooks::health(running.health);
+            format!("{name} {}{settled}{health}", running.daemon.pid)
         }
         Phase::Draining(draining) => {
             let step = match draining.step {
@@ -221,6 +235,7 @@ pub(crate) fn phase(phase: &Phase) -> String {
             };
             let then = match &draining.then {
                 AfterDrain::Upgrade(attempt) => format!("upgrade {}", self::attempt(attempt)),
+                AfterDrain::FailedStart(failure) => format!("start failed {:?}", failure.code),
                 AfterDrain::End(None) => "end".to_owned(),
                 AfterDrain::End(Some(attempt)) => format!("end, resume {}", self::attempt(attempt)),
                 AfterDrain::Recover { before, .. } => {
@@ -245,6 +260,7 @@ pub(crate) fn phase(phase: &Phase) -> String {
                     let elapsed = if *elapsed { ", elapsed" } else { "" };
                     format!("delay{swept}{elapsed}")
                 }
+                Wait::PreStart => "pre-start command".to_owned(),
                 Wait::Spawning { stop: false } => "spawning".to_owned(),
                 Wait::Spawning { stop: true } => "spawning, then stop".to_owned(),
                 Wait::Session { resume: None } => "next session".to_owned(),
@@ -270,7 +286,8 @@ pub(crate) fn phase(phase: &Phase) -> String {
                 }
                 AfterFailure::GivenUp { ending } => format!("given up, {ending:?}"),
             };
-            format!("{name} in {} by {:?}, {then}", failed.phase, failed.failure.code)
+            let notice = hooks::notice(failed.notice);
+            format!("{name} in {} by {:?}, {then}{notice}", failed.phase, failed.failure.code)
         }
     }
 }

@@ -86,10 +86,14 @@ pub(crate) struct Settings {
     pub(crate) max_failures: u32,
     pub(crate) rolls_back: bool,
     pub(crate) restores_data: bool,
+    /// Every command is there, and the health is checked.
+    pub(crate) has_hooks: bool,
 }
 
 impl Settings {
     pub(crate) fn policy(self) -> Policy {
+        let policy = values::policy();
+        let policy = if self.has_hooks { values::with_hooks(policy) } else { policy };
         Policy {
             restart_on_failure: self.restarts,
             restart_after_upgrade: self.restart_after_upgrade,
@@ -99,7 +103,7 @@ impl Settings {
             rollback_on_failed_upgrade: self.rolls_back,
             rollback_restores_data: self.restores_data,
             prunes_backups: true,
-            ..values::policy()
+            ..policy
         }
     }
 }
@@ -167,9 +171,9 @@ fn tamper() -> impl Strategy<Value = Tamper> {
 /// Mostly the usual settings, each switch at times the other way.
 pub(crate) fn settings() -> impl Strategy<Value = Settings> {
     let odd = || proptest::bool::weighted(0.15);
-    let backs = (proptest::bool::ANY, odd());
+    let backs = (proptest::bool::ANY, odd(), proptest::bool::weighted(0.3));
     (odd(), odd(), odd(), odd(), 0..4_u32, backs).prop_map(
-        |(restarts, after, ahead, skip, max, (rolls_back, keeps))| Settings {
+        |(restarts, after, ahead, skip, max, (rolls_back, keeps, has_hooks))| Settings {
             restarts: !restarts,
             restart_after_upgrade: !after,
             prepare_ahead: !ahead,
@@ -177,6 +181,7 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
             max_failures: max,
             rolls_back,
             restores_data: !keeps,
+            has_hooks,
         },
     )
 }

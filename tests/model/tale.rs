@@ -75,6 +75,23 @@ impl Tale {
         self.tell()
     }
 
+    /// The same with every command there is, which says yes before the start.
+    pub(crate) fn hooked(policy: Policy, upgrade: &Upgrade) -> Self {
+        let mut tale = Self::new(policy);
+        tale.start().work(3).queue(upgrade).work(4);
+        tale.forget();
+        tale
+    }
+
+    /// The oldest order of this name turns out so.
+    pub(crate) fn finish(&mut self, name: &str, luck: Luck) -> &mut Self {
+        let world = &self.engine.world;
+        let mut ready = (0..world.work.len()).filter(|at| world.can_finish(*at));
+        let pick = ready.position(|at| world.work[at].name() == name);
+        self.engine.finish(pick.unwrap(), luck).unwrap();
+        self.tell()
+    }
+
     /// Orders are carried out, and the daemon ends when it is asked to, until `phase` is reached.
     pub(crate) fn until(&mut self, phase: PhaseName) -> &mut Self {
         for _ in 0..20 {

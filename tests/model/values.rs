@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use nymvisor::machine::{
-    Archive, Binary, Code, Daemon, Failure, Policy, Queue, Requester, Upgrade, Version,
+    Archive, Binary, Code, Daemon, Failure, Hooks, Policy, Queue, Requester, Upgrade, Version,
 };
 
 /// So many minutes after the beginning of the tests' time.
@@ -78,6 +78,8 @@ pub(crate) fn policy() -> Policy {
         rollback_on_failed_upgrade: false,
         rollback_restores_data: true,
         prunes_backups: false,
+        hooks: Hooks::default(),
+        checks_health: false,
         max_startup_failures: 10,
         failure_restart_delay_ms: 10_000,
         startup_period_ms: 120_000,
@@ -85,8 +87,14 @@ pub(crate) fn policy() -> Policy {
     }
 }
 
+/// Every command is there, and the health is checked.
+pub(crate) fn with_hooks(policy: Policy) -> Policy {
+    let hooks = Hooks { pre_upgrade: true, pre_start: true, post_upgrade: true, on_failure: true };
+    Policy { hooks, checks_health: true, ..policy }
+}
+
 /// Every code, each once.
-pub(crate) const CODES: [Code; 19] = [
+pub(crate) const CODES: [Code; 23] = [
     Code::Network,
     Code::HttpStatus,
     Code::NoRoom,
@@ -106,4 +114,8 @@ pub(crate) const CODES: [Code; 19] = [
     Code::DaemonCrashed,
     Code::FailedStart,
     Code::RolledBack,
+    Code::HookAborted,
+    Code::HookPostponed,
+    Code::HookFailed,
+    Code::Unhealthy,
 ];

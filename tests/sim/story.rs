@@ -328,5 +328,6 @@ pub(crate) fn usual() -> Settings {
         max_failures: 10,
         rolls_back: false,
         restores_data: true,
+        has_hooks: false,
     }
 }

@@ -1,14 +1,15 @@
 //! A state of every kind, and every event that could meet it.
 
 mod events;
+mod hooks;
 mod more;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use nymvisor::machine::{
-    AfterDrain, AfterFailure, Code, DrainStep, Event, Phase, PhaseName, Policy, Stage, State,
-    Timer, Transition, Upgrade, Wait, step,
+    AfterDrain, AfterFailure, Code, DrainStep, Event, Notice, Phase, PhaseName, Policy, Stage,
+    State, Timer, Transition, Upgrade, Wait, step,
 };
 
 pub(super) use events::events;
@@ -37,6 +38,9 @@ pub(super) fn kind(state: &State) -> &'static str {
         return kind_of_roll_back(state);
     }
     match &state.phase {
+        Phase::Running(running) if hooks::health(running).is_some() => {
+            hooks::health(running).unwrap()
+        }
         Phase::Running(_) => match state.candidate.as_ref().map(|c| (&c.stage, c.due)) {
             None => "nothing to prepare",
             Some((Stage::Fetching, false)) => "fetching",
@@ -45,6 +49,7 @@ pub(super) fn kind(state: &State) -> &'static str {
             Some((Stage::Copying(_), false)) => "copying",
             Some((Stage::Ready(Some(_)), false)) => "ready",
             Some((Stage::Ready(None), false)) => "ready unprepared",
+            Some((Stage::Hooking(_), _)) => "due, pre-upgrade command",
             Some((Stage::Refreshing(_), _)) => "due, refreshing",
             Some((Stage::Locking(_), _)) => "due, locking",
             Some((Stage::Ready(_), true) | (Stage::Locked(_), _)) => "due and locked",
@@ -54,6 +59,9 @@ pub(super) fn kind(state: &State) -> &'static str {
             (DrainStep::Asked, AfterDrain::Upgrade(_)) => "asked, then upgrade",
             (DrainStep::Killing, AfterDrain::Upgrade(_)) => "killed, then upgrade",
             (DrainStep::Sweeping, AfterDrain::Upgrade(_)) => "swept, then upgrade",
+            (DrainStep::Asked, AfterDrain::FailedStart(_)) => "asked, then failed start",
+            (DrainStep::Killing, AfterDrain::FailedStart(_)) => "killed, then failed start",
+            (DrainStep::Sweeping, AfterDrain::FailedStart(_)) => "swept, then failed start",
             (DrainStep::Asked, AfterDrain::End(None)) => "asked, then end",
             (DrainStep::Killing, AfterDrain::End(None)) => "killed, then end",
             (DrainStep::Sweeping, AfterDrain::End(None)) => "swept, then end",
@@ -75,6 +83,7 @@ pub(super) fn kind(state: &State) -> &'static str {
             Wait::Delay { swept: false, elapsed: false } => "delay",
             Wait::Delay { swept: true, .. } => "delay, group gone",
             Wait::Delay { swept: false, elapsed: true } => "delay over, group not gone",
+            Wait::PreStart => "pre-start command",
             Wait::Spawning { stop: false } => "spawning",
             Wait::Spawning { stop: true } => "spawning, then stop",
             Wait::Session { resume: None } => "at rest",
@@ -83,7 +92,11 @@ pub(super) fn kind(state: &State) -> &'static str {
         Phase::Failed(failed) => match &failed.then {
             AfterFailure::OldVersion { stop: false, .. } => "old version next",
             AfterFailure::OldVersion { stop: true, .. } => "stop next",
-            AfterFailure::GivenUp { .. } => "given up",
+            AfterFailure::GivenUp { .. } => match failed.notice {
+                None => "given up",
+                Some(Notice::Sweeping) => "given up, on-failure command",
+                Some(Notice::Swept) => "given up and swept, on-failure command",
+            },
             AfterFailure::RollBack(_) | AfterFailure::RollBackFailed(_) => "of a roll-back",
         },
     }
@@ -101,6 +114,7 @@ fn kind_of_roll_back(state: &State) -> &'static str {
         Phase::Restarting(_) => "at rest, roll-back to resume",
         Phase::Failed(failed) => match &failed.then {
             AfterFailure::RollBack(_) => "roll-back next",
+            _ if failed.notice.is_some() => "roll-back stuck, on-failure command",
             _ => "roll-back stuck",
         },
         _ => "rolling back",
@@ -112,7 +126,7 @@ fn is_back(state: &State) -> bool {
 }
 
 /// Every kind that a state can be of.
-pub(super) const KINDS: [&str; 53] = [
+pub(super) const KINDS: [&str; 63] = [
     "nothing to prepare",
     "fetching",
     "checking",
@@ -121,12 +135,18 @@ pub(super) const KINDS: [&str; 53] = [
     "ready",
     "ready unprepared",
     "due, not ready",
+    "health awaited",
+    "health overdue",
+    "due, pre-upgrade command",
     "due, refreshing",
     "due, locking",
     "due and locked",
     "asked, then upgrade",
     "killed, then upgrade",
     "swept, then upgrade",
+    "asked, then failed start",
+    "killed, then failed start",
+    "swept, then failed start",
     "asked, then end",
     "killed, then end",
     "swept, then end",
@@ -150,6 +170,7 @@ pub(super) const KINDS: [&str; 53] = [
     "delay",
     "delay, group gone",
     "delay over, group not gone",
+    "pre-start command",
     "spawning",
     "spawning, then stop",
     "at rest",
@@ -157,6 +178,8 @@ pub(super) const KINDS: [&str; 53] = [
     "old version next",
     "stop next",
     "given up",
+    "given up, on-failure command",
+    "given up and swept, on-failure command",
     "asked, then roll back",
     "killed, then roll back",
     "swept, then roll back",
@@ -166,6 +189,7 @@ pub(super) const KINDS: [&str; 53] = [
     "at rest, roll-back to resume",
     "roll-back next",
     "roll-back stuck",
+    "roll-back stuck, on-failure command",
 ];
 
 pub(super) fn u1() -> Upgrade {
@@ -236,6 +260,7 @@ fn told() -> Vec<State> {
     after_crashes(&mut take);
     of_roll_backs(&mut take);
     more::take_all(&mut take);
+    hooks::take_all(&mut take);
     all
 }
 

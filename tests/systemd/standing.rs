@@ -22,7 +22,8 @@ const DAEMON: Daemon = Daemon { pid: 7, started_ticks: 1 };
 #[test]
 fn each_is_one_line_and_tells_what_matters() {
     let left_over = |stop| {
-        let before = Box::new(Phase::Running(Running { daemon: DAEMON, settled: true }));
+        let before =
+            Box::new(Phase::Running(Running { daemon: DAEMON, settled: true, health: None }));
         AfterDrain::Recover { before, stop }
     };
     let failure = Failure { code: Code::Io, text: "no".to_owned() };
@@ -30,11 +31,12 @@ fn each_is_one_line_and_tells_what_matters() {
         phase: PhaseName::Running,
         failure,
         then: AfterFailure::GivenUp { ending: Ending::Exited(1) },
+        notice: None,
     };
     let wait = |wait| Phase::Restarting(Restarting { why: Why::SessionStart, wait });
     let table = [
         (
-            Phase::Running(Running { daemon: DAEMON, settled: false }),
+            Phase::Running(Running { daemon: DAEMON, settled: false, health: None }),
             ("Running v1 .0 (1.0.0), pid 7", true, false, false),
         ),
         (
@@ -75,7 +77,7 @@ fn each_is_one_line_and_tells_what_matters() {
 
 #[test]
 fn nothing_counts_before_it_is_known_what_the_last_session_left() {
-    let phase = Phase::Running(Running { daemon: DAEMON, settled: true });
+    let phase = Phase::Running(Running { daemon: DAEMON, settled: true, health: None });
     let standing = Standing::of(&State { recovering: true, ..state(phase) });
     assert!(!standing.is_up && !standing.is_ending);
     assert!(standing.status.starts_with("Starting"), "{}", standing.status);
@@ -83,7 +85,7 @@ fn nothing_counts_before_it_is_known_what_the_last_session_left() {
 
 #[test]
 fn what_keeps_upgrades_waiting_is_told() {
-    let phase = Phase::Running(Running { daemon: DAEMON, settled: true });
+    let phase = Phase::Running(Running { daemon: DAEMON, settled: true, health: None });
     let troubled = State { recording: false, plan_reads: false, ..state(phase) };
     assert_eq!(
         Standing::of(&troubled).status,

@@ -8,8 +8,10 @@ use super::super::phase::{
 };
 use super::super::recover::{Observed, Row, row};
 use super::super::state::{Candidate, Hold, Stage, State};
-use super::super::values::{Code, Failure, Policy, Upgrade, Version};
-use super::{Next, Rejected, Step, attempt, backups, daemon, journal, prepare, queue, rollback};
+use super::super::values::{Code, Failure, Policy, Upgrade};
+use super::{
+    Next, Rejected, Step, attempt, backups, daemon, hooks, journal, prepare, queue, rollback,
+};
 
 /// A `run` began: nothing is decided before it is known what there is.
 pub(super) fn started(next: &mut Next, policy: &Policy) -> Step {
@@ -280,7 +282,7 @@ fn keep_candidate(state: &mut State, observed: &Observed) {
     if wanted && ready.is_some() && ready == observed.binary.as_ref() {
         let stage = Stage::Ready(observed.binary.clone());
         let due = candidate.due || candidate.upgrade.due_at <= observed.at;
-        state.candidate = Some(Candidate { due, stage, ..candidate });
+        state.candidate = Some(Candidate { due, stage, hooked: false, ..candidate });
     }
 }
 
@@ -292,6 +294,7 @@ fn begin(next: &mut Next, observed: &Observed) {
             && next.state.plan_reads
             && candidate.due
             && next.state.policy.skip_backup
+            && !next.state.policy.hooks.pre_upgrade
             && candidate.kept_binary().is_some()
             && candidate.kept_binary() == observed.binary.as_ref()
     });
@@ -300,11 +303,7 @@ fn begin(next: &mut Next, observed: &Observed) {
         drain_nobody(next, attempt);
         return;
     }
-    next.enter(Phase::Restarting(Restarting {
-        why: Why::SessionStart,
-        wait: Wait::Spawning { stop: false },
-    }));
-    next.order(Effect::SpawnDaemon(next.state.installed.clone()));
+    daemon::start(next, Why::SessionStart, next.state.installed.clone());
     if let Some(candidate) = &next.state.candidate {
         next.effects.push(prepare::watch_due(candidate));
     }
@@ -344,7 +343,7 @@ fn finish_swap(next: &mut Next, attempt: Option<Attempt>) -> Step {
             Some(back) => rollback::note_undone(next, &attempt, &back),
             None => attempt::note_performed(next, &attempt),
         }
-        start(next, Why::SessionStart, attempt.target());
+        daemon::start(next, Why::SessionStart, attempt.target());
         return Ok(());
     }
     if let Some(back) = back {
@@ -374,6 +373,7 @@ fn give_up(next: &mut Next, attempt: Option<Attempt>) {
         ),
     };
     queue::hold(next, &attempt.upgrade, &failure);
+    hooks::tell_held(next, attempt.id, &attempt.upgrade, &failure);
 }
 
 /// Where the run rests after an orderly end.
@@ -389,10 +389,4 @@ pub(super) fn rest(next: &mut Next, resume: Option<Attempt>) {
 pub(super) fn end(next: &mut Next, resume: Option<Attempt>) {
     rest(next, resume);
     next.order(Effect::Exit(Outcome::Done));
-}
-
-/// Orders a start at once.
-pub(super) fn start(next: &mut Next, why: Why, version: Version) {
-    next.enter(Phase::Restarting(Restarting { why, wait: Wait::Spawning { stop: false } }));
-    next.order(Effect::SpawnDaemon(version));
 }

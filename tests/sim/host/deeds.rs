@@ -61,7 +61,11 @@ impl Machine {
                 self.judge_start(version);
                 return self.world.finish(index, luck);
             }
-            Effect::SweepGroup(_) | Effect::SkipBackup { .. } | Effect::RefreshCopy { .. } => {
+            Effect::SweepGroup(_)
+            | Effect::SkipBackup { .. }
+            | Effect::RefreshCopy { .. }
+            | Effect::RunHook(_)
+            | Effect::CheckHealth { .. } => {
                 return self.world.finish(index, luck);
             }
             Effect::CommitSwap { attempt, upgrade, .. } => self.judge_commit(*attempt, upgrade),

@@ -1,6 +1,8 @@
 //! Every event that could meet a state.
 
-use nymvisor::machine::{Archive, Code, Ending, Event, Queue, State};
+use nymvisor::machine::{
+    Aftermath, Archive, Code, Ending, Event, Hook, HookEnding, Phase, Queue, State,
+};
 
 use super::u1;
 use crate::model::values::{
@@ -13,6 +15,18 @@ fn examined(state: &State) -> Archive {
     Archive { sha256: Some("examined".to_owned()), ..backup.unwrap_or_else(|| archive(1)) }
 }
 
+/// A command has ended; the one for failures was told of the end of the run.
+fn hooked(hook: Hook, attempt: Option<u64>, status: i32) -> Event {
+    Event::HookEnded {
+        hook,
+        attempt,
+        next: (hook == Hook::OnFailure).then_some(Aftermath::GivenUp),
+        ending: HookEnding::Exited(status),
+        took_ms: 5,
+        said: String::new(),
+    }
+}
+
 /// Every kind of event, about the upgrade that `state` is about.
 pub(in crate::state_machine_md) fn events(state: &State) -> Vec<Event> {
     let candidate = state.candidate.as_ref().map(|candidate| candidate.id);
@@ -23,6 +37,10 @@ pub(in crate::state_machine_md) fn events(state: &State) -> Vec<Event> {
     let mut performed = state.queue.performed.clone();
     performed.push("other".to_owned());
     let other_plan = Queue { current: state.queue.current.clone(), performed, ..queue(&[u1()]) };
+    let running = match &state.phase {
+        Phase::Running(running) => running.daemon,
+        _ => daemon(4),
+    };
     vec![
         Event::SessionStarted { nymvisor: "0.2.0".to_owned(), pid: 7, policy: policy() },
         Event::StopRequested { signal: 15 },
@@ -70,6 +88,16 @@ pub(in crate::state_machine_md) fn events(state: &State) -> Vec<Event> {
         Event::SwapCommitted { attempt, left: String::new() },
         Event::StoodDown { attempt },
         Event::WorkFailed { attempt, failure: failure(Code::Io) },
+        hooked(Hook::PreUpgrade, Some(attempt), 0),
+        hooked(Hook::PreUpgrade, Some(attempt), 30),
+        hooked(Hook::PreUpgrade, Some(attempt), 31),
+        hooked(Hook::PreStart, None, 1),
+        hooked(Hook::PreStart, None, 30),
+        hooked(Hook::PreStart, None, 31),
+        hooked(Hook::PostUpgrade, None, 0),
+        hooked(Hook::OnFailure, Some(attempt), 0),
+        Event::HealthPassed { daemon: running, tries: 3 },
+        Event::HealthFailed { daemon: running, failure: failure(Code::Unhealthy) },
         Event::JournalFailed { failure: failure(Code::Io) },
         Event::JournalRestored,
     ]
