@@ -165,9 +165,7 @@ pub fn event(event: &Event, back: Option<&Attempt>) -> String {
         Event::DaemonSpawned { daemon } => format!("the daemon is up, process {}", daemon.pid),
         Event::SpawnFailed { failure } => self::failure(failure),
         Event::StartupPassed => "the daemon has lived through its startup period".to_owned(),
-        Event::DaemonEnded { ending, uptime_ms } => {
-            format!("the daemon {} after {}", self::ending(*ending), seconds(*uptime_ms))
-        }
+        Event::DaemonEnded { ending, uptime_ms } => ended(*ending, *uptime_ms),
         Event::GroupGone => "nothing of the daemon's process group is left".to_owned(),
         Event::GraceElapsed => "the grace period is over, the daemon is killed".to_owned(),
         Event::DelayElapsed => "the delay before the restart is over".to_owned(),
@@ -217,14 +215,10 @@ pub fn event(event: &Event, back: Option<&Attempt>) -> String {
         Event::StoodDown { attempt } => stood_down(&tried(attempt)),
         Event::JournalFailed { failure } => journal_failed(failure),
         Event::JournalRestored => "the journal can be written again".to_owned(),
-        Event::HookEnded { hook, ending, took_ms, said, .. } => {
-            hooks::ended(*hook, *ending, *took_ms, said)
+        Event::HookEnded { .. } | Event::HealthPassed { .. } | Event::HealthFailed { .. } => {
+            hooks::text(event)
         }
-        Event::HealthPassed { tries, .. } => hooks::healthy(*tries),
-        Event::HealthFailed { failure, .. } => self::failure(failure),
-        Event::WorkFailed { attempt, failure } => {
-            format!("{} failed: {}", tried(attempt), self::failure(failure))
-        }
+        Event::WorkFailed { attempt, failure } => work_failed(&tried(attempt), failure),
     }
 }
 
@@ -235,6 +229,14 @@ fn tried(attempt: u64, back: Option<&Attempt>) -> String {
         Some((from, to)) => format!("roll-back of {} to {}", version(from), version(to)),
         None => format!("upgrade {attempt}"),
     }
+}
+
+fn ended(ending: Ending, uptime_ms: u64) -> String {
+    format!("the daemon {} after {}", self::ending(ending), seconds(uptime_ms))
+}
+
+fn work_failed(tried: &str, failure: &Failure) -> String {
+    format!("{tried} failed: {}", self::failure(failure))
 }
 
 fn outlived(archives: &[Archive]) -> String {

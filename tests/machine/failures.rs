@@ -62,6 +62,14 @@ fn h12_a_preparation_that_fails_leaves_the_daemon_alone() {
       => cancel-preparation #1
     work-failed #1 RolledBack: Running 1001 | u1 quarantined (1)
       => cancel-preparation #1
+    work-failed #1 HookAborted: Running 1001 | u1 quarantined (1)
+      => cancel-preparation #1
+    work-failed #1 HookPostponed: Running 1001 | u1 paused (1)
+      => cancel-preparation #1, start-timer pause of u1 60000ms
+    work-failed #1 HookFailed: Running 1001 | u1 paused (1)
+      => cancel-preparation #1, start-timer pause of u1 60000ms
+    work-failed #1 Unhealthy: Running 1001 | u1 paused (1)
+      => cancel-preparation #1, start-timer pause of u1 60000ms
     ");
 }
 

@@ -1,6 +1,6 @@
 //! The operator's commands and the health check on the simulated machine.
 
-use nymvisor::machine::{Code, Daemon, Event, Hook, HookCall, HookEnding};
+use nymvisor::machine::{Code, Daemon, Effect, Event, Hook, HookCall, HookEnding};
 
 use super::host::Luck;
 use super::values;
@@ -27,6 +27,10 @@ pub(crate) fn ended(call: &HookCall, luck: Luck) -> Event {
 pub(crate) fn ended_so(call: &HookCall, ending: HookEnding) -> Event {
     let (hook, attempt, next) = (call.hook, call.attempt, call.next);
     Event::HookEnded { hook, attempt, next, ending, took_ms: 5, said: "last words".to_owned() }
+}
+
+pub(super) fn end_check(work: &mut Vec<Effect>) {
+    work.retain(|work| !matches!(work, Effect::CheckHealth { .. }));
 }
 
 pub(crate) fn checked(daemon: Daemon, luck: Luck) -> Event {

@@ -109,9 +109,7 @@ impl World {
                 self.begin_to_stand_down(*attempt, effect);
                 return Ok(());
             }
-            Effect::EndHealthCheck => {
-                self.work.retain(|work| !matches!(work, Effect::CheckHealth { .. }));
-            }
+            Effect::EndHealthCheck => hooks::end_check(&mut self.work),
             Effect::ReleaseLock => self.lock = false,
             Effect::Exit(outcome) => self.exit = Some(*outcome),
             Effect::ForwardSignal { daemon, .. } => {
@@ -386,7 +384,6 @@ pub(crate) fn whose(effect: &Effect) -> Option<u64> {
         | Effect::CommitRollBack { attempt, .. }
         | Effect::CommitSwap { attempt, .. }
         | Effect::StandDown { attempt, .. } => Some(*attempt),
-        // Those that are only told outlive what they are about.
         Effect::RunHook(call) if call.hook == Hook::PreUpgrade => call.attempt,
         _ => None,
     }

@@ -75,10 +75,18 @@ impl Tale {
         self.tell()
     }
 
-    /// The same with every command there is, which says yes before the start.
-    pub(crate) fn hooked(policy: Policy, upgrade: &Upgrade) -> Self {
+    /// A tale whose daemon is up after its pre-start command.
+    pub(crate) fn hooked_start(policy: Policy) -> Self {
         let mut tale = Self::new(policy);
-        tale.start().work(3).queue(upgrade).work(4);
+        tale.start().work(3);
+        tale.forget();
+        tale
+    }
+
+    /// The same as [`Tale::ready`] with every command there is, which says yes before the start.
+    pub(crate) fn hooked(policy: Policy, upgrade: &Upgrade) -> Self {
+        let mut tale = Self::hooked_start(policy);
+        tale.queue(upgrade).work(4);
         tale.forget();
         tale
     }

@@ -1,5 +1,7 @@
 //! The stories with names. Each is told with everything that can go wrong in it.
 
+mod hooks;
+
 use super::story::{Mishap, Step, Story, usual};
 use crate::model::host::Luck;
 use crate::model::stimulus::{How, Settings, Stimulus, Tamper};
@@ -37,6 +39,7 @@ pub(super) fn all() -> Vec<Named> {
     all.extend(interruptions());
     all.extend(hands());
     all.extend(roll_backs());
+    all.extend(hooks::hooked());
     all
 }
 

@@ -2,8 +2,8 @@
 
 use nymvisor::host::manager::Standing;
 use nymvisor::machine::{
-    AfterDrain, AfterFailure, Code, Daemon, DrainStep, Draining, Ending, Failed, Failure, Phase,
-    PhaseName, Restarting, Running, State, Version, Wait, Why,
+    AfterDrain, AfterFailure, Code, Daemon, DrainStep, Draining, Ending, Failed, Failure, Health,
+    Notice, Phase, PhaseName, Restarting, Running, State, Version, Wait, Why,
 };
 
 fn state(phase: Phase) -> State {
@@ -29,7 +29,7 @@ fn each_is_one_line_and_tells_what_matters() {
     let failure = Failure { code: Code::Io, text: "no".to_owned() };
     let given_up = Failed {
         phase: PhaseName::Running,
-        failure,
+        failure: failure.clone(),
         then: AfterFailure::GivenUp { ending: Ending::Exited(1) },
         notice: None,
     };
@@ -38,6 +38,31 @@ fn each_is_one_line_and_tells_what_matters() {
         (
             Phase::Running(Running { daemon: DAEMON, settled: false, health: None }),
             ("Running v1 .0 (1.0.0), pid 7", true, false, false),
+        ),
+        (
+            Phase::Running(Running {
+                daemon: DAEMON,
+                settled: false,
+                health: Some(Health::Awaited),
+            }),
+            ("Running v1 .0 (1.0.0), pid 7, health check awaited", true, false, false),
+        ),
+        (
+            draining(DrainStep::Asked, AfterDrain::FailedStart(failure.clone())),
+            (
+                "v1 .0 (1.0.0) did not pass its health check: the daemon, pid 7, is asked to end",
+                false,
+                false,
+                false,
+            ),
+        ),
+        (
+            wait(Wait::PreStart),
+            ("Starting v1 .0 (1.0.0): the pre-start command runs", false, false, false),
+        ),
+        (
+            Phase::Failed(Failed { notice: Some(Notice::Swept), ..given_up.clone() }),
+            ("v1 .0 (1.0.0) failed for good [io]", false, true, false),
         ),
         (
             draining(DrainStep::Asked, AfterDrain::End(None)),

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use nymvisor::machine::{Code, Effect, PhaseName, Policy, Timer};
+use nymvisor::machine::{Code, Effect, PhaseName, Policy, Timer, Upgrade};
 
 use crate::model::engine::Engine;
+use crate::model::host::Luck;
 use crate::model::stimulus::{How, Stimulus, Tamper, catalogue};
 use crate::model::tale::Tale;
 
@@ -36,6 +37,10 @@ pub(super) enum Beginning {
     FailsStart,
     /// The data of the version before is being restored.
     GoesBack,
+    /// With commands: the first upgrade is up, and its health is checked.
+    Asked,
+    /// The same, and a phase of the next upgrade is reached while its command still runs.
+    Told(PhaseName),
 }
 
 impl Beginning {
@@ -101,6 +106,15 @@ impl Beginning {
                 tale
             }
             Self::FailsStart => fails(),
+            Self::Asked => asked(policy, &first),
+            Self::Told(phase) => {
+                let mut tale = asked(policy, &first);
+                tale.finish("check-health", Luck::Good);
+                let told = std::mem::take(&mut tale.engine.world.work);
+                tale.queue(&catalogue(1)).work(4).due().until(phase);
+                tale.engine.world.work.extend(told);
+                tale
+            }
             Self::GoesBack => {
                 let mut tale = fails();
                 tale.work(1);
@@ -109,6 +123,13 @@ impl Beginning {
         };
         tale.engine
     }
+}
+
+/// The daemon of an upgrade is up, and its health is checked.
+fn asked(policy: Policy, upgrade: &Upgrade) -> Tale {
+    let mut tale = Tale::hooked(policy, upgrade);
+    tale.due().until(PhaseName::Restarting).work(2);
+    tale
 }
 
 impl fmt::Display for Beginning {
@@ -126,6 +147,8 @@ impl fmt::Display for Beginning {
             Self::Unread(phase) => write!(f, "from {phase} with a backup unread"),
             Self::FailsStart => f.write_str("after a failed start"),
             Self::GoesBack => f.write_str("in a roll-back"),
+            Self::Asked => f.write_str("with the health awaited"),
+            Self::Told(phase) => write!(f, "from {phase} with a command that runs"),
         }
     }
 }

@@ -92,7 +92,7 @@ fn of_health(take: &mut impl FnMut(&Tale)) {
 }
 
 fn after_failures(take: &mut impl FnMut(&Tale)) {
-    let mut tale = Tale::hooked(once(), &u1());
+    let mut tale = Tale::hooked_start(once());
     take(tale.daemon_ends(How::Status, 1));
     take(tale.finish("sweep-group", Luck::Good));
     let mut tale = unhealthy(once());

@@ -32,7 +32,7 @@ impl Ran {
 }
 
 /// Runs a command to its end, which comes within `patience` and the grace after it. `None` where
-/// `stop` came first: then it is ended at once. Its output is logged where it is `called` something.
+/// `stop` came first: then it is ended at once. Its output is logged where it is `called` so.
 pub(in crate::host::local) async fn run(
     command: &daemon::Command,
     called: Option<&'static str>,
