@@ -85,7 +85,7 @@ fn every_key_and_variable_is_described() {
 #[test]
 fn the_example_of_a_command_runs() {
     let (_, rest) = README.split_once("```sh\n#!/bin/sh\n# For all four keys").unwrap();
-    let script = rest.split_once("\n").unwrap().1.split_once("```").unwrap().0;
+    let script = rest.split_once('\n').unwrap().1.split_once("```").unwrap().0;
     for (hour, status) in [("03", 0), ("12", 31)] {
         let clock = format!("date() {{ echo {hour}; }}\n{script}");
         let mut sh = Command::new("/bin/sh");

@@ -294,7 +294,7 @@ pub(super) const KEYS: &[Key] = &[
         "pre-upgrade command:",
         Text,
         |v| optional(v, CommandLine::parse),
-        command_or_unset,
+        |v: &Option<CommandLine>| command_or_unset(v.as_ref()),
         "Runs before an upgrade, beside the old daemon; '' for none. No shell reads it."
     ),
     key!(
@@ -303,7 +303,7 @@ pub(super) const KEYS: &[Key] = &[
         "pre-start command:",
         Text,
         |v| optional(v, CommandLine::parse),
-        command_or_unset,
+        |v: &Option<CommandLine>| command_or_unset(v.as_ref()),
         "Runs before each start of the daemon; '' for none."
     ),
     key!(
@@ -312,7 +312,7 @@ pub(super) const KEYS: &[Key] = &[
         "post-upgrade command:",
         Text,
         |v| optional(v, CommandLine::parse),
-        command_or_unset,
+        |v: &Option<CommandLine>| command_or_unset(v.as_ref()),
         "Runs when a new version is up; '' for none."
     ),
     key!(
@@ -321,7 +321,7 @@ pub(super) const KEYS: &[Key] = &[
         "on-failure command:",
         Text,
         |v| optional(v, CommandLine::parse),
-        command_or_unset,
+        |v: &Option<CommandLine>| command_or_unset(v.as_ref()),
         "Runs when an upgrade, or the daemon, has failed for good; '' for none."
     ),
     key!(
@@ -348,7 +348,7 @@ pub(super) const KEYS: &[Key] = &[
         "health check command:",
         Text,
         |v| optional(v, CommandLine::parse),
-        command_or_unset,
+        |v: &Option<CommandLine>| command_or_unset(v.as_ref()),
         "This has to exit with status 0 within a new version's startup period; '' for none."
     ),
     key!(

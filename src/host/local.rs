@@ -265,7 +265,7 @@ impl LocalHost {
             Effect::RestoreVersionFile(version) => self.restore_version_file(version),
             Effect::RebuildPlan { current, queued } => self.rebuild_plan(current, queued),
             Effect::MendLink(name) => self.mend_link(name),
-            Effect::RunHook(call) => self.run_hook(call),
+            Effect::RunHook(call) => self.run_hook(&call),
             Effect::CheckHealth { daemon, within_ms } => {
                 self.check_health(daemon, Duration::from_millis(within_ms));
             }

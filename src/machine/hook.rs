@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::phase::PhaseName;
-use super::values::{Archive, Failure, Upgrade, Version, is_off};
+use super::values::{Archive, Code, Failure, Upgrade, Version, is_off};
 
 /// A point at which a command of the operator's runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -134,6 +134,15 @@ pub enum Notice {
 }
 
 impl Hook {
+    /// Whether something waits for what the command says; else it is only told.
+    #[must_use]
+    pub fn decides(self) -> bool {
+        match self {
+            Self::PreUpgrade | Self::PreStart => true,
+            Self::PostUpgrade | Self::OnFailure => false,
+        }
+    }
+
     /// All of them.
     pub const ALL: [Self; 4] =
         [Self::PreUpgrade, Self::PreStart, Self::PostUpgrade, Self::OnFailure];
@@ -192,6 +201,17 @@ impl HookEnding {
             Self::Exited(_) | Self::Killed(_) | Self::TimedOut | Self::NeverStarted => {
                 Verdict::Fail
             }
+        }
+    }
+
+    /// What kind of failure that is; `None` where all may go on.
+    #[must_use]
+    pub fn code(self) -> Option<Code> {
+        match self.verdict() {
+            Verdict::GoOn => None,
+            Verdict::Abort => Some(Code::HookAborted),
+            Verdict::Postpone => Some(Code::HookPostponed),
+            Verdict::Fail => Some(Code::HookFailed),
         }
     }
 }

@@ -45,8 +45,11 @@ fn anything_else_holds_the_upgrade_back_and_the_daemon_runs_on() {
         let daemons = stage.daemons();
         stage.announce("1.1.0");
         stage.until_event("hook-ended", 1);
-        let status = stage.site.ok(&["status", "--output", "json"]);
-        assert!(status.contains(code), "{body}: {status}");
+        let status = stage.site.run(&["status", "--output", "json"]).stdout;
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        let last = &status["last_failure"];
+        assert_eq!((&last["code"], &last["upgrade"]), (&code.into(), &"v1.1.0".into()), "{body}");
+        assert_eq!(status["held"][0]["code"], code, "{body}: {status:#}");
         assert_eq!(stage.daemons(), daemons, "{body}");
         assert_eq!(stage.logged("signal"), 0, "{body}");
         assert_eq!(stage.history(), [""; 0], "{body}");

@@ -223,6 +223,10 @@ fn every_legal_pair_of_phase_and_event_is_taken() {
         search(name, Beginning::Told(phase), &with_commands(), told, &mut taken);
     }
     let fails = within(&[[0, 0, 2, 1, 0]], 2500);
+    for steps in 0..7 {
+        let unhealthy = within(&[[0, 0, 1, 0, 0]], 300);
+        search(name, Beginning::Unhealthy(steps), &with_commands(), unhealthy, &mut taken);
+    }
     for from in [Beginning::First, Beginning::Asked] {
         search(name, from, &with_commands(), fails, &mut taken);
     }

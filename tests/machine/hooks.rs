@@ -228,7 +228,8 @@ fn the_next_session_asks_the_command_anew() {
     let mut tale = Tale::hooked(bare, &u1());
     tale.due();
     tale.finish("run-hook", Luck::Good).crash();
-    tale.start().until(PhaseName::Running);
+    tale.start().work(3);
+    assert_eq!(tale.engine.state.phase.name(), PhaseName::Running, "{tale}");
     let text = show::effects(&tale.engine.world.work);
     assert!(text.contains("run pre-upgrade #1"), "{text}\n{tale}");
 }

@@ -2,8 +2,8 @@
 //! the names of binaries and archives. No wildcard: a new variant has to say what it carries.
 
 use nymvisor::machine::{
-    AfterDrain, AfterFailure, Archive, Attempt, Binary, Daemon, Effect, Event, Phase, Stage, State,
-    Wait,
+    AfterDrain, AfterFailure, Archive, Attempt, Binary, Daemon, Effect, Event, HookCall, Phase,
+    Stage, State, Wait,
 };
 
 use super::engine::Engine;
@@ -147,14 +147,7 @@ fn of_effect(effect: &mut Effect, see: &mut See<'_>) {
         | Effect::LockRollBack { attempt, .. }
         | Effect::CommitRollBack { attempt, .. }
         | Effect::StandDown { attempt, .. } => see(Number::Attempt(attempt)),
-        Effect::RunHook(call) => {
-            if let Some(attempt) = &mut call.attempt {
-                see(Number::Attempt(attempt));
-            }
-            if let Some(archive) = &mut call.backup {
-                see(Number::Archive(archive));
-            }
-        }
+        Effect::RunHook(call) => of_call(call, see),
         Effect::SealBackup { attempt, sealed, .. } => {
             see(Number::Attempt(attempt));
             if let Some(archive) = sealed {
@@ -189,6 +182,15 @@ fn of_effect(effect: &mut Effect, see: &mut See<'_>) {
         | Effect::EndHealthCheck
         | Effect::Answer { .. }
         | Effect::Exit(_) => {}
+    }
+}
+
+fn of_call(call: &mut HookCall, see: &mut See<'_>) {
+    if let Some(attempt) = &mut call.attempt {
+        see(Number::Attempt(attempt));
+    }
+    if let Some(archive) = &mut call.backup {
+        see(Number::Archive(archive));
     }
 }
 

@@ -91,6 +91,34 @@ impl Tale {
         tale
     }
 
+    /// A tale with every command there is, whose new version is asked for its health.
+    pub(crate) fn asked(policy: Policy, upgrade: &Upgrade) -> Self {
+        let mut tale = Self::hooked(policy, upgrade);
+        tale.due().until(PhaseName::Restarting).work(2);
+        tale
+    }
+
+    /// One that is not healthy, while so many steps of the next upgrade are done.
+    pub(crate) fn unhealthy_while(
+        policy: Policy,
+        upgrade: &Upgrade,
+        next: &Upgrade,
+        steps: usize,
+    ) -> Self {
+        const STEPS: [&str; 6] =
+            ["fetch-binary", "check-binary", "check-room", "copy-home", "run-hook", "refresh-copy"];
+        let mut tale = Self::asked(policy, upgrade);
+        tale.queue(next);
+        for (at, step) in STEPS.into_iter().enumerate().take(steps) {
+            if at == 4 {
+                tale.due();
+            }
+            tale.finish(step, Luck::Good);
+        }
+        tale.finish("check-health", Luck::Bad(0));
+        tale
+    }
+
     /// The oldest order of this name turns out so.
     pub(crate) fn finish(&mut self, name: &str, luck: Luck) -> &mut Self {
         let world = &self.engine.world;

@@ -88,6 +88,7 @@ pub(crate) fn policy() -> Policy {
 }
 
 /// Every command is there, and the health is checked.
+#[expect(clippy::needless_pass_by_value, reason = "it changes what it is given")]
 pub(crate) fn with_hooks(policy: Policy) -> Policy {
     let hooks = Hooks { pre_upgrade: true, pre_start: true, post_upgrade: true, on_failure: true };
     Policy { hooks, checks_health: true, ..policy }

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use nymvisor::machine::{
-    AfterDrain, AfterFailure, Code, DrainStep, Event, Notice, Phase, PhaseName, Policy, Stage,
-    State, Timer, Transition, Upgrade, Wait, step,
+    AfterDrain, AfterFailure, Candidate, Code, DrainStep, Event, Notice, Phase, PhaseName, Policy,
+    Stage, State, Timer, Transition, Upgrade, Wait, step,
 };
 
 pub(super) use events::events;
@@ -38,23 +38,9 @@ pub(super) fn kind(state: &State) -> &'static str {
         return kind_of_roll_back(state);
     }
     match &state.phase {
-        Phase::Running(running) if hooks::health(running).is_some() => {
-            hooks::health(running).unwrap()
+        Phase::Running(running) => {
+            hooks::health(running).unwrap_or_else(|| preparation(state.candidate.as_ref()))
         }
-        Phase::Running(_) => match state.candidate.as_ref().map(|c| (&c.stage, c.due)) {
-            None => "nothing to prepare",
-            Some((Stage::Fetching, false)) => "fetching",
-            Some((Stage::Checking, false)) => "checking",
-            Some((Stage::Sizing(_), false)) => "sizing",
-            Some((Stage::Copying(_), false)) => "copying",
-            Some((Stage::Ready(Some(_)), false)) => "ready",
-            Some((Stage::Ready(None), false)) => "ready unprepared",
-            Some((Stage::Hooking(_), _)) => "due, pre-upgrade command",
-            Some((Stage::Refreshing(_), _)) => "due, refreshing",
-            Some((Stage::Locking(_), _)) => "due, locking",
-            Some((Stage::Ready(_), true) | (Stage::Locked(_), _)) => "due and locked",
-            Some((_, true)) => "due, not ready",
-        },
         Phase::Draining(draining) => match (draining.step, &draining.then) {
             (DrainStep::Asked, AfterDrain::Upgrade(_)) => "asked, then upgrade",
             (DrainStep::Killing, AfterDrain::Upgrade(_)) => "killed, then upgrade",
@@ -99,6 +85,24 @@ pub(super) fn kind(state: &State) -> &'static str {
             },
             AfterFailure::RollBack(_) | AfterFailure::RollBackFailed(_) => "of a roll-back",
         },
+    }
+}
+
+/// How far the preparation is.
+fn preparation(candidate: Option<&Candidate>) -> &'static str {
+    match candidate.map(|c| (&c.stage, c.due)) {
+        None => "nothing to prepare",
+        Some((Stage::Fetching, false)) => "fetching",
+        Some((Stage::Checking, false)) => "checking",
+        Some((Stage::Sizing(_), false)) => "sizing",
+        Some((Stage::Copying(_), false)) => "copying",
+        Some((Stage::Ready(Some(_)), false)) => "ready",
+        Some((Stage::Ready(None), false)) => "ready unprepared",
+        Some((Stage::Hooking(_), _)) => "due, pre-upgrade command",
+        Some((Stage::Refreshing(_), _)) => "due, refreshing",
+        Some((Stage::Locking(_), _)) => "due, locking",
+        Some((Stage::Ready(_), true) | (Stage::Locked(_), _)) => "due and locked",
+        Some((_, true)) => "due, not ready",
     }
 }
 

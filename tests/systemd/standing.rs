@@ -29,7 +29,7 @@ fn each_is_one_line_and_tells_what_matters() {
     let failure = Failure { code: Code::Io, text: "no".to_owned() };
     let given_up = Failed {
         phase: PhaseName::Running,
-        failure: failure.clone(),
+        failure,
         then: AfterFailure::GivenUp { ending: Ending::Exited(1) },
         notice: None,
     };
@@ -38,31 +38,6 @@ fn each_is_one_line_and_tells_what_matters() {
         (
             Phase::Running(Running { daemon: DAEMON, settled: false, health: None }),
             ("Running v1 .0 (1.0.0), pid 7", true, false, false),
-        ),
-        (
-            Phase::Running(Running {
-                daemon: DAEMON,
-                settled: false,
-                health: Some(Health::Awaited),
-            }),
-            ("Running v1 .0 (1.0.0), pid 7, health check awaited", true, false, false),
-        ),
-        (
-            draining(DrainStep::Asked, AfterDrain::FailedStart(failure.clone())),
-            (
-                "v1 .0 (1.0.0) did not pass its health check: the daemon, pid 7, is asked to end",
-                false,
-                false,
-                false,
-            ),
-        ),
-        (
-            wait(Wait::PreStart),
-            ("Starting v1 .0 (1.0.0): the pre-start command runs", false, false, false),
-        ),
-        (
-            Phase::Failed(Failed { notice: Some(Notice::Swept), ..given_up.clone() }),
-            ("v1 .0 (1.0.0) failed for good [io]", false, true, false),
         ),
         (
             draining(DrainStep::Asked, AfterDrain::End(None)),
@@ -93,6 +68,45 @@ fn each_is_one_line_and_tells_what_matters() {
         ),
         (wait(Wait::Session { resume: None }), ("Stopped", false, true, true)),
         (Phase::Failed(given_up), ("v1 .0 (1.0.0) failed for good [io]", false, true, true)),
+    ];
+    for (phase, (status, is_up, is_ending, is_last)) in table {
+        let expected = Standing { is_up, is_ending, is_last, status: status.to_owned() };
+        assert_eq!(Standing::of(&state(phase)), expected);
+    }
+}
+
+#[test]
+fn so_are_commands_and_the_health_check() {
+    let failure = Failure { code: Code::Io, text: "no".to_owned() };
+    let given_up = Failed {
+        phase: PhaseName::Running,
+        failure: failure.clone(),
+        then: AfterFailure::GivenUp { ending: Ending::Exited(1) },
+        notice: Some(Notice::Swept),
+    };
+    let table = [
+        (
+            Phase::Running(Running {
+                daemon: DAEMON,
+                settled: false,
+                health: Some(Health::Awaited),
+            }),
+            ("Running v1 .0 (1.0.0), pid 7, health check awaited", true, false, false),
+        ),
+        (
+            draining(DrainStep::Asked, AfterDrain::FailedStart(failure)),
+            (
+                "v1 .0 (1.0.0) did not pass its health check: the daemon, pid 7, is asked to end",
+                false,
+                false,
+                false,
+            ),
+        ),
+        (
+            Phase::Restarting(Restarting { why: Why::SessionStart, wait: Wait::PreStart }),
+            ("Starting v1 .0 (1.0.0): the pre-start command runs", false, false, false),
+        ),
+        (Phase::Failed(given_up), ("v1 .0 (1.0.0) failed for good [io]", false, true, false)),
     ];
     for (phase, (status, is_up, is_ending, is_last)) in table {
         let expected = Standing { is_up, is_ending, is_last, status: status.to_owned() };

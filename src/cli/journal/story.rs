@@ -177,7 +177,7 @@ impl<'a> Story<'a> {
             }
             (Event::WorkFailed { failure, .. } | Event::BackupDamaged { failure, .. }, true)
             | (Event::SpawnFailed { failure } | Event::HealthFailed { failure, .. }, _) => {
-                self.failures.push((record.seq, failure))
+                self.failures.push((record.seq, failure));
             }
             _ => {}
         }

@@ -52,6 +52,6 @@ pub(super) fn path_or_unset(path: Option<&PathBuf>) -> Value {
     path.map_or(Value::Unset, |path| Value::Path(path.clone()))
 }
 
-pub(super) fn command_or_unset(command: &Option<CommandLine>) -> Value {
-    command.as_ref().map_or(Value::Unset, |command| Value::Text(command.to_string()))
+pub(super) fn command_or_unset(command: Option<&CommandLine>) -> Value {
+    command.map_or(Value::Unset, |command| Value::Text(command.to_string()))
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_local};
 
-use super::super::daemon;
+use super::super::{daemon, processes};
 use super::{LocalHost, Setup, process};
 use crate::config::CommandLine;
 use crate::machine::{Event, Hook, HookCall};
@@ -55,12 +55,12 @@ impl Commands {
 }
 
 impl LocalHost {
-    pub(super) fn run_hook(&mut self, call: HookCall) {
+    pub(super) fn run_hook(&mut self, call: &HookCall) {
         self.hooks.0.retain(|(_, _, task)| !task.task.is_finished());
         let (hook, attempt, next) = (call.hook, call.attempt, call.next);
         let teller = self.teller.clone();
         let timeout = self.setup.config.daemon.hook_timeout;
-        let command = command(&self.setup, &call);
+        let command = command(&self.setup, call);
         let began = Instant::now();
         let task = Task::begin(move |stop| async move {
             let ran = match command {
@@ -110,7 +110,7 @@ pub(super) fn command_of(
         binary: line.program.clone(),
         args: line.args.iter().map(OsString::from).collect(),
         // Another one than the daemon's: what is left of that is ended without it.
-        token: format!("{}:command", process::token(setup)),
+        token: process::token(setup) + processes::COMMAND_SUFFIX,
         remove_env: Vec::new(),
         envs,
     }

@@ -4,7 +4,7 @@ use super::super::effect::{Effect, Outcome};
 use super::super::hook::{Aftermath, Hook, HookCall, HookEnding, Notice, Verdict};
 use super::super::phase::{AfterFailure, Attempt, Failed, Phase, PhaseName, Restarting, Wait, Why};
 use super::super::state::{Stage, State};
-use super::super::values::{Code, Failure, Upgrade};
+use super::super::values::{Failure, Remedy, Upgrade};
 use super::{Next, Rejected, Step, daemon, prepare};
 
 /// A command has ended. `about` is the preparation or attempt that it belonged to.
@@ -74,19 +74,18 @@ fn pre_upgrade_ended(next: &mut Next, about: Option<u64>, ending: HookEnding, sa
     let id = about.ok_or(Rejected::Stale)?;
     let Some(candidate) = prepare::candidate(next, id) else { return Err(Rejected::Stale) };
     let Stage::Hooking(binary) = candidate.stage.clone() else { return Err(Rejected::Stale) };
-    let (code, then) = match ending.verdict() {
-        Verdict::GoOn => {
-            candidate.hooked = true;
-            candidate.stage = Stage::Ready(binary);
-            prepare::advance(next);
-            return Ok(());
-        }
-        Verdict::Abort => {
+    let Some(code) = ending.code() else {
+        candidate.hooked = true;
+        candidate.stage = Stage::Ready(binary);
+        prepare::advance(next);
+        return Ok(());
+    };
+    let then = match code.remedy() {
+        Remedy::Quarantine => {
             let name = &candidate.upgrade.name;
-            (Code::HookAborted, format!("say `nymvisor retry {name}` to have it tried again"))
+            format!("say `nymvisor retry {name}` to have it tried again")
         }
-        Verdict::Postpone => (Code::HookPostponed, "it is tried again later".to_owned()),
-        Verdict::Fail => (Code::HookFailed, "it is tried again later".to_owned()),
+        Remedy::Pause | Remedy::AwaitBinary => "it is tried again later".to_owned(),
     };
     let text = format!("{}; {then}", describe(Hook::PreUpgrade, ending, said));
     prepare::failed(next, &Failure { code, text });
@@ -114,21 +113,17 @@ fn pre_start_ended(next: &mut Next, ending: HookEnding, said: &str) -> Step {
     let Phase::Restarting(Restarting { why, wait: Wait::PreStart }) = next.state.phase else {
         return Err(Rejected::Stale);
     };
-    let code = match ending.verdict() {
-        Verdict::GoOn => {
-            let wait = Wait::Spawning { stop: false };
-            next.enter(Phase::Restarting(Restarting { why, wait }));
-            next.order(Effect::SpawnDaemon(next.state.installed.clone()));
-            return Ok(());
-        }
-        // What it waits for is known to whoever wrote it: no failure, and no end of the tries.
-        Verdict::Postpone => {
-            daemon::start_later(next);
-            return Ok(());
-        }
-        Verdict::Abort => Code::HookAborted,
-        Verdict::Fail => Code::HookFailed,
+    let Some(code) = ending.code() else {
+        let wait = Wait::Spawning { stop: false };
+        next.enter(Phase::Restarting(Restarting { why, wait }));
+        next.order(Effect::SpawnDaemon(next.state.installed.clone()));
+        return Ok(());
     };
+    if ending.verdict() == Verdict::Postpone {
+        // What it waits for is known to whoever wrote it: no failure, and no end of the tries.
+        daemon::start_later(next);
+        return Ok(());
+    }
     let text = describe(Hook::PreStart, ending, said);
     daemon::start_failed(next, PhaseName::Restarting, &Failure { code, text });
     Ok(())
@@ -182,7 +177,6 @@ pub(super) fn of_attempt(
     failure: &Failure,
     aftermath: Aftermath,
 ) -> HookCall {
-    let back = attempt.back.as_ref();
     HookCall {
         hook: Hook::OnFailure,
         attempt: Some(attempt.id),
@@ -190,7 +184,8 @@ pub(super) fn of_attempt(
         upgrade: Some(attempt.upgrade.clone()),
         from: Some(attempt.from.clone()),
         to: attempt.target(),
-        backup: back.map_or(attempt.backup.clone(), |back| back.restore.clone()),
+        // That of an attempt that failed goes with it.
+        backup: attempt.back.as_ref().and_then(|back| back.restore.clone()),
         failure: Some(failure.clone()),
         next: Some(aftermath),
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use nymvisor::machine::{Code, Effect, PhaseName, Policy, Timer, Upgrade};
+use nymvisor::machine::{Code, Effect, PhaseName, Policy, Timer};
 
 use crate::model::engine::Engine;
 use crate::model::host::Luck;
@@ -41,6 +41,8 @@ pub(super) enum Beginning {
     Asked,
     /// The same, and a phase of the next upgrade is reached while its command still runs.
     Told(PhaseName),
+    /// It is not healthy, and the next upgrade is being prepared: so many steps of that are done.
+    Unhealthy(usize),
 }
 
 impl Beginning {
@@ -106,15 +108,7 @@ impl Beginning {
                 tale
             }
             Self::FailsStart => fails(),
-            Self::Asked => asked(policy, &first),
-            Self::Told(phase) => {
-                let mut tale = asked(policy, &first);
-                tale.finish("check-health", Luck::Good);
-                let told = std::mem::take(&mut tale.engine.world.work);
-                tale.queue(&catalogue(1)).work(4).due().until(phase);
-                tale.engine.world.work.extend(told);
-                tale
-            }
+            Self::Asked | Self::Told(_) | Self::Unhealthy(_) => with_commands(self, policy),
             Self::GoesBack => {
                 let mut tale = fails();
                 tale.work(1);
@@ -125,11 +119,20 @@ impl Beginning {
     }
 }
 
-/// The daemon of an upgrade is up, and its health is checked.
-fn asked(policy: Policy, upgrade: &Upgrade) -> Tale {
-    let mut tale = Tale::hooked(policy, upgrade);
-    tale.due().until(PhaseName::Restarting).work(2);
-    tale
+fn with_commands(from: Beginning, policy: Policy) -> Tale {
+    let second = catalogue(1);
+    match from {
+        Beginning::Unhealthy(steps) => Tale::unhealthy_while(policy, &catalogue(0), &second, steps),
+        Beginning::Told(phase) => {
+            let mut tale = Tale::asked(policy, &catalogue(0));
+            tale.finish("check-health", Luck::Good);
+            let told = std::mem::take(&mut tale.engine.world.work);
+            tale.queue(&second).work(4).due().until(phase);
+            tale.engine.world.work.extend(told);
+            tale
+        }
+        _ => Tale::asked(policy, &catalogue(0)),
+    }
 }
 
 impl fmt::Display for Beginning {
@@ -148,6 +151,7 @@ impl fmt::Display for Beginning {
             Self::FailsStart => f.write_str("after a failed start"),
             Self::GoesBack => f.write_str("in a roll-back"),
             Self::Asked => f.write_str("with the health awaited"),
+            Self::Unhealthy(steps) => write!(f, "unhealthy, {steps} steps into the next"),
             Self::Told(phase) => write!(f, "from {phase} with a command that runs"),
         }
     }

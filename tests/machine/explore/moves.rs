@@ -193,7 +193,6 @@ fn faults(engine: &Engine) -> Vec<Move> {
             Effect::RunHook(call) if !is_only_told(call) => {
                 &[Luck::Half, Luck::Bad(0), Luck::Bad(1), Luck::Bad(2)]
             }
-            Effect::CheckHealth { .. } => &[Luck::Bad(0)],
             Effect::StandDown { in_doubt: Some(_), .. }
             | Effect::SpawnDaemon(_)
             | Effect::SkipRestore { .. }
@@ -203,6 +202,7 @@ fn faults(engine: &Engine) -> Vec<Move> {
             | Effect::RefreshCopy { .. }
             | Effect::ExamineBackup { .. }
             | Effect::TakeLock { .. }
+            | Effect::CheckHealth { .. }
             | Effect::SealBackup { .. } => &[Luck::Bad(0)],
             _ => &[],
         };

@@ -37,11 +37,8 @@ pub(in crate::state_machine_md) fn events(state: &State) -> Vec<Event> {
     let mut performed = state.queue.performed.clone();
     performed.push("other".to_owned());
     let other_plan = Queue { current: state.queue.current.clone(), performed, ..queue(&[u1()]) };
-    let running = match &state.phase {
-        Phase::Running(running) => running.daemon,
-        _ => daemon(4),
-    };
-    vec![
+    let mut all = of_hooks(state, attempt);
+    all.extend([
         Event::SessionStarted { nymvisor: "0.2.0".to_owned(), pid: 7, policy: policy() },
         Event::StopRequested { signal: 15 },
         Event::SignalReceived { signal: 1 },
@@ -88,6 +85,19 @@ pub(in crate::state_machine_md) fn events(state: &State) -> Vec<Event> {
         Event::SwapCommitted { attempt, left: String::new() },
         Event::StoodDown { attempt },
         Event::WorkFailed { attempt, failure: failure(Code::Io) },
+        Event::JournalFailed { failure: failure(Code::Io) },
+        Event::JournalRestored,
+    ]);
+    all
+}
+
+/// What commands and the check tell.
+fn of_hooks(state: &State, attempt: u64) -> Vec<Event> {
+    let running = match &state.phase {
+        Phase::Running(running) => running.daemon,
+        _ => daemon(4),
+    };
+    vec![
         hooked(Hook::PreUpgrade, Some(attempt), 0),
         hooked(Hook::PreUpgrade, Some(attempt), 30),
         hooked(Hook::PreUpgrade, Some(attempt), 31),
@@ -98,7 +108,5 @@ pub(in crate::state_machine_md) fn events(state: &State) -> Vec<Event> {
         hooked(Hook::OnFailure, Some(attempt), 0),
         Event::HealthPassed { daemon: running, tries: 3 },
         Event::HealthFailed { daemon: running, failure: failure(Code::Unhealthy) },
-        Event::JournalFailed { failure: failure(Code::Io) },
-        Event::JournalRestored,
     ]
 }

@@ -6,7 +6,7 @@ use super::u1;
 use crate::model::host::Luck;
 use crate::model::stimulus::How;
 use crate::model::tale::Tale;
-use crate::model::values::{policy, with_hooks};
+use crate::model::values::{policy, upgrade, with_hooks};
 
 pub(super) fn health(running: &Running) -> Option<&'static str> {
     match running.health {
@@ -22,9 +22,7 @@ fn once() -> Policy {
 }
 
 fn upgraded(policy: Policy) -> Tale {
-    let mut tale = Tale::hooked(policy, &u1());
-    tale.due().until(PhaseName::Restarting).work(2);
-    tale
+    Tale::asked(policy, &u1())
 }
 
 fn unhealthy(policy: Policy) -> Tale {
@@ -37,6 +35,7 @@ pub(super) fn take_all(take: &mut impl FnMut(&Tale)) {
     before_a_start(take);
     before_an_upgrade(take);
     of_health(take);
+    unhealthy_while_another_is_prepared(take);
     after_failures(take);
 }
 
@@ -89,6 +88,16 @@ fn of_health(take: &mut impl FnMut(&Tale)) {
         tale.finish("check-health", Luck::Good);
         take(&tale);
     }
+}
+
+fn unhealthy_while_another_is_prepared(take: &mut impl FnMut(&Tale)) {
+    let next = upgrade("u2", "1.2.0", 5);
+    for steps in 0..7 {
+        take(&Tale::unhealthy_while(with_hooks(policy()), &u1(), &next, steps));
+    }
+    let mut tale = Tale::unhealthy_while(with_hooks(policy()), &u1(), &next, 6);
+    take(tale.finish("take-lock", Luck::Good));
+    take(tale.daemon_ends(How::Well, 1));
 }
 
 fn after_failures(take: &mut impl FnMut(&Tale)) {
