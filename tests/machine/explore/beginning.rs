@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use nymvisor::machine::{Code, Effect, PhaseName, Policy, Timer};
+use nymvisor::machine::{Code, Effect, PhaseName, Policy, Timer, Upgrade};
 
 use crate::model::engine::Engine;
 use crate::model::host::Luck;
@@ -72,12 +72,7 @@ impl Beginning {
                 tale.due();
                 tale
             }
-            Self::Pauses => {
-                let mut tale = Tale::running(policy);
-                tale.queue(&first).fail(Code::Network);
-                tale.queue(&catalogue(1)).work(4).due().until(PhaseName::BackingUp);
-                tale
-            }
+            Self::Pauses => pauses(policy, &first),
             Self::FilesLost => {
                 let mut tale = Tale::at(policy, &first, PhaseName::BackingUp);
                 tale.crash();
@@ -117,6 +112,13 @@ impl Beginning {
         };
         tale.engine
     }
+}
+
+fn pauses(policy: Policy, first: &Upgrade) -> Tale {
+    let mut tale = Tale::running(policy);
+    tale.queue(first).fail(Code::Network);
+    tale.queue(&catalogue(1)).work(4).due().until(PhaseName::BackingUp);
+    tale
 }
 
 fn with_commands(from: Beginning, policy: Policy) -> Tale {
