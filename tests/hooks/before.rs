@@ -33,6 +33,8 @@ fn zero_and_one_let_the_upgrade_go_on() {
         assert_eq!(ended.data()["said"], "ready");
         // It ran beside the old daemon, which was asked to end only afterwards.
         assert_eq!((ended.from(), ended.to()), ("Running", "Running"));
+        let drawn = stage.site.ok(&["journal", "timeline"]);
+        assert!(drawn.contains("\n  command "), "{drawn}");
         end(&stage, run);
     }
 }
