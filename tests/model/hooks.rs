@@ -15,7 +15,16 @@ pub(crate) const ENDINGS: [HookEnding; 6] = [
     HookEnding::NeverStarted,
 ];
 
-pub(crate) fn ended(call: &HookCall, luck: Luck) -> Event {
+/// What comes of an order that concerns them.
+pub(super) fn outcome(effect: &Effect, luck: Luck) -> Option<Event> {
+    match effect {
+        Effect::RunHook(call) => Some(ended(call, luck)),
+        Effect::CheckHealth { daemon, .. } => Some(checked(*daemon, luck)),
+        _ => None,
+    }
+}
+
+fn ended(call: &HookCall, luck: Luck) -> Event {
     let ending = match luck {
         Luck::Good => HookEnding::Exited(0),
         Luck::Half => HookEnding::Exited(1),
@@ -33,7 +42,7 @@ pub(super) fn end_check(work: &mut Vec<Effect>) {
     work.retain(|work| !matches!(work, Effect::CheckHealth { .. }));
 }
 
-pub(crate) fn checked(daemon: Daemon, luck: Luck) -> Event {
+fn checked(daemon: Daemon, luck: Luck) -> Event {
     match luck {
         Luck::Good | Luck::Half => Event::HealthPassed { daemon, tries: 2 },
         Luck::Bad(_) => Event::HealthFailed { daemon, failure: values::failure(Code::Unhealthy) },

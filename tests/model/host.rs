@@ -233,8 +233,6 @@ impl World {
                 luck.or(&[Code::NoRoom])?;
                 Event::RoomFound { attempt: *attempt, needed_bytes: 10, free_bytes: 100 }
             }
-            Effect::RunHook(call) => hooks::ended(call, luck),
-            Effect::CheckHealth { daemon, .. } => hooks::checked(*daemon, luck),
             Effect::CopyHome { .. }
             | Effect::RefreshCopy { .. }
             | Effect::ExamineBackup { .. }
@@ -272,7 +270,7 @@ impl World {
             | Effect::MoveSharedBack { .. } => return self.back_outcome(effect, luck),
             chore => {
                 self.files.do_chore(chore);
-                return Ok(mended(chore));
+                return Ok(hooks::outcome(chore, luck).or_else(|| mended(chore)));
             }
         }))
     }

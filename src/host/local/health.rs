@@ -38,15 +38,19 @@ impl LocalHost {
 async fn check(setup: &Setup, daemon: Daemon, within: Duration, mut stop: Stop) -> Option<Event> {
     let since = Instant::now();
     let interval = setup.config.daemon.health_check_interval;
-    let mut tries = 0_u32;
+    let (mut tries, mut why) = (0_u32, String::new());
     loop {
         tries = tries.saturating_add(1);
         let left = within.saturating_sub(since.elapsed());
         // However short the startup period is, one look is taken.
         let patience = if tries == 1 { PATIENCE } else { PATIENCE.min(left) };
         let looked = look(setup, patience, &mut stop).await?;
-        let Err(why) = looked else { return Some(Event::HealthPassed { daemon, tries }) };
-        tracing::debug!("health check, try {tries}: {why}");
+        let Err(found) = looked else { return Some(Event::HealthPassed { daemon, tries }) };
+        tracing::debug!("health check, try {tries}: {found}");
+        // A look that the end of the time has cut short says less than the one before it.
+        if tries == 1 || patience >= interval.min(PATIENCE) {
+            why = found;
+        }
         let left = within.saturating_sub(since.elapsed());
         unless(&mut stop, sleep(left.min(interval))).await?;
         if left > interval {
