@@ -71,10 +71,7 @@ pub(crate) fn effect(effect: &Effect) -> String {
         }
         Effect::MoveSharedBack { upgrade, to } => format!("{name} {} -> {}", upgrade.name, to.name),
         Effect::ReleaseLock | Effect::ReviewBackups | Effect::EndHealthCheck => name.to_owned(),
-        Effect::RunHook(call) => hooks::call(call),
-        Effect::CheckHealth { daemon, within_ms } => {
-            format!("{name} of {} within {within_ms}ms", daemon.pid)
-        }
+        Effect::RunHook(_) | Effect::CheckHealth { .. } => hooks::effect(effect),
         Effect::QueueAnnouncement(upgrade) | Effect::MoveShared { upgrade, .. } => {
             format!("{name} {}", upgrade.name)
         }
@@ -222,11 +219,7 @@ fn stage(stage: &Stage) -> &'static str {
 pub(crate) fn phase(phase: &Phase) -> String {
     let name = phase.name();
     match phase {
-        Phase::Running(running) => {
-            let settled = if running.settled { " settled" } else { "" };
-            let health = hooks::health(running.health);
-            format!("{name} {}{settled}{health}", running.daemon.pid)
-        }
+        Phase::Running(running) => format!("{name} {}", hooks::running(running)),
         Phase::Draining(draining) => {
             let step = match draining.step {
                 DrainStep::Asked => "asked",

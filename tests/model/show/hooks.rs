@@ -1,8 +1,18 @@
 //! The operator's commands and the health check in a few words.
 
-use nymvisor::machine::{Aftermath, Health, Hook, HookCall, HookEnding, Notice};
+use nymvisor::machine::{Aftermath, Effect, Health, Hook, HookCall, HookEnding, Notice, Running};
 
-pub(super) fn call(call: &HookCall) -> String {
+pub(super) fn effect(effect: &Effect) -> String {
+    match effect {
+        Effect::RunHook(called) => call(called),
+        Effect::CheckHealth { daemon, within_ms } => {
+            format!("{} of {} within {within_ms}ms", effect.name(), daemon.pid)
+        }
+        _ => String::new(),
+    }
+}
+
+fn call(call: &HookCall) -> String {
     let mut text = format!("run {}", about(call.hook, call.attempt, call.next));
     if let Some(from) = &call.from {
         text.push_str(&format!(" {} ->", from.name));
@@ -32,7 +42,12 @@ fn about(hook: Hook, attempt: Option<u64>, next: Option<Aftermath>) -> String {
     format!("{}{attempt}{next}", hook.name())
 }
 
-pub(super) fn health(health: Option<Health>) -> &'static str {
+pub(super) fn running(running: &Running) -> String {
+    let settled = if running.settled { " settled" } else { "" };
+    format!("{}{settled}{}", running.daemon.pid, health(running.health))
+}
+
+fn health(health: Option<Health>) -> &'static str {
     match health {
         None => "",
         Some(Health::Awaited) => ", health awaited",
