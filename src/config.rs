@@ -6,9 +6,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::machine::Policy;
+use crate::machine::{Hooks, Policy};
 
 mod address;
+mod command_line;
 mod env;
 mod env_file;
 mod error;
@@ -25,6 +26,7 @@ mod windows;
 
 pub use address::Address;
 pub(crate) use address::{HIDDEN_QUERY, redact_text, redacted};
+pub use command_line::CommandLine;
 pub use env::Env;
 pub use error::Error;
 pub use file::{read, write};
@@ -116,6 +118,22 @@ pub struct Daemon {
     pub rollback_on_failed_upgrade: bool,
     /// A roll-back puts the data back as well.
     pub rollback_restores_data: bool,
+    /// Runs before an upgrade, beside the old daemon.
+    pub pre_upgrade_command: Option<CommandLine>,
+    /// Runs before each start of the daemon.
+    pub pre_start_command: Option<CommandLine>,
+    /// Runs when a new version is up.
+    pub post_upgrade_command: Option<CommandLine>,
+    /// Runs when an upgrade, or the daemon, has failed for good.
+    pub on_failure_command: Option<CommandLine>,
+    /// So long each of them may take. Never zero.
+    pub hook_timeout: Duration,
+    /// A new version has to answer here with a status of 2xx.
+    pub health_check_url: Option<Address>,
+    /// This has to exit with status 0 for a new version.
+    pub health_check_command: Option<CommandLine>,
+    /// From one look at a new version's health to the next. Never zero.
+    pub health_check_interval: Duration,
 }
 
 const DEFAULT_POLLING_RATE: Duration = Duration::from_hours(1);
@@ -124,6 +142,8 @@ const DEFAULT_STARTUP_FAILURES: u32 = 10;
 const DEFAULT_STARTUP_PERIOD: Duration = Duration::from_mins(2);
 const DEFAULT_GRACE_PERIOD: Duration = Duration::from_secs(10);
 const DEFAULT_LOGS_KEPT: u32 = 14;
+const DEFAULT_HOOK_TIMEOUT: Duration = Duration::from_mins(5);
+const DEFAULT_HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 const DEFAULT_CHANGES_LIMIT: u64 = 64 * 1024 * 1024;
 const DEFAULT_BINARY_SIZE: u64 = 2 * 1024 * 1024 * 1024;
 
@@ -166,6 +186,14 @@ impl Config {
                 backup_retention: None,
                 rollback_on_failed_upgrade: false,
                 rollback_restores_data: true,
+                pre_upgrade_command: None,
+                pre_start_command: None,
+                post_upgrade_command: None,
+                on_failure_command: None,
+                hook_timeout: DEFAULT_HOOK_TIMEOUT,
+                health_check_url: None,
+                health_check_command: None,
+                health_check_interval: DEFAULT_HEALTH_INTERVAL,
             },
         }
     }
@@ -189,7 +217,7 @@ impl Config {
 
     /// Overrides what has a variable in the environment.
     pub fn set_by_env(&mut self, env: &Env) -> Result<(), Error> {
-        for key in keys::KEYS {
+        for key in keys::all() {
             let Some(value) = env.get(key.variable) else { continue };
             (key.set)(self, value).map_err(|allowed| Error::Variable {
                 name: key.variable,
@@ -240,6 +268,14 @@ impl Config {
             rollback_restores_data: daemon.rollback_restores_data,
             prunes_backups: daemon.backup_retention.is_some(),
             keeps_windows: self.nymvisor.maintenance_windows.is_some(),
+            hooks: Hooks {
+                pre_upgrade: daemon.pre_upgrade_command.is_some(),
+                pre_start: daemon.pre_start_command.is_some(),
+                post_upgrade: daemon.post_upgrade_command.is_some(),
+                on_failure: daemon.on_failure_command.is_some(),
+            },
+            checks_health: daemon.health_check_url.is_some()
+                || daemon.health_check_command.is_some(),
             max_startup_failures: daemon.max_startup_failures,
             failure_restart_delay_ms: whole_ms(daemon.failure_restart_delay),
             startup_period_ms: whole_ms(daemon.startup_period_duration),
@@ -250,7 +286,7 @@ impl Config {
 
 /// Every key (`daemon.home`) with its variable (`DAEMON_HOME`), in the order of the file.
 pub fn keys() -> impl Iterator<Item = (String, &'static str)> {
-    keys::KEYS.iter().map(|key| (format!("{}.{}", key.table, key.name), key.variable))
+    keys::all().map(|key| (format!("{}.{}", key.table, key.name), key.variable))
 }
 
 /// The id of an instance that was given none.

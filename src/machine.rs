@@ -21,17 +21,20 @@
 
 mod effect;
 mod event;
+mod hook;
 mod order;
 mod phase;
 mod record;
 mod recover;
 mod state;
 mod step;
+mod timer;
 mod values;
 mod wishes;
 
-pub use effect::{Effect, Outcome, Timer};
+pub use effect::{Effect, Outcome};
 pub use event::Event;
+pub use hook::{Aftermath, Health, Hook, HookCall, HookEnding, Hooks, Notice, Verdict};
 pub use order::{Order, compare};
 pub use phase::{
     AfterDrain, AfterFailure, Attempt, Back, DrainStep, Draining, Failed, Phase, PhaseName,
@@ -41,6 +44,7 @@ pub use record::{Illegal, Record, replay};
 pub use recover::{Link, Observed, RESUMPTIONS_MAX, Row, recover};
 pub use state::{Candidate, Hold, Performed, Queue, Stage, State, Trouble, Undone};
 pub use step::{Rejected, Transition, step};
+pub use timer::Timer;
 pub use values::{
     Announcement, Archive, Binary, Code, Daemon, Ending, Failure, Policy, Remedy, Requester,
     Rescheduled, Upgrade, Version,

@@ -6,11 +6,14 @@ use crate::machine::{
 };
 use crate::units::human;
 
+mod hooks;
 mod log;
+mod rows;
 mod wishes;
 mod work;
 
 pub(crate) use log::log;
+pub use rows::row;
 
 /// An instance's first session begins the journal: its look is the second record.
 const FIRST_RECOVERED: u64 = 2;
@@ -40,6 +43,9 @@ pub fn is_trouble(record: &Record) -> bool {
 pub fn text(record: &Record, back: Option<&Attempt>) -> String {
     let mut text = event(&record.event, back);
     for effect in &record.effects {
+        if let Effect::RunHook(call) = effect {
+            text = format!("{text}; the {} command is run", call.hook.name());
+        }
         if let Effect::Answer { granted, text: answer, .. } = effect {
             let word = if *granted { "granted" } else { "refused" };
             text = format!("{text}; {word}: {answer}");
@@ -80,7 +86,9 @@ enum Severity {
 
 fn severity(record: &Record) -> Severity {
     match &record.event {
-        Event::WorkFailed { .. }
+        Event::HookEnded { ending, .. } => hooks::severity(*ending),
+        Event::HealthFailed { .. }
+        | Event::WorkFailed { .. }
         | Event::SpawnFailed { .. }
         | Event::JournalFailed { .. }
         | Event::BackupDamaged { .. } => Severity::Bad,
@@ -128,6 +136,7 @@ fn severity(record: &Record) -> Severity {
         | Event::BackupSealed { .. }
         | Event::BackupSkipped { .. }
         | Event::BinaryPresent { .. }
+        | Event::HealthPassed { .. }
         | Event::SwapCommitted { .. }
         | Event::StoodDown { .. }
         | Event::JournalRestored => Severity::Normal,
@@ -148,9 +157,7 @@ pub fn event(event: &Event, back: Option<&Attempt>) -> String {
         Event::DaemonSpawned { daemon } => format!("the daemon is up, process {}", daemon.pid),
         Event::SpawnFailed { failure } => self::failure(failure),
         Event::StartupPassed => "the daemon has lived through its startup period".to_owned(),
-        Event::DaemonEnded { ending, uptime_ms } => {
-            format!("the daemon {} after {}", self::ending(*ending), seconds(*uptime_ms))
-        }
+        Event::DaemonEnded { ending, uptime_ms } => ended(*ending, *uptime_ms),
         Event::GroupGone => "nothing of the daemon's process group is left".to_owned(),
         Event::GraceElapsed => "the grace period is over, the daemon is killed".to_owned(),
         Event::DelayElapsed => "the delay before the restart is over".to_owned(),
@@ -198,9 +205,10 @@ pub fn event(event: &Event, back: Option<&Attempt>) -> String {
         Event::StoodDown { attempt } => work::stood_down(&tried(attempt)),
         Event::JournalFailed { failure } => journal_failed(failure),
         Event::JournalRestored => "the journal can be written again".to_owned(),
-        Event::WorkFailed { attempt, failure } => {
-            format!("{} failed: {}", tried(attempt), self::failure(failure))
+        Event::HookEnded { .. } | Event::HealthPassed { .. } | Event::HealthFailed { .. } => {
+            hooks::text(event)
         }
+        Event::WorkFailed { attempt, failure } => work_failed(&tried(attempt), failure),
     }
 }
 
@@ -211,6 +219,14 @@ fn tried(attempt: u64, back: Option<&Attempt>) -> String {
         Some((from, to)) => format!("roll-back of {} to {}", version(from), version(to)),
         None => format!("upgrade {attempt}"),
     }
+}
+
+fn ended(ending: Ending, uptime_ms: u64) -> String {
+    format!("the daemon {} after {}", self::ending(ending), seconds(uptime_ms))
+}
+
+fn work_failed(tried: &str, failure: &Failure) -> String {
+    format!("{tried} failed: {}", self::failure(failure))
 }
 
 fn outlived(archives: &[Archive]) -> String {
@@ -246,29 +262,6 @@ fn roll_back_requested(to: &str, keep_data: bool, by: &Requester) -> String {
     format!("{} wants to go back to {to}{data}", requester(by))
 }
 
-/// What a row of the recovery table means.
-#[must_use]
-pub fn row(row: Row) -> &'static str {
-    match row {
-        Row::AtRest => "the last session ended in order, or there was none",
-        Row::DaemonLost => "the last session was killed with its daemon up, or about to start",
-        Row::DaemonLeftBehind => "a daemon of an earlier session is still up; it is ended first",
-        Row::GaveUp => "the last session gave the daemon up; its failures are counted anew",
-        Row::WasFailing => "the last session was killed on its way back to the old version",
-        Row::AttemptTakenUp => "an upgrade was stopped in order; it is taken up again",
-        Row::AttemptResumed => "an upgrade was interrupted by a crash; it is taken up again",
-        Row::AttemptGivenUp => "an upgrade was interrupted too often; the old version runs",
-        Row::AttemptWithdrawn => "an upgrade was interrupted, and is no longer in the plan",
-        Row::AttemptUnprepared => "an upgrade was interrupted, and its binary has changed",
-        Row::SwapInterrupted => "an upgrade was interrupted after its commit; it is finished",
-        Row::RollBackResumed => "a roll-back is due, or was interrupted; it is performed",
-        Row::RollBackSwapInterrupted => {
-            "a roll-back was interrupted after its commit; it is finished"
-        }
-        Row::VersionMovedOutside => "the version was changed by somebody else; it is accepted",
-    }
-}
-
 fn failure(failure: &Failure) -> String {
     let code = serde_json::to_value(failure.code).unwrap_or_default();
     format!("{} [{}]", failure.text, code.as_str().unwrap_or_default())
@@ -282,6 +275,7 @@ pub fn ending(ending: Ending) -> String {
         Ending::Killed(signal) => format!("was ended by {}", signal_name(signal)),
         Ending::NeverStarted => "could not be started".to_owned(),
         Ending::Unseen => "ended, its status unseen".to_owned(),
+        Ending::Unhealthy => "did not pass its health check".to_owned(),
     }
 }
 

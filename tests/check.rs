@@ -12,6 +12,7 @@ use crate::support::run::Stage;
 use crate::support::server::Reply;
 use crate::support::site::Outcome;
 
+mod commands;
 mod failing;
 
 const NOTHING: [&str; 0] = [];

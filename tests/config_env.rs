@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::time::Duration;
 
-use nymvisor::config::{Env, Error};
+use nymvisor::config::{Config, Env, Error};
 
 use crate::config::{env, read_text, sample};
 
@@ -104,6 +104,41 @@ fn values_have_several_spellings() {
         assert_eq!(retention.to_string(), shown, "{text}");
         assert_eq!(set("DAEMON_BACKUP_RETENTION", shown).daemon.backup_retention, Some(retention));
     }
+}
+
+#[test]
+fn a_command_is_words_and_its_program_absolute() {
+    let variable = "DAEMON_PRE_UPGRADE_COMMAND";
+    let read = |text: &str| {
+        let mut config = sample();
+        config.set_by_env(&env(&[(variable, text)])).unwrap();
+        config.daemon.pre_upgrade_command
+    };
+    let here = std::env::current_dir().unwrap();
+    let cases: [(&str, std::path::PathBuf, &[&str]); 4] = [
+        ("/bin/notify", "/bin/notify".into(), &[]),
+        (
+            "/bin/notify -t 'two words' \"a\\\"b\" $HOME",
+            "/bin/notify".into(),
+            &["-t", "two words", "a\"b", "$HOME"],
+        ),
+        ("'/opt/my hooks/run' ''", "/opt/my hooks/run".into(), &[""]),
+        ("./hook.sh", here.join("hook.sh"), &[]),
+    ];
+    for (text, program, args) in cases {
+        let line = read(text).unwrap();
+        assert_eq!((&line.program, &line.args[..]), (&program, &to_owned(args)[..]), "{text}");
+        // What is shown and saved is read again as the same.
+        assert_eq!(read(&line.to_string()), Some(line), "{text}");
+    }
+    for text in ["'unfinished", "   ", "'' x"] {
+        let error = Config::draft().set_by_env(&env(&[(variable, text)])).unwrap_err();
+        assert!(error.to_string().contains("a program and its arguments"), "{error}");
+    }
+}
+
+fn to_owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 #[test]

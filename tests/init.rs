@@ -101,6 +101,9 @@ fn it_prints_the_configuration_with_flags_and_environment() {
         "backup_rate_limit": null, "backup_changes_limit": 67_108_864,
         "backup_retention": null,
         "rollback_on_failed_upgrade": false, "rollback_restores_data": true,
+        "pre_upgrade_command": null, "pre_start_command": null,
+        "post_upgrade_command": null, "on_failure_command": null, "hook_timeout": "5m",
+        "health_check_url": null, "health_check_command": null, "health_check_interval": "5s",
     });
     assert_eq!(shown, json!({"nymvisor": nymvisor, "daemon": daemon}));
     let again: Value = serde_json::from_str(&site.ok(&["config", "-o", "json"])).unwrap();

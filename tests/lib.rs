@@ -30,6 +30,7 @@ mod due;
 mod fetch;
 mod files;
 mod hazards;
+mod hooks;
 mod init;
 mod journal;
 mod journal_cli;

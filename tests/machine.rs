@@ -4,6 +4,7 @@ mod daemon;
 mod explore;
 mod failures;
 mod found;
+mod hooks;
 mod properties;
 mod queue;
 mod recovery;

@@ -91,6 +91,19 @@ fn every_key_and_variable_is_described() {
     }
 }
 
+/// The example of a command is a script that says so at night alone.
+#[test]
+fn the_example_of_a_command_runs() {
+    let (_, rest) = README.split_once("```sh\n#!/bin/sh\n# For all four keys").unwrap();
+    let script = rest.split_once('\n').unwrap().1.split_once("```").unwrap().0;
+    for (hour, status) in [("03", 0), ("12", 31)] {
+        let clock = format!("date() {{ echo {hour}; }}\n{script}");
+        let mut sh = Command::new("/bin/sh");
+        let said = sh.arg("-euc").arg(clock).env("NYMVISOR_HOOK", "pre-upgrade").output().unwrap();
+        assert_eq!(said.status.code(), Some(status), "{said:?}");
+    }
+}
+
 #[test]
 fn every_exit_status_is_described() {
     let source = include_str!("../src/exit.rs");

@@ -18,6 +18,7 @@ use crate::exit::Exit;
 use crate::release::UpgradeName;
 
 mod binary;
+mod commands;
 pub(crate) mod estimate;
 mod finding;
 mod folders;
@@ -83,6 +84,7 @@ async fn examine<'a>(site: &'a Site<'_>, args: &CheckArgs) -> Report<'a> {
     let home = room::home(site);
     findings.extend(room::findings(site, subject.as_ref(), &binary, &home));
     findings.extend(folders::findings(site));
+    findings.extend(commands::findings(site));
     findings.extend(locks::findings(site, subject.as_ref()));
     findings.extend(record::findings(site));
     let estimate = estimate::of(site, &binary, home.ok().map(|need| need.bytes));

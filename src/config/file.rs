@@ -70,7 +70,7 @@ fn parse(text: &str) -> Result<Config, Problem> {
             let offset = offset_of(entries, name);
             let full = format!("{table}.{name}");
             let Some(key) = keys::find(&full) else {
-                let known = keys::KEYS.iter().filter(|k| k.table == table).map(|k| k.name);
+                let known = keys::all().filter(|k| k.table == table).map(|k| k.name);
                 return Err(unknown(&full, name, known, offset));
             };
             set(&mut config, key, item, offset)?;

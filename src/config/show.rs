@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, json};
 
-use super::keys::{self, KEYS, Key, Value};
+use super::keys::{self, Key, Value};
 use super::{Config, values};
 
 const LABEL_COLUMNS: usize = 35;
@@ -39,7 +39,7 @@ pub fn to_text(config: &Config) -> String {
     };
     let ordered = TEXT_ORDER.iter().filter_map(|name| keys::find(name));
     let mut text = String::new();
-    for key in ordered.chain(KEYS.iter().filter(known)) {
+    for key in ordered.chain(keys::all().filter(known)) {
         let value = match (key.get)(config) {
             Value::Unset => "\"\"".to_owned(),
             Value::Text(text) => text,
@@ -60,7 +60,7 @@ pub fn to_text(config: &Config) -> String {
 #[must_use]
 pub fn to_json(config: &Config) -> serde_json::Value {
     let table = |table: &str| {
-        let keys = KEYS.iter().filter(|key| key.table == table);
+        let keys = keys::all().filter(|key| key.table == table);
         keys.map(|key| (key.name.to_owned(), json_of((key.get)(config)))).collect::<Map<_, _>>()
     };
     json!({"nymvisor": table("nymvisor"), "daemon": table("daemon")})

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
-use super::keys::{KEYS, Value};
+use super::keys::{self, Value};
 use super::{Config, values};
 
 const HEAD: &str = "\
@@ -17,7 +17,7 @@ const HEAD: &str = "\
 pub(super) fn render(config: &Config) -> String {
     let mut text = HEAD.to_owned();
     let mut table = "";
-    for key in KEYS {
+    for key in keys::all() {
         // Writing to a String can't fail.
         if key.table != table {
             table = key.table;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::{SigHandler, SigSet, Signal, kill, killpg};
 use nix::unistd::Pid;
+use tokio::net::unix::pipe;
 use tokio::process::Child;
 
 use crate::machine::{Daemon, Ending};
@@ -114,6 +115,22 @@ pub struct Running {
 pub fn spawn(command: &Command) -> Result<Running, Error> {
     let failed = |source| Error::Start { binary: command.binary.clone(), source };
     let mut prepared = prepare(command).map_err(failed)?;
+    start(command, &mut prepared)
+}
+
+/// Starts a command whose output comes to us, both streams in one: see [`spawn`].
+pub fn spawn_captured(command: &Command) -> Result<(Running, pipe::Receiver), Error> {
+    let failed = |source| Error::Start { binary: command.binary.clone(), source };
+    let mut prepared = prepare(command).map_err(failed)?;
+    let (reader, writer) = io::pipe().map_err(failed)?;
+    let reader = pipe::Receiver::from_owned_fd(reader.into()).map_err(failed)?;
+    prepared.stdout(writer.try_clone().map_err(failed)?).stderr(writer);
+    // What is prepared holds our ends for writing, and goes with this call.
+    Ok((start(command, &mut prepared)?, reader))
+}
+
+fn start(command: &Command, prepared: &mut tokio::process::Command) -> Result<Running, Error> {
+    let failed = |source| Error::Start { binary: command.binary.clone(), source };
     let mut tries = 1;
     let child = loop {
         match prepared.spawn() {
@@ -246,6 +263,11 @@ pub fn signal_leader(daemon: Daemon, signal: Signal) -> Result<bool, Error> {
 
 /// Sends SIGKILL to all of the daemon's process group; `false` where nobody is in it.
 pub fn kill_group(daemon: Daemon) -> Result<bool, Error> {
+    signal_group(daemon, Signal::SIGKILL)
+}
+
+/// Sends a signal to all of the daemon's process group; `false` where nobody is in it.
+pub fn signal_group(daemon: Daemon, signal: Signal) -> Result<bool, Error> {
     // To the system, 0 is our own group and 1 is everybody.
     if daemon.pid <= 1 {
         return Ok(false);
@@ -255,10 +277,10 @@ pub fn kill_group(daemon: Daemon) -> Result<bool, Error> {
     if proc::stat(daemon.pid).is_ok_and(|stat| !is_it(&stat, daemon)) {
         return Ok(false);
     }
-    match killpg(id(daemon.pid), Signal::SIGKILL) {
+    match killpg(id(daemon.pid), signal) {
         Ok(()) => Ok(true),
         Err(Errno::ESRCH) => Ok(false),
-        Err(source) => Err(Error::Signal { pid: daemon.pid, signal: Signal::SIGKILL, source }),
+        Err(source) => Err(Error::Signal { pid: daemon.pid, signal, source }),
     }
 }
 

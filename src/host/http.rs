@@ -192,18 +192,34 @@ pub fn check_redirect(previous: &[Url], next: &Url) -> Result<(), RedirectRefuse
 
 /// A client for requests to `url`.
 pub fn client(url: &Url, timeouts: &Timeouts) -> Result<Client, Error> {
+    let policy = || {
+        redirect::Policy::custom(|attempt| {
+            match check_redirect(attempt.previous(), attempt.url()) {
+                Ok(()) => attempt.follow(),
+                Err(refused) => attempt.error(refused),
+            }
+        })
+    };
+    client_with(url, timeouts, policy)
+}
+
+/// The same for one that takes a redirect for what it is: no answer from `url`.
+pub fn client_that_stays(url: &Url, timeouts: &Timeouts) -> Result<Client, Error> {
+    client_with(url, timeouts, redirect::Policy::none)
+}
+
+fn client_with(
+    url: &Url,
+    timeouts: &Timeouts,
+    policy: impl Fn() -> redirect::Policy,
+) -> Result<Client, Error> {
     let builder = || {
         let builder = Client::builder()
             .user_agent(concat!("nymvisor/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(timeouts.connect)
             .read_timeout(timeouts.idle)
             .referer(false)
-            .redirect(redirect::Policy::custom(|attempt| {
-                match check_redirect(attempt.previous(), attempt.url()) {
-                    Ok(()) => attempt.follow(),
-                    Err(refused) => attempt.error(refused),
-                }
-            }));
+            .redirect(policy());
         // No proxy can reach this machine's own loopback.
         if is_loopback(url) { builder.no_proxy() } else { builder }
     };

@@ -33,7 +33,9 @@ mod binary;
 mod calendar;
 mod copy;
 mod feeds;
+mod health;
 mod heed;
+mod hooks;
 mod locks;
 mod look;
 mod prepare;
@@ -103,6 +105,10 @@ pub struct LocalHost {
     daemon_group: Rc<Cell<Option<u32>>>,
     examination: copy::Examination,
     unrest: Unrest,
+    /// The operator's commands that run.
+    hooks: hooks::Commands,
+    /// The check of a new version's health.
+    health: Option<hooks::Task>,
     /// Who started us and wants to be told how it goes, if anybody does.
     manager: Option<Manager>,
     /// What is counted, where somebody may ask for it.
@@ -165,6 +171,8 @@ impl LocalHost {
             daemon_group: Rc::default(),
             examination: copy::Examination::default(),
             unrest,
+            hooks: hooks::Commands::default(),
+            health: None,
             manager,
             metrics,
         }
@@ -245,6 +253,11 @@ impl LocalHost {
             Effect::RestoreVersionFile(version) => self.restore_version_file(version),
             Effect::RebuildPlan { current, queued } => self.rebuild_plan(current, queued),
             Effect::MendLink(name) => self.mend_link(name),
+            Effect::RunHook(call) => self.run_hook(&call),
+            Effect::CheckHealth { daemon, within_ms } => {
+                self.check_health(daemon, Duration::from_millis(within_ms));
+            }
+            Effect::EndHealthCheck => self.end_health_check(),
             Effect::Answer { request, granted, text } => self.answer(request, granted, text),
             // The shell ends the run itself.
             Effect::Exit(_) => {}
@@ -317,9 +330,11 @@ impl Host for LocalHost {
             task.abort();
         }
         self.examination.cancel();
+        self.end_health_check();
         let work = self.work.take().map(Work::cancel).unwrap_or_default();
+        let hooks = self.hooks.end_all();
         let rest = async {
-            for task in work.into_iter().chain(self.chores.drain(..)) {
+            for task in work.into_iter().chain(hooks).chain(self.chores.drain(..)) {
                 let _ = task.await;
             }
         };

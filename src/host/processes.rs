@@ -17,6 +17,8 @@ mod manager;
 use look::Process;
 
 const TOKEN_VARIABLE: &str = "NYMVISOR_SESSION_TOKEN";
+/// How the token of an operator's command ends.
+pub const COMMAND_SUFFIX: &str = ":command";
 
 /// Whose processes are looked for.
 #[derive(Debug, Clone)]
@@ -61,15 +63,33 @@ pub fn is_alive(daemon: Daemon) -> bool {
 /// Those whose environment this user can't read are not found.
 #[must_use]
 pub fn leftovers(token_prefix: &str) -> Vec<Daemon> {
+    let Left { daemons, commands } = left(token_prefix);
+    daemons.into_iter().chain(commands).collect()
+}
+
+/// What carries a token of an instance.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// Its daemons, and what they have started.
+    pub daemons: Vec<Daemon>,
+    /// The operator's commands, and what they have started.
+    pub commands: Vec<Daemon>,
+}
+
+/// The same as [`leftovers`], told apart.
+#[must_use]
+pub fn left(token_prefix: &str) -> Left {
     let ourselves = std::process::id();
-    let mut found = Vec::new();
+    let mut found = Left::default();
     for stat in proc::stats().unwrap_or_default() {
         if stat.pid == ourselves || !stat.live {
             continue;
         }
         let process = Process::at(stat);
-        if process.token().is_some_and(|token| is_of(token, token_prefix)) {
-            found.push(Daemon { pid: stat.pid, started_ticks: stat.started_ticks });
+        if let Some(token) = process.token().filter(|token| is_of(token, token_prefix)) {
+            let is_command = token.ends_with(COMMAND_SUFFIX.as_bytes());
+            let kind = if is_command { &mut found.commands } else { &mut found.daemons };
+            kind.push(Daemon { pid: stat.pid, started_ticks: stat.started_ticks });
         }
     }
     found

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::hook::{Hook, HookCall};
+use super::timer::Timer;
 use super::values::{Announcement, Archive, Binary, Daemon, Ending, Upgrade, Version};
 use super::wishes::Wishes;
 
@@ -238,6 +240,18 @@ pub enum Effect {
     },
     /// Make `current` point at what the plan calls current.
     MendLink(String),
+    /// Run a command of the operator's. Answer: `HookEnded`.
+    RunHook(HookCall),
+    /// Ask the new version for its health again and again. Answer: `HealthPassed`, or
+    /// `HealthFailed` once the time is over.
+    CheckHealth {
+        /// Which process.
+        daemon: Daemon,
+        /// Milliseconds within which it has to pass.
+        within_ms: u64,
+    },
+    /// Ask no more.
+    EndHealthCheck,
     /// Answer a command's request.
     Answer {
         /// Which.
@@ -263,25 +277,6 @@ pub enum Outcome {
     RollBackFailed,
 }
 
-/// The timers, each with its one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Timer {
-    /// From the polite signal to SIGKILL. Fires `GraceElapsed`.
-    Grace,
-    /// From a crash to the next start. Fires `DelayElapsed`.
-    RestartDelay,
-    /// The time in which a crash is a startup failure. Fires `StartupPassed`.
-    Startup,
-    /// The pause after a transient failure. Fires `PauseElapsed`.
-    Pause {
-        /// Name of the upgrade.
-        name: String,
-        /// Digest of its announcement.
-        digest: String,
-    },
-}
-
 impl Effect {
     /// Whether it may be ordered by a record that is only held in memory, while the journal can't
     /// be written: what keeps the daemon up (start, signals, waits, the end of the run, the look
@@ -303,8 +298,11 @@ impl Effect {
             | Self::CancelPreparation { .. }
             | Self::ReleaseLock
             | Self::StandDown { .. }
+            | Self::CheckHealth { .. }
+            | Self::EndHealthCheck
             | Self::Answer { .. }
             | Self::Exit(_) => true,
+            Self::RunHook(call) => call.hook != Hook::PreUpgrade,
             Self::KeepWishes(_)
             | Self::FetchBinary { .. }
             | Self::CheckBinary { .. }
@@ -378,6 +376,9 @@ impl Effect {
             Self::RestoreVersionFile(_) => "restore-version-file",
             Self::RebuildPlan { .. } => "rebuild-plan",
             Self::MendLink(_) => "mend-link",
+            Self::RunHook(_) => "run-hook",
+            Self::CheckHealth { .. } => "check-health",
+            Self::EndHealthCheck => "end-health-check",
             Self::Answer { .. } => "answer",
             Self::Exit(_) => "exit",
         }

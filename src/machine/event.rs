@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::hook::{Aftermath, Hook, HookEnding};
 use super::recover::{Observed, Row};
 use super::state::Queue;
 use super::values::{
@@ -282,6 +283,37 @@ pub enum Event {
     },
     /// The journal can be written again, and what was held has been.
     JournalRestored,
+    /// A command of the operator's has ended.
+    HookEnded {
+        /// At which point it ran.
+        hook: Hook,
+        /// The preparation or attempt that it was about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempt: Option<u64>,
+        /// What followed the failure that it was told of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<Aftermath>,
+        /// How.
+        ending: HookEnding,
+        /// Milliseconds since its start.
+        took_ms: u64,
+        /// The last line that it wrote, or why it could not be started; "" = nothing.
+        said: String,
+    },
+    /// The new version has passed its health check.
+    HealthPassed {
+        /// Which process.
+        daemon: Daemon,
+        /// How often it was asked.
+        tries: u32,
+    },
+    /// The new version has not passed its health check in time.
+    HealthFailed {
+        /// Which process.
+        daemon: Daemon,
+        /// What the last try found.
+        failure: Failure,
+    },
     /// A step of a preparation or an attempt failed.
     WorkFailed {
         /// Whose.
@@ -339,6 +371,9 @@ impl Event {
             Self::StoodDown { .. } => "stood-down",
             Self::JournalFailed { .. } => "journal-failed",
             Self::JournalRestored => "journal-restored",
+            Self::HookEnded { .. } => "hook-ended",
+            Self::HealthPassed { .. } => "health-passed",
+            Self::HealthFailed { .. } => "health-failed",
             Self::WorkFailed { .. } => "work-failed",
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::hook::{Health, Notice};
 use super::values::{Announcement, Archive, Binary, Daemon, Ending, Failure, Upgrade, Version};
 
 /// Where the engine stands. Each variant carries what only it needs.
@@ -37,6 +38,9 @@ pub struct Running {
     pub daemon: Daemon,
     /// It has lived through its startup period.
     pub settled: bool,
+    /// The check of its health, where it is a new version and has to pass one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
 }
 
 /// The daemon is on its way out.
@@ -68,6 +72,8 @@ pub enum DrainStep {
 pub enum AfterDrain {
     /// The upgrade goes on.
     Upgrade(Attempt),
+    /// It did not pass its health check: its start counts as failed.
+    FailedStart(Failure),
     /// The run ends; an attempt that had begun is taken up by the next session.
     End(Option<Attempt>),
     /// The daemon was left over by an earlier session; that session's phase is recovered next.
@@ -171,6 +177,8 @@ pub enum Wait {
         /// The delay is over.
         elapsed: bool,
     },
+    /// The pre-start command; the daemon is started once it has said yes.
+    PreStart,
     /// The start is ordered; its outcome is awaited.
     Spawning {
         /// A stop was requested meanwhile: the daemon is drained as soon as it is up.
@@ -192,6 +200,9 @@ pub struct Failed {
     pub failure: Failure,
     /// How it is left.
     pub then: AfterFailure,
+    /// The on-failure command that the end of the run waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<Notice>,
 }
 
 /// How a failure is left.
@@ -305,12 +316,13 @@ impl Phase {
             | Self::Swapping(Swapping { attempt, .. }) => Some(attempt),
             Self::Draining(Draining { then, .. }) => match then {
                 AfterDrain::Upgrade(attempt) => Some(attempt),
+                AfterDrain::FailedStart(_) => None,
                 AfterDrain::End(resume) => resume.as_ref(),
                 AfterDrain::Recover { before, .. } => before.attempt(),
             },
             Self::Restarting(Restarting { wait, .. }) => match wait {
                 Wait::Session { resume } => resume.as_ref(),
-                Wait::Delay { .. } | Wait::Spawning { .. } => None,
+                Wait::Delay { .. } | Wait::PreStart | Wait::Spawning { .. } => None,
             },
             Self::Failed(Failed { then, .. }) => match then {
                 AfterFailure::OldVersion { attempt, .. }

@@ -211,7 +211,7 @@ fn standing(phase: &Phase) -> Standing<'_> {
         Phase::Draining(draining) => match &draining.then {
             AfterDrain::Upgrade(attempt) => under_way(attempt, true),
             AfterDrain::End(Some(attempt)) => under_way(attempt, false),
-            AfterDrain::End(None) => Standing::Idle(Row::DaemonLost),
+            AfterDrain::FailedStart(_) | AfterDrain::End(None) => Standing::Idle(Row::DaemonLost),
             AfterDrain::Recover { before, .. } => standing(before),
         },
         Phase::BackingUp(attempt)
@@ -224,7 +224,9 @@ fn standing(phase: &Phase) -> Standing<'_> {
         Phase::Restarting(restarting) => match &restarting.wait {
             Wait::Session { resume: Some(attempt) } => under_way(attempt, false),
             Wait::Session { resume: None } => Standing::Idle(Row::AtRest),
-            Wait::Delay { .. } | Wait::Spawning { .. } => Standing::Idle(Row::DaemonLost),
+            Wait::Delay { .. } | Wait::PreStart | Wait::Spawning { .. } => {
+                Standing::Idle(Row::DaemonLost)
+            }
         },
         Phase::Failed(failed) => {
             let swapped = failed.phase == PhaseName::Swapping;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::order::{Order, compare};
 use super::phase::{Phase, Restarting, Wait, Why};
-use super::values::{Announcement, Archive, Binary, Failure, Policy, Upgrade, Version};
+use super::values::{Announcement, Archive, Binary, Failure, Policy, Upgrade, Version, is_off};
 use super::wishes::{Holding, Window};
 
 /// Everything that decisions rest on. Two engines with equal states decide alike.
@@ -61,6 +61,9 @@ pub struct Performed {
     pub backup: Option<Archive>,
     /// It has once lived through a startup period: it is never rolled back by itself any more.
     pub lived: bool,
+    /// The post-upgrade command was run for it.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub told: bool,
 }
 
 /// An upgrade that was rolled back.
@@ -96,6 +99,9 @@ pub struct Candidate {
     pub due: bool,
     /// How far it is.
     pub stage: Stage,
+    /// The pre-upgrade command has said yes, in this session.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub hooked: bool,
 }
 
 /// How far a preparation is.
@@ -112,6 +118,8 @@ pub enum Stage {
     Copying(Binary),
     /// All that can be done ahead of the due time is done; `None` with preparation switched off.
     Ready(Option<Binary>),
+    /// It is due, and the pre-upgrade command runs.
+    Hooking(Option<Binary>),
     /// It is due, and what changed in the home since is being copied.
     Refreshing(Binary),
     /// It is due, and the upgrade lock is being taken.

@@ -9,6 +9,8 @@ use super::state::State;
 mod attempt;
 mod backups;
 mod daemon;
+mod health;
+mod hooks;
 mod journal;
 mod prepare;
 mod queue;
@@ -80,7 +82,7 @@ fn dispatch(next: &mut Next, event: &Event) -> Step {
         Event::SignalReceived { signal } => daemon::signal_received(next, *signal),
         Event::DaemonSpawned { daemon } => daemon::spawned(next, *daemon),
         Event::SpawnFailed { failure } => daemon::spawn_failed(next, failure),
-        Event::StartupPassed => daemon::startup_passed(next),
+        Event::StartupPassed => health::startup_passed(next),
         Event::DaemonEnded { ending, uptime_ms } => daemon::ended(next, *ending, *uptime_ms),
         Event::GroupGone => daemon::group_gone(next),
         Event::GraceElapsed => daemon::grace_elapsed(next),
@@ -123,6 +125,11 @@ fn dispatch(next: &mut Next, event: &Event) -> Step {
         Event::StoodDown { attempt } => attempt::stood_down(next, *attempt),
         Event::JournalFailed { failure } => journal::failed(next, failure),
         Event::JournalRestored => journal::restored(next),
+        Event::HookEnded { hook, attempt, next: aftermath, ending, said, .. } => {
+            hooks::ended(next, *hook, *attempt, *aftermath, *ending, said)
+        }
+        Event::HealthPassed { daemon, .. } => health::passed(next, *daemon),
+        Event::HealthFailed { daemon, failure } => health::failed(next, *daemon, failure),
         Event::WorkFailed { attempt, failure } => attempt::work_failed(next, *attempt, failure),
     }
 }

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::hook::Hooks;
+
 /// A version that is, or could be, installed: its folder's name and its binary's build version.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Version {
@@ -123,6 +125,8 @@ pub enum Ending {
     NeverStarted,
     /// It was no child of this session, so nobody could see its status.
     Unseen,
+    /// It was asked to end, for it did not pass its health check.
+    Unhealthy,
 }
 
 impl Ending {
@@ -193,6 +197,12 @@ pub struct Policy {
     /// An upgrade stops the daemon only while a maintenance window is open.
     #[serde(default, skip_serializing_if = "is_off")]
     pub keeps_windows: bool,
+    /// Where commands of the operator's run.
+    #[serde(default, skip_serializing_if = "Hooks::is_none")]
+    pub hooks: Hooks,
+    /// A new version has to pass the health check within its startup period.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub checks_health: bool,
     /// So many startup failures in a row end the run; 0 acts as 1.
     pub max_startup_failures: u32,
     /// Milliseconds from a crash to the next start.
@@ -208,7 +218,7 @@ fn switched_on() -> bool {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde takes")]
-fn is_off(switch: &bool) -> bool {
+pub(super) fn is_off(switch: &bool) -> bool {
     !switch
 }
 
@@ -265,6 +275,14 @@ pub enum Code {
     RolledBack,
     /// A person has cancelled it.
     Cancelled,
+    /// A command of the operator's said no.
+    HookAborted,
+    /// A command of the operator's said: not now.
+    HookPostponed,
+    /// A command of the operator's failed, was ended or took too long.
+    HookFailed,
+    /// The new version did not pass its health check within the startup period.
+    Unhealthy,
 }
 
 /// What happens after a failure.
@@ -280,7 +298,7 @@ pub enum Remedy {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 24] = [
         Self::Network,
         Self::HttpStatus,
         Self::NoRoom,
@@ -301,6 +319,10 @@ impl Code {
         Self::FailedStart,
         Self::RolledBack,
         Self::Cancelled,
+        Self::HookAborted,
+        Self::HookPostponed,
+        Self::HookFailed,
+        Self::Unhealthy,
     ];
 
     /// What happens to an upgrade that failed so.
@@ -314,7 +336,10 @@ impl Code {
             | Self::Io
             | Self::AnnouncementChanged
             | Self::BinaryChanged
-            | Self::DaemonCrashed => Remedy::Pause,
+            | Self::DaemonCrashed
+            | Self::HookPostponed
+            | Self::HookFailed
+            | Self::Unhealthy => Remedy::Pause,
             Self::DigestMismatch
             | Self::NoChecksum
             | Self::NoPlatform
@@ -325,7 +350,8 @@ impl Code {
             | Self::ResumedTooOften
             | Self::FailedStart
             | Self::RolledBack
-            | Self::Cancelled => Remedy::Quarantine,
+            | Self::Cancelled
+            | Self::HookAborted => Remedy::Quarantine,
             Self::NoBinary => Remedy::AwaitBinary,
         }
     }

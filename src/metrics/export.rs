@@ -211,7 +211,11 @@ fn next(state: &State) -> Option<(&Upgrade, bool)> {
         return state.next_upgrade().map(|upgrade| (upgrade, false));
     };
     let is_ready = match candidate.stage {
-        Stage::Ready(_) | Stage::Refreshing(_) | Stage::Locking(_) | Stage::Locked(_) => true,
+        Stage::Ready(_)
+        | Stage::Hooking(_)
+        | Stage::Refreshing(_)
+        | Stage::Locking(_)
+        | Stage::Locked(_) => true,
         Stage::Fetching | Stage::Checking | Stage::Sizing(_) | Stage::Copying(_) => false,
     };
     Some((&candidate.upgrade, is_ready))

@@ -10,7 +10,7 @@ use chrono::Utc;
 use nymvisor::disk::RealDisk;
 use nymvisor::journal::{self, Journal, Owner, read_segment};
 use nymvisor::machine::{
-    Daemon, Ending, Event, Link, Observed, Policy, Queue, State, Version, recover, step,
+    Daemon, Ending, Event, Hooks, Link, Observed, Policy, Queue, State, Version, recover, step,
 };
 use tempfile::TempDir;
 
@@ -116,6 +116,8 @@ fn policy() -> Policy {
         rollback_restores_data: true,
         prunes_backups: false,
         keeps_windows: false,
+        hooks: Hooks::default(),
+        checks_health: false,
         max_startup_failures: 10,
         failure_restart_delay_ms: 10_000,
         startup_period_ms: 120_000,

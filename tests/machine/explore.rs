@@ -65,6 +65,10 @@ fn keeps_windows() -> Policy {
     Policy { keeps_windows: true, ..usual() }
 }
 
+fn with_commands() -> Policy {
+    values::with_hooks(rolls_back())
+}
+
 /// So many upgrades, and what is bounded: crashes of nymvisor, crashes of the daemon, faults, stop
 /// requests and roll-backs by hand, failures of the journal.
 type Rung = (u8, &'static [Left]);
@@ -128,6 +132,8 @@ fn explore(name: &str, policy: &Policy) {
     let is_far = std::env::var("NYMVISOR_EXPLORE").is_ok_and(|how| how == "all");
     let (rungs, states_max) =
         if is_far { (&ALL[..], STATES_MAX[1]) } else { (&NEAR[..], STATES_MAX[0]) };
+    // What runs beside the daemon multiplies the states.
+    let states_max = if policy.hooks.is_none() { states_max } else { states_max * 3 };
     let mut taken = Pairs::new();
     let ends = Instant::now() + FAR;
     for (at, (upgrades, left)) in (1..).zip(rungs) {
@@ -175,6 +181,11 @@ fn within_windows_no_state_breaks_a_promise() {
     explore("windows", &keeps_windows());
 }
 
+#[test]
+fn with_commands_and_a_health_check_no_state_breaks_a_promise() {
+    explore("commands", &with_commands());
+}
+
 /// The edges of the tables, between phases.
 fn legal() -> BTreeSet<Pair> {
     transitions()
@@ -184,16 +195,20 @@ fn legal() -> BTreeSet<Pair> {
         .collect()
 }
 
+/// Those that an attempt goes through.
+fn phases_between() -> impl Iterator<Item = PhaseName> {
+    PhaseName::ALL.into_iter().filter(|phase| {
+        !matches!(phase, PhaseName::Running | PhaseName::Restarting | PhaseName::Failed)
+    })
+}
+
 /// From the middle of each phase, whatever can happen there: every edge is taken, and no other.
 #[test]
 fn every_legal_pair_of_phase_and_event_is_taken() {
     let mut taken = Pairs::new();
     let within = |left, states_max| Bounds { upgrades: 2, left, states_max, share: Duration::MAX };
     let anything = |states_max| within(&[[1, 2, 2, 2, 1]], states_max);
-    let phases = PhaseName::ALL.into_iter().filter(|phase| {
-        !matches!(phase, PhaseName::Running | PhaseName::Restarting | PhaseName::Failed)
-    });
-    for phase in phases {
+    for phase in phases_between() {
         search("usual", Beginning::At(phase), &usual(), anything(1500), &mut taken);
         let faults = within(&[[0, 0, 2, 0, 0]], 600);
         search("usual", Beginning::Unread(phase), &usual(), faults, &mut taken);
@@ -212,6 +227,19 @@ fn every_legal_pair_of_phase_and_event_is_taken() {
     }
     for from in [Beginning::Upgraded, Beginning::FailsStart, Beginning::GoesBack] {
         search("rolls back", from, &rolls_back(), anything(2500), &mut taken);
+    }
+    let name = "commands";
+    for phase in phases_between() {
+        let told = within(&[[0, 0, 0, 0, 0]], 300);
+        search(name, Beginning::Told(phase), &with_commands(), told, &mut taken);
+    }
+    let fails = within(&[[0, 0, 2, 1, 0]], 2500);
+    for steps in 0..7 {
+        let unhealthy = within(&[[0, 0, 1, 0, 0]], 300);
+        search(name, Beginning::Unhealthy(steps), &with_commands(), unhealthy, &mut taken);
+    }
+    for from in [Beginning::First, Beginning::Asked] {
+        search(name, from, &with_commands(), fails, &mut taken);
     }
     search("no restarts", Beginning::Ready, &no_restarts(), anything(800), &mut taken);
     let waits = within(&[[1, 1, 0, 2, 1]], 2500);

@@ -2,7 +2,7 @@
 
 use nymvisor::machine::{Code, Event, Phase, PhaseName, Policy, Timer, Upgrade};
 
-use crate::model::host::Luck;
+use crate::model::luck::Luck;
 use crate::model::show;
 use crate::model::stimulus::How;
 use crate::model::tale::Tale;
@@ -64,6 +64,14 @@ fn h12_a_preparation_that_fails_leaves_the_daemon_alone() {
       => cancel-preparation #1
     work-failed #1 Cancelled: Running 1001 | u1 cancelled (1)
       => cancel-preparation #1
+    work-failed #1 HookAborted: Running 1001 | u1 quarantined (1)
+      => cancel-preparation #1
+    work-failed #1 HookPostponed: Running 1001 | u1 paused (1)
+      => cancel-preparation #1, start-timer pause of u1 60000ms
+    work-failed #1 HookFailed: Running 1001 | u1 paused (1)
+      => cancel-preparation #1, start-timer pause of u1 60000ms
+    work-failed #1 Unhealthy: Running 1001 | u1 paused (1)
+      => cancel-preparation #1, start-timer pause of u1 60000ms
     ");
 }
 

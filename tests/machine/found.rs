@@ -2,7 +2,7 @@
 
 use nymvisor::machine::{Code, Ending, Event, Phase, PhaseName, Row, Upgrade};
 
-use crate::model::host::Luck;
+use crate::model::luck::Luck;
 use crate::model::settle::End;
 use crate::model::stimulus::How;
 use crate::model::tale::Tale;

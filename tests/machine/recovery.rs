@@ -3,7 +3,7 @@
 use nymvisor::machine::{Code, Event, Phase, PhaseName, Policy, Row, Upgrade};
 
 use crate::model::files::Plan;
-use crate::model::host::Luck;
+use crate::model::luck::Luck;
 use crate::model::stimulus::How;
 use crate::model::tale::Tale;
 use crate::model::values::{policy, upgrade, version};

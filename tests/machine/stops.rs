@@ -2,7 +2,7 @@
 
 use nymvisor::machine::{Code, Phase, PhaseName, Policy, Timer, Upgrade};
 
-use crate::model::host::Luck;
+use crate::model::luck::Luck;
 use crate::model::stimulus::How;
 use crate::model::tale::Tale;
 use crate::model::values::{genesis, policy, upgrade};

@@ -2,7 +2,8 @@
 
 use nymvisor::machine::{Archive, Code, Effect, Event};
 
-use super::host::{Luck, World};
+use super::host::World;
+use super::luck::Luck;
 
 impl World {
     /// How a step of a roll-back turns out.

@@ -7,7 +7,8 @@ use nymvisor::machine::{
 
 use std::rc::Rc;
 
-use super::host::{Luck, World};
+use super::host::World;
+use super::luck::Luck;
 use super::oracle::Oracle;
 use super::stimulus::{How, Stimulus, catalogue};
 use super::{values, wishes};

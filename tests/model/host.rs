@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use nymvisor::host::Stimulus as Reported;
 use nymvisor::machine::{
-    Archive, Binary, Code, Daemon, Effect, Ending, Event, Link, Observed, Outcome, Timer, Upgrade,
-    Version,
+    Archive, Binary, Code, Daemon, Effect, Ending, Event, Hook, Link, Observed, Outcome, Timer,
+    Upgrade, Version,
 };
 
 use super::files::Files;
-use super::values;
+use super::luck::Luck;
 use super::wishes::Calendar;
+use super::{hooks, values};
 
 /// The daemon's process group.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -43,17 +44,6 @@ pub(crate) struct World {
     pub(crate) lock_busy: bool,
     pub(crate) exit: Option<Outcome>,
     serial: u32,
-}
-
-/// How an order turns out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Luck {
-    Good,
-    /// It fails; the number picks one of the codes that fit. An odd one lets a commit fail after
-    /// it has moved the version file.
-    Bad(u8),
-    /// A commit moves the version file and nothing else.
-    Half,
 }
 
 impl World {
@@ -113,6 +103,7 @@ impl World {
                 self.begin_to_stand_down(*attempt, effect);
                 return Ok(());
             }
+            Effect::EndHealthCheck => hooks::end_check(&mut self.work),
             Effect::ReleaseLock => self.lock = false,
             Effect::Exit(outcome) => self.exit = Some(*outcome),
             Effect::ForwardSignal { daemon, .. } => {
@@ -273,7 +264,7 @@ impl World {
             | Effect::MoveSharedBack { .. } => return self.back_outcome(effect, luck),
             chore => {
                 self.files.do_chore(chore);
-                return Ok(mended(chore));
+                return Ok(hooks::outcome(chore, luck).or_else(|| mended(chore)));
             }
         }))
     }
@@ -359,6 +350,7 @@ fn takes_time(effect: &Effect) -> bool {
             | Effect::StopTimer(_)
             | Effect::WatchDue { .. }
             | Effect::CancelPreparation { .. }
+            | Effect::EndHealthCheck
             | Effect::ReleaseLock
             | Effect::Answer { .. }
             | Effect::Exit(_)
@@ -384,6 +376,7 @@ pub(crate) fn whose(effect: &Effect) -> Option<u64> {
         | Effect::CommitRollBack { attempt, .. }
         | Effect::CommitSwap { attempt, .. }
         | Effect::StandDown { attempt, .. } => Some(*attempt),
+        Effect::RunHook(call) if call.hook == Hook::PreUpgrade => call.attempt,
         _ => None,
     }
 }

@@ -2,8 +2,8 @@
 //! the names of binaries and archives. No wildcard: a new variant has to say what it carries.
 
 use nymvisor::machine::{
-    AfterDrain, AfterFailure, Archive, Attempt, Binary, Daemon, Effect, Event, Phase, Stage, State,
-    Wait,
+    AfterDrain, AfterFailure, Archive, Attempt, Binary, Daemon, Effect, Event, HookCall, Phase,
+    Stage, State, Wait,
 };
 
 use super::engine::Engine;
@@ -50,9 +50,14 @@ fn of_state(state: &mut State, see: &mut See<'_>) {
             | Stage::Copying(binary)
             | Stage::Refreshing(binary)
             | Stage::Ready(Some(binary))
+            | Stage::Hooking(Some(binary))
             | Stage::Locking(binary)
             | Stage::Locked(binary) => see(Number::Binary(binary)),
-            Stage::Fetching | Stage::Checking | Stage::Sizing(None) | Stage::Ready(None) => {}
+            Stage::Fetching
+            | Stage::Checking
+            | Stage::Sizing(None)
+            | Stage::Ready(None)
+            | Stage::Hooking(None) => {}
         }
     }
     for archive in &mut state.unneeded {
@@ -75,7 +80,7 @@ fn of_phase(phase: &mut Phase, see: &mut See<'_>) {
                 AfterDrain::Upgrade(attempt) | AfterDrain::End(Some(attempt)) => {
                     of_attempt(attempt, see);
                 }
-                AfterDrain::End(None) => {}
+                AfterDrain::FailedStart(_) | AfterDrain::End(None) => {}
                 AfterDrain::Recover { before, .. } => of_phase(before, see),
             }
         }
@@ -86,7 +91,10 @@ fn of_phase(phase: &mut Phase, see: &mut See<'_>) {
         Phase::Swapping(swapping) => of_attempt(&mut swapping.attempt, see),
         Phase::Restarting(restarting) => match &mut restarting.wait {
             Wait::Session { resume: Some(attempt) } => of_attempt(attempt, see),
-            Wait::Session { resume: None } | Wait::Delay { .. } | Wait::Spawning { .. } => {}
+            Wait::Session { resume: None }
+            | Wait::Delay { .. }
+            | Wait::PreStart
+            | Wait::Spawning { .. } => {}
         },
         Phase::Failed(failed) => match &mut failed.then {
             AfterFailure::OldVersion { attempt, .. }
@@ -123,6 +131,7 @@ fn of_effect(effect: &mut Effect, see: &mut See<'_>) {
         Effect::InterruptDaemon(daemon)
         | Effect::ForwardSignal { daemon, .. }
         | Effect::KillGroup(daemon)
+        | Effect::CheckHealth { daemon, .. }
         | Effect::SweepGroup(Some(daemon)) => see(Number::Daemon(daemon)),
         Effect::WatchDue { attempt, .. }
         | Effect::FetchBinary { attempt, .. }
@@ -138,6 +147,7 @@ fn of_effect(effect: &mut Effect, see: &mut See<'_>) {
         | Effect::LockRollBack { attempt, .. }
         | Effect::CommitRollBack { attempt, .. }
         | Effect::StandDown { attempt, .. } => see(Number::Attempt(attempt)),
+        Effect::RunHook(call) => of_call(call, see),
         Effect::SealBackup { attempt, sealed, .. } => {
             see(Number::Attempt(attempt));
             if let Some(archive) = sealed {
@@ -172,8 +182,18 @@ fn of_effect(effect: &mut Effect, see: &mut See<'_>) {
         | Effect::RestoreVersionFile(_)
         | Effect::RebuildPlan { .. }
         | Effect::MendLink(_)
+        | Effect::EndHealthCheck
         | Effect::Answer { .. }
         | Effect::Exit(_) => {}
+    }
+}
+
+fn of_call(call: &mut HookCall, see: &mut See<'_>) {
+    if let Some(attempt) = &mut call.attempt {
+        see(Number::Attempt(attempt));
+    }
+    if let Some(archive) = &mut call.backup {
+        see(Number::Archive(archive));
     }
 }
 
@@ -187,8 +207,11 @@ fn of_event(event: &mut Event, see: &mut See<'_>) {
                 see(Number::Binary(binary));
             }
         }
-        Event::DaemonSpawned { daemon } => see(Number::Daemon(daemon)),
+        Event::DaemonSpawned { daemon }
+        | Event::HealthPassed { daemon, .. }
+        | Event::HealthFailed { daemon, .. } => see(Number::Daemon(daemon)),
         Event::CameDue { attempt, .. }
+        | Event::HookEnded { attempt: Some(attempt), .. }
         | Event::HomeRestored { attempt, .. }
         | Event::RestoreSkipped { attempt }
         | Event::BinaryFetched { attempt, .. }
@@ -218,6 +241,7 @@ fn of_event(event: &mut Event, see: &mut See<'_>) {
             }
         }
         Event::SessionStarted { .. }
+        | Event::HookEnded { attempt: None, .. }
         | Event::StopRequested { .. }
         | Event::SignalReceived { .. }
         | Event::SpawnFailed { .. }

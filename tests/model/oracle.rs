@@ -1,5 +1,6 @@
 //! What the engine promises, kept by counting on fingers.
 
+mod hooks;
 mod numbers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,9 @@ pub(crate) struct Oracle {
     held: bool,
     /// A maintenance window is open.
     open: bool,
+    health: hooks::Health,
+    /// Upgrades to which the pre-upgrade command has said yes in this session.
+    hooked: BTreeSet<u64>,
 }
 
 impl Oracle {
@@ -67,6 +71,7 @@ impl Oracle {
         if failed && (self.lived || !switched_on) && before.phase != after.phase {
             return Err(format!("what has lived is rolled back by itself: {record:?}"));
         }
+        self.forget_what_was_said(after);
         for effect in &record.effects {
             self.judge(record, effect, after).map_err(|why| format!("{why}: {record:?}"))?;
         }
@@ -77,6 +82,7 @@ impl Oracle {
             });
         }
         self.may_begin(before, record, after)?;
+        self.may_begin_now(before, record, after)?;
         self.may_stop_for(before, record)
     }
 
@@ -109,21 +115,22 @@ impl Oracle {
                 self.up = false;
                 self.open = false;
                 self.locked.clear();
+                self.hooked.clear();
             }
             Event::StopRequested { .. } => self.stopping = true,
             Event::Recovered { row, observed } => self.recovered(*row, observed),
             Event::DaemonSpawned { .. } => {
+                self.health = hooks::Health::NotAsked;
                 self.up = true;
                 self.settled = false;
                 self.asked = false;
             }
-            Event::StartupPassed => {
-                self.settled = true;
-                self.lived = true;
-                self.failures = 0;
-            }
+            Event::StartupPassed => self.startup_passed(),
             Event::DaemonEnded { ending, uptime_ms } => self.ended(*ending, *uptime_ms),
             Event::SpawnFailed { .. } => self.failures += 1,
+            Event::HookEnded { .. } | Event::HealthPassed { .. } | Event::HealthFailed { .. } => {
+                self.hear_hooks(&record.event);
+            }
             Event::SwapCommitted { attempt, .. } => {
                 self.failures = 0;
                 self.lived = false;
@@ -182,7 +189,8 @@ impl Oracle {
 
     fn ended(&mut self, ending: Ending, uptime_ms: u64) {
         if self.up && !self.asked {
-            let early = !self.settled && uptime_ms < self.policy().startup_period_ms;
+            let within = uptime_ms < self.policy().startup_period_ms;
+            let early = !self.settled && (within || self.health.is_open());
             self.failures =
                 if ending != Ending::Exited(0) && early { self.failures + 1 } else { 0 };
         }
@@ -191,6 +199,11 @@ impl Oracle {
 
     fn judge(&mut self, record: &Record, effect: &Effect, after: &State) -> Result<(), String> {
         match effect {
+            Effect::SpawnDaemon(_) if !self.may_start(record) => {
+                return Err("a start before the command said yes".to_owned());
+            }
+            Effect::RunHook(call) => self.note_call(call),
+            Effect::CheckHealth { .. } => self.health = hooks::Health::Open,
             Effect::SpawnDaemon(_) if self.up => return Err("a second daemon".to_owned()),
             Effect::SpawnDaemon(_) if self.stopping => {
                 return Err("a stop request is lost".to_owned());
@@ -232,7 +245,7 @@ impl Oracle {
     }
 
     /// Nothing begins that a person holds, or outside of a window, or that is cancelled.
-    fn may_begin(&self, before: &State, record: &Record, after: &State) -> Result<(), String> {
+    fn may_begin_now(&self, before: &State, record: &Record, after: &State) -> Result<(), String> {
         let Some(attempt) = after.phase.attempt().filter(|attempt| attempt.back.is_none()) else {
             return Ok(());
         };
@@ -261,6 +274,7 @@ impl Oracle {
             Event::StopRequested { .. }
                 | Event::Recovered { .. }
                 | Event::DaemonSpawned { .. }
+                | Event::HealthFailed { .. }
                 | Event::RollBackRequested { .. }
         );
         if !asks || by_other || !self.policy().prepare_ahead {

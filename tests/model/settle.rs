@@ -3,7 +3,8 @@
 use nymvisor::machine::{Archive, Event, Outcome, PhaseName, State, Timer};
 
 use super::engine::Engine;
-use super::host::{Luck, World};
+use super::host::World;
+use super::luck::Luck;
 use super::oracle::Oracle;
 use super::stimulus::How;
 

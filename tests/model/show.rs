@@ -5,6 +5,8 @@ use nymvisor::machine::{
     State, Timer, Wait, Window,
 };
 
+mod hooks;
+
 pub(crate) fn effects(effects: &[Effect]) -> String {
     effects.iter().map(effect).collect::<Vec<_>>().join(", ")
 }
@@ -69,7 +71,8 @@ pub(crate) fn effect(effect: &Effect) -> String {
             format!("{name} #{attempt} {}", to.name)
         }
         Effect::MoveSharedBack { upgrade, to } => format!("{name} {} -> {}", upgrade.name, to.name),
-        Effect::ReleaseLock | Effect::ReviewBackups => name.to_owned(),
+        Effect::ReleaseLock | Effect::ReviewBackups | Effect::EndHealthCheck => name.to_owned(),
+        Effect::RunHook(_) | Effect::CheckHealth { .. } => hooks::effect(effect),
         Effect::QueueAnnouncement(upgrade) | Effect::MoveShared { upgrade, .. } => {
             format!("{name} {}", upgrade.name)
         }
@@ -122,10 +125,9 @@ pub(crate) fn event(event: &Event) -> String {
     match event {
         Event::Recovered { row, .. } => format!("{name} {row:?}"),
         Event::SignalReceived { signal } => format!("{name} {signal}"),
-        Event::DaemonSpawned { daemon } => format!("{name} {}", daemon.pid),
-        Event::SpawnFailed { failure } | Event::JournalFailed { failure } => {
-            format!("{name} {:?}", failure.code)
-        }
+        Event::SpawnFailed { failure }
+        | Event::PlanLost { failure }
+        | Event::JournalFailed { failure } => format!("{name} {:?}", failure.code),
         Event::DaemonEnded { ending, uptime_ms } => {
             format!("{name} {ending:?} after {uptime_ms}ms")
         }
@@ -135,7 +137,6 @@ pub(crate) fn event(event: &Event) -> String {
             format!("{name} {current} [{}]", names.join(" "))
         }
         Event::FileMended { file, .. } => format!("{name} {file}"),
-        Event::PlanLost { failure } => format!("{name} {:?}", failure.code),
         Event::AnnouncementReceived { upgrade } => format!("{name} {}", upgrade.name),
         Event::PauseElapsed { name: of, .. } | Event::RetryRequested { name: of, .. } => {
             format!("{name} {of}")
@@ -169,6 +170,12 @@ pub(crate) fn event(event: &Event) -> String {
             &format!("{name} #{attempt}"),
             (!left.is_empty()).then(|| left.clone()).into_iter(),
         ),
+        Event::HookEnded { hook, attempt, next, ending, .. } => {
+            hooks::ended(*hook, *attempt, *next, *ending)
+        }
+        Event::DaemonSpawned { daemon }
+        | Event::HealthPassed { daemon, .. }
+        | Event::HealthFailed { daemon, .. } => format!("{name} {}", daemon.pid),
         Event::SessionStarted { .. }
         | Event::HoldRequested { .. }
         | Event::ReleaseRequested { .. }
@@ -229,6 +236,7 @@ fn stage(stage: &Stage) -> &'static str {
         Stage::Checking => "checking",
         Stage::Sizing(_) => "sizing",
         Stage::Copying(_) => "copying",
+        Stage::Hooking(_) => "pre-upgrade command",
         Stage::Refreshing(_) => "refreshing",
         Stage::Ready(Some(_)) => "ready",
         Stage::Ready(None) => "unprepared",
@@ -241,10 +249,7 @@ fn stage(stage: &Stage) -> &'static str {
 pub(crate) fn phase(phase: &Phase) -> String {
     let name = phase.name();
     match phase {
-        Phase::Running(running) => {
-            let settled = if running.settled { " settled" } else { "" };
-            format!("{name} {}{settled}", running.daemon.pid)
-        }
+        Phase::Running(running) => format!("{name} {}", hooks::running(running)),
         Phase::Draining(draining) => {
             let step = match draining.step {
                 DrainStep::Asked => "asked",
@@ -253,6 +258,7 @@ pub(crate) fn phase(phase: &Phase) -> String {
             };
             let then = match &draining.then {
                 AfterDrain::Upgrade(attempt) => format!("upgrade {}", self::attempt(attempt)),
+                AfterDrain::FailedStart(failure) => format!("start failed {:?}", failure.code),
                 AfterDrain::End(None) => "end".to_owned(),
                 AfterDrain::End(Some(attempt)) => format!("end, resume {}", self::attempt(attempt)),
                 AfterDrain::Recover { before, .. } => {
@@ -277,6 +283,7 @@ pub(crate) fn phase(phase: &Phase) -> String {
                     let elapsed = if *elapsed { ", elapsed" } else { "" };
                     format!("delay{swept}{elapsed}")
                 }
+                Wait::PreStart => "pre-start command".to_owned(),
                 Wait::Spawning { stop: false } => "spawning".to_owned(),
                 Wait::Spawning { stop: true } => "spawning, then stop".to_owned(),
                 Wait::Session { resume: None } => "next session".to_owned(),
@@ -302,7 +309,8 @@ pub(crate) fn phase(phase: &Phase) -> String {
                 }
                 AfterFailure::GivenUp { ending } => format!("given up, {ending:?}"),
             };
-            format!("{name} in {} by {:?}, {then}", failed.phase, failed.failure.code)
+            let notice = hooks::notice(failed.notice);
+            format!("{name} in {} by {:?}, {then}{notice}", failed.phase, failed.failure.code)
         }
     }
 }

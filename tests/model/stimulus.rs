@@ -3,7 +3,7 @@
 use nymvisor::machine::{Policy, Upgrade};
 use proptest::prelude::*;
 
-use super::host::Luck;
+use super::luck::Luck;
 use super::values;
 
 /// Something that happens around the engine. What is impossible at the moment does nothing.
@@ -99,10 +99,14 @@ pub(crate) struct Settings {
     pub(crate) rolls_back: bool,
     pub(crate) restores_data: bool,
     pub(crate) keeps_windows: bool,
+    /// Every command is there, and the health is checked.
+    pub(crate) has_hooks: bool,
 }
 
 impl Settings {
     pub(crate) fn policy(self) -> Policy {
+        let policy = values::policy();
+        let policy = if self.has_hooks { values::with_hooks(policy) } else { policy };
         Policy {
             restart_on_failure: self.restarts,
             restart_after_upgrade: self.restart_after_upgrade,
@@ -113,7 +117,7 @@ impl Settings {
             rollback_restores_data: self.restores_data,
             prunes_backups: true,
             keeps_windows: self.keeps_windows,
-            ..values::policy()
+            ..policy
         }
     }
 }
@@ -188,17 +192,21 @@ fn tamper() -> impl Strategy<Value = Tamper> {
 /// Mostly the usual settings, each switch at times the other way.
 pub(crate) fn settings() -> impl Strategy<Value = Settings> {
     let odd = || proptest::bool::weighted(0.15);
-    let backs = (proptest::bool::ANY, odd(), proptest::bool::weighted(0.3));
+    let often = || proptest::bool::weighted(0.3);
+    let backs = (proptest::bool::ANY, odd(), often(), often());
     (odd(), odd(), odd(), odd(), 0..4_u32, backs).prop_map(
-        |(restarts, after, ahead, skip, max, (rolls_back, keeps, keeps_windows))| Settings {
-            restarts: !restarts,
-            restart_after_upgrade: !after,
-            prepare_ahead: !ahead,
-            skip_backup: skip,
-            max_failures: max,
-            rolls_back,
-            restores_data: !keeps,
-            keeps_windows,
+        |(restarts, after, ahead, skip, max, (rolls_back, keeps, keeps_windows, has_hooks))| {
+            Settings {
+                restarts: !restarts,
+                restart_after_upgrade: !after,
+                prepare_ahead: !ahead,
+                skip_backup: skip,
+                max_failures: max,
+                rolls_back,
+                restores_data: !keeps,
+                keeps_windows,
+                has_hooks,
+            }
         },
     )
 }

@@ -3,7 +3,8 @@
 use nymvisor::machine::{Announcement, Code, Effect, Event, Order, Upgrade, compare};
 
 use super::files::Plan;
-use super::host::{Luck, World};
+use super::host::World;
+use super::luck::Luck;
 
 impl World {
     /// How a step of a swap turns out.

@@ -6,7 +6,8 @@ use nymvisor::machine::{Code, Effect, Event, PhaseName, Policy, Timer, Upgrade};
 
 use super::engine::Engine;
 use super::files::enqueue;
-use super::host::{self, Luck};
+use super::host;
+use super::luck::Luck;
 use super::stimulus::How;
 use super::{show, values};
 
@@ -72,6 +73,59 @@ impl Tale {
         for _ in 0..times {
             self.engine.finish(0, Luck::Good).unwrap();
         }
+        self.tell()
+    }
+
+    /// A tale whose daemon is up after its pre-start command.
+    pub(crate) fn hooked_start(policy: Policy) -> Self {
+        let mut tale = Self::new(policy);
+        tale.start().work(3);
+        tale.forget();
+        tale
+    }
+
+    /// The same as [`Tale::ready`] with every command there is, which says yes before the start.
+    pub(crate) fn hooked(policy: Policy, upgrade: &Upgrade) -> Self {
+        let mut tale = Self::hooked_start(policy);
+        tale.queue(upgrade).work(4);
+        tale.forget();
+        tale
+    }
+
+    /// A tale with every command there is, whose new version is asked for its health.
+    pub(crate) fn asked(policy: Policy, upgrade: &Upgrade) -> Self {
+        let mut tale = Self::hooked(policy, upgrade);
+        tale.due().until(PhaseName::Restarting).work(2);
+        tale
+    }
+
+    /// One that is not healthy, while so many steps of the next upgrade are done.
+    pub(crate) fn unhealthy_while(
+        policy: Policy,
+        upgrade: &Upgrade,
+        next: &Upgrade,
+        steps: usize,
+    ) -> Self {
+        const STEPS: [&str; 6] =
+            ["fetch-binary", "check-binary", "check-room", "copy-home", "run-hook", "refresh-copy"];
+        let mut tale = Self::asked(policy, upgrade);
+        tale.queue(next);
+        for (at, step) in STEPS.into_iter().enumerate().take(steps) {
+            if at == 4 {
+                tale.due();
+            }
+            tale.finish(step, Luck::Good);
+        }
+        tale.finish("check-health", Luck::Bad(0));
+        tale
+    }
+
+    /// The oldest order of this name turns out so.
+    pub(crate) fn finish(&mut self, name: &str, luck: Luck) -> &mut Self {
+        let world = &self.engine.world;
+        let mut ready = (0..world.work.len()).filter(|at| world.can_finish(*at));
+        let pick = ready.position(|at| world.work[at].name() == name);
+        self.engine.finish(pick.unwrap(), luck).unwrap();
         self.tell()
     }
 

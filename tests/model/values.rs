@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use nymvisor::machine::{
-    Archive, Binary, Code, Daemon, Failure, Policy, Queue, Requester, Upgrade, Version,
+    Archive, Binary, Code, Daemon, Failure, Hooks, Policy, Queue, Requester, Upgrade, Version,
 };
 
 /// So many minutes after the beginning of the tests' time.
@@ -81,6 +81,8 @@ pub(crate) fn policy() -> Policy {
         rollback_restores_data: true,
         prunes_backups: false,
         keeps_windows: false,
+        hooks: Hooks::default(),
+        checks_health: false,
         max_startup_failures: 10,
         failure_restart_delay_ms: 10_000,
         startup_period_ms: 120_000,
@@ -88,8 +90,15 @@ pub(crate) fn policy() -> Policy {
     }
 }
 
+/// Every command is there, and the health is checked.
+#[expect(clippy::needless_pass_by_value, reason = "it changes what it is given")]
+pub(crate) fn with_hooks(policy: Policy) -> Policy {
+    let hooks = Hooks { pre_upgrade: true, pre_start: true, post_upgrade: true, on_failure: true };
+    Policy { hooks, checks_health: true, ..policy }
+}
+
 /// Every code, each once.
-pub(crate) const CODES: [Code; 20] = [
+pub(crate) const CODES: [Code; 24] = [
     Code::Network,
     Code::HttpStatus,
     Code::NoRoom,
@@ -110,4 +119,8 @@ pub(crate) const CODES: [Code; 20] = [
     Code::FailedStart,
     Code::RolledBack,
     Code::Cancelled,
+    Code::HookAborted,
+    Code::HookPostponed,
+    Code::HookFailed,
+    Code::Unhealthy,
 ];

@@ -16,7 +16,8 @@ use nymvisor::machine::{Effect, Queue};
 use nymvisor::release::UpgradeInfo;
 use nymvisor::requests::{self, Answer};
 
-use crate::model::host::{Luck, World};
+use crate::model::host::World;
+use crate::model::luck::Luck;
 use crate::model::stimulus::{Settings, Tamper};
 use crate::model::values;
 

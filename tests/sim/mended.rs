@@ -8,7 +8,7 @@ use super::disk::{Fault, Keep, Op, Reach, SimDisk};
 use super::install;
 use super::story::{Death, Mishap, Play, Step, Story, usual};
 use super::sweep::operations;
-use crate::model::host::Luck;
+use crate::model::luck::Luck;
 use crate::model::stimulus::{How, Settings, Stimulus, Tamper, catalogue};
 use crate::model::values;
 

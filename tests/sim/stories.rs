@@ -1,7 +1,9 @@
 //! The stories with names. Each is told with everything that can go wrong in it.
 
+mod hooks;
+
 use super::story::{Mishap, Step, Story, usual};
-use crate::model::host::Luck;
+use crate::model::luck::Luck;
 use crate::model::stimulus::{How, Settings, Stimulus, Tamper};
 use Step::{Do, Jump, Rest, Until};
 use Stimulus::{Announce, Cancel, DaemonEnds, Finish, Hold, Retry, RollBack, Stop};
@@ -38,6 +40,7 @@ pub(super) fn all() -> Vec<Named> {
     all.extend(hands());
     all.extend(roll_backs());
     all.extend(wishes());
+    all.extend(hooks::hooked());
     all
 }
 

@@ -329,5 +329,6 @@ pub(crate) fn usual() -> Settings {
         rolls_back: false,
         restores_data: true,
         keeps_windows: false,
+        has_hooks: false,
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nymvisor::machine::{
-    AfterDrain, Event, Link, Observed, Phase, Queue, Row, State, recover, replay, step,
+    AfterDrain, Event, Link, Observed, Phase, Policy, Queue, Row, State, recover, replay, step,
 };
 use nymvisor::narrate;
 
 use super::states::{kind, representatives, u1};
-use crate::model::values::{at, daemon, policy, queue, version};
+use crate::model::values::{at, daemon, policy, queue, version, with_hooks};
 
 /// What is found, in words, and as the machine is told.
 struct Facts {
@@ -79,18 +79,20 @@ fn plans() -> [(&'static str, Option<Queue>); 4] {
 
 /// Every last durable state, as the next session finds it.
 fn begun() -> Vec<(String, State)> {
-    let session = Event::SessionStarted { nymvisor: "0".to_owned(), pid: 1, policy: policy() };
-    let begin = |state: State| {
+    let session = |policy| Event::SessionStarted { nymvisor: "0".to_owned(), pid: 1, policy };
+    let begin = |state: State, policy: Policy| {
         let last = format!("{}: {}", state.phase.name(), kind(&state));
-        let begun = step(&state, &session).unwrap().state;
+        let begun = step(&state, &session(policy)).unwrap().state;
         assert!(begun.recovering);
         (last, begun)
     };
     let resumed = representatives().into_iter().filter_map(|state| often_resumed(&state));
-    let resumed =
-        resumed.map(begin).map(|(last, state)| (format!("{last}, resumed 3 times"), state));
-    let at_once = representatives().into_iter().filter(|state| !state.recovering).map(begin);
-    at_once.chain(resumed).collect()
+    let resumed = resumed
+        .map(|state| begin(state, policy()))
+        .map(|(last, state)| (format!("{last}, resumed 3 times"), state));
+    let at_once = || representatives().into_iter().filter(|state| !state.recovering);
+    let hooked = at_once().map(|state| begin(state, with_hooks(policy())));
+    at_once().map(|state| begin(state, policy())).chain(hooked).chain(resumed).collect()
 }
 
 /// The same state after three crashes.

@@ -1,6 +1,7 @@
 //! A state of every kind, and every event that could meet it.
 
 mod events;
+mod hooks;
 mod more;
 mod wished;
 
@@ -8,14 +9,14 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use nymvisor::machine::{
-    AfterDrain, AfterFailure, Code, DrainStep, Event, Phase, PhaseName, Policy, Stage, State,
-    Timer, Transition, Upgrade, Wait, step,
+    AfterDrain, AfterFailure, Candidate, Code, DrainStep, Event, Notice, Phase, PhaseName, Policy,
+    Stage, State, Timer, Transition, Upgrade, Wait, step,
 };
 
 pub(super) use events::events;
 use wished::{all_wished, is_of_wishes};
 
-use crate::model::host::Luck;
+use crate::model::luck::Luck;
 use crate::model::stimulus::How;
 use crate::model::tale::Tale;
 use crate::model::values::{by_command, failure, policy, upgrade};
@@ -39,23 +40,16 @@ pub(super) fn kind(state: &State) -> &'static str {
         return kind;
     }
     match &state.phase {
-        Phase::Running(_) => match state.candidate.as_ref().map(|c| (&c.stage, c.due)) {
-            None => "nothing to prepare",
-            Some((Stage::Fetching, false)) => "fetching",
-            Some((Stage::Checking, false)) => "checking",
-            Some((Stage::Sizing(_), false)) => "sizing",
-            Some((Stage::Copying(_), false)) => "copying",
-            Some((Stage::Ready(Some(_)), false)) => "ready",
-            Some((Stage::Ready(None), false)) => "ready unprepared",
-            Some((Stage::Refreshing(_), _)) => "due, refreshing",
-            Some((Stage::Locking(_), _)) => "due, locking",
-            Some((Stage::Ready(_), true) | (Stage::Locked(_), _)) => "due and locked",
-            Some((_, true)) => "due, not ready",
-        },
+        Phase::Running(running) => {
+            hooks::health(running).unwrap_or_else(|| preparation(state.candidate.as_ref()))
+        }
         Phase::Draining(draining) => match (draining.step, &draining.then) {
             (DrainStep::Asked, AfterDrain::Upgrade(_)) => "asked, then upgrade",
             (DrainStep::Killing, AfterDrain::Upgrade(_)) => "killed, then upgrade",
             (DrainStep::Sweeping, AfterDrain::Upgrade(_)) => "swept, then upgrade",
+            (DrainStep::Asked, AfterDrain::FailedStart(_)) => "asked, then failed start",
+            (DrainStep::Killing, AfterDrain::FailedStart(_)) => "killed, then failed start",
+            (DrainStep::Sweeping, AfterDrain::FailedStart(_)) => "swept, then failed start",
             (DrainStep::Asked, AfterDrain::End(None)) => "asked, then end",
             (DrainStep::Killing, AfterDrain::End(None)) => "killed, then end",
             (DrainStep::Sweeping, AfterDrain::End(None)) => "swept, then end",
@@ -77,6 +71,7 @@ pub(super) fn kind(state: &State) -> &'static str {
             Wait::Delay { swept: false, elapsed: false } => "delay",
             Wait::Delay { swept: true, .. } => "delay, group gone",
             Wait::Delay { swept: false, elapsed: true } => "delay over, group not gone",
+            Wait::PreStart => "pre-start command",
             Wait::Spawning { stop: false } => "spawning",
             Wait::Spawning { stop: true } => "spawning, then stop",
             Wait::Session { resume: None } => "at rest",
@@ -85,7 +80,11 @@ pub(super) fn kind(state: &State) -> &'static str {
         Phase::Failed(failed) => match &failed.then {
             AfterFailure::OldVersion { stop: false, .. } => "old version next",
             AfterFailure::OldVersion { stop: true, .. } => "stop next",
-            AfterFailure::GivenUp { .. } => "given up",
+            AfterFailure::GivenUp { .. } => match failed.notice {
+                None => "given up",
+                Some(Notice::Sweeping) => "given up, on-failure command",
+                Some(Notice::Swept) => "given up and swept, on-failure command",
+            },
             AfterFailure::RollBack(_) | AfterFailure::RollBackFailed(_) => "of a roll-back",
         },
     }
@@ -97,6 +96,24 @@ fn kind_beside_the_phase(state: &State) -> Option<&'static str> {
         (Some(_), _) => Some("held"),
         (None, Some(_)) => Some("asks for a window"),
         (None, None) => is_back(state).then(|| kind_of_roll_back(state)),
+    }
+}
+
+/// How far the preparation is.
+fn preparation(candidate: Option<&Candidate>) -> &'static str {
+    match candidate.map(|c| (&c.stage, c.due)) {
+        None => "nothing to prepare",
+        Some((Stage::Fetching, false)) => "fetching",
+        Some((Stage::Checking, false)) => "checking",
+        Some((Stage::Sizing(_), false)) => "sizing",
+        Some((Stage::Copying(_), false)) => "copying",
+        Some((Stage::Ready(Some(_)), false)) => "ready",
+        Some((Stage::Ready(None), false)) => "ready unprepared",
+        Some((Stage::Hooking(_), _)) => "due, pre-upgrade command",
+        Some((Stage::Refreshing(_), _)) => "due, refreshing",
+        Some((Stage::Locking(_), _)) => "due, locking",
+        Some((Stage::Ready(_), true) | (Stage::Locked(_), _)) => "due and locked",
+        Some((_, true)) => "due, not ready",
     }
 }
 
@@ -112,6 +129,7 @@ fn kind_of_roll_back(state: &State) -> &'static str {
         Phase::Restarting(_) => "at rest, roll-back to resume",
         Phase::Failed(failed) => match &failed.then {
             AfterFailure::RollBack(_) => "roll-back next",
+            _ if failed.notice.is_some() => "roll-back stuck, on-failure command",
             _ => "roll-back stuck",
         },
         _ => "rolling back",
@@ -123,7 +141,7 @@ fn is_back(state: &State) -> bool {
 }
 
 /// Every kind that a state can be of.
-pub(super) const KINDS: [&str; 55] = [
+pub(super) const KINDS: [&str; 65] = [
     "held",
     "asks for a window",
     "nothing to prepare",
@@ -134,12 +152,18 @@ pub(super) const KINDS: [&str; 55] = [
     "ready",
     "ready unprepared",
     "due, not ready",
+    "health awaited",
+    "health overdue",
+    "due, pre-upgrade command",
     "due, refreshing",
     "due, locking",
     "due and locked",
     "asked, then upgrade",
     "killed, then upgrade",
     "swept, then upgrade",
+    "asked, then failed start",
+    "killed, then failed start",
+    "swept, then failed start",
     "asked, then end",
     "killed, then end",
     "swept, then end",
@@ -163,6 +187,7 @@ pub(super) const KINDS: [&str; 55] = [
     "delay",
     "delay, group gone",
     "delay over, group not gone",
+    "pre-start command",
     "spawning",
     "spawning, then stop",
     "at rest",
@@ -170,6 +195,8 @@ pub(super) const KINDS: [&str; 55] = [
     "old version next",
     "stop next",
     "given up",
+    "given up, on-failure command",
+    "given up and swept, on-failure command",
     "asked, then roll back",
     "killed, then roll back",
     "swept, then roll back",
@@ -179,6 +206,7 @@ pub(super) const KINDS: [&str; 55] = [
     "at rest, roll-back to resume",
     "roll-back next",
     "roll-back stuck",
+    "roll-back stuck, on-failure command",
 ];
 
 pub(super) fn u1() -> Upgrade {
@@ -249,6 +277,7 @@ fn told() -> Vec<State> {
     after_crashes(&mut take);
     of_roll_backs(&mut take);
     more::take_all(&mut take);
+    hooks::take_all(&mut take);
     all
 }
 

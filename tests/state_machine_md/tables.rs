@@ -22,7 +22,12 @@ pub(super) fn overview() -> String {
     text.push_str("\n|---|");
     text.push_str(&"---|".repeat(PhaseName::ALL.len()));
     text.push('\n');
+    // Some come with several words to say.
+    let mut told = BTreeSet::new();
     for event in events(&representatives()[0]) {
+        if !told.insert(word(&event)) {
+            continue;
+        }
         text.push_str(&format!("| {} |", word(&event)));
         for phase in PhaseName::ALL {
             let to = cells.get(&(word(&event), phase));

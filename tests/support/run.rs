@@ -271,6 +271,12 @@ impl Stage {
         stats.filter(|stat| stat.live && marked(stat)).map(|stat| stat.pid).collect()
     }
 
+    /// Kills the daemon that is up, as a crash would.
+    pub(crate) fn kill_daemon(&self) {
+        let pid = fs::read_to_string(self.site.home("daemon.pid")).unwrap();
+        kill(id(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
+    }
+
     /// Whether a process has this stage's home, and this variable, in its environment.
     fn belongs(&self, pid: u32, variable: &str) -> bool {
         let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();

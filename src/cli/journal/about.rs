@@ -184,7 +184,7 @@ fn worker(event: &Event) -> Option<u64> {
     {
         return Some(*attempt);
     }
-    None
+    if let Event::HookEnded { attempt, .. } = event { *attempt } else { None }
 }
 
 /// The backups that the record tells of, or orders something for.
@@ -221,6 +221,9 @@ fn is_of_the_daemon(record: &Record) -> bool {
             | Event::DaemonSpawned { .. }
             | Event::SpawnFailed { .. }
             | Event::StartupPassed
+            | Event::HookEnded { .. }
+            | Event::HealthPassed { .. }
+            | Event::HealthFailed { .. }
             | Event::DaemonEnded { .. }
             | Event::GroupGone
             | Event::GraceElapsed

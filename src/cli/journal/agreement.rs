@@ -55,7 +55,7 @@ fn moving(phase: &Phase) -> Option<&Attempt> {
         Phase::Swapping(swapping) => Some(&swapping.attempt),
         Phase::Draining(draining) => match &draining.then {
             AfterDrain::Recover { before, .. } => moving(before),
-            AfterDrain::Upgrade(_) | AfterDrain::End(_) => None,
+            AfterDrain::Upgrade(_) | AfterDrain::FailedStart(_) | AfterDrain::End(_) => None,
         },
         Phase::Failed(failed) => match &failed.then {
             AfterFailure::OldVersion { attempt, .. } | AfterFailure::RollBackFailed(attempt) => {

@@ -110,6 +110,7 @@ fn step(stage: &Stage) -> &'static str {
         Stage::Sizing(_) => "room",
         Stage::Copying(_) => "copy",
         Stage::Ready(_) => "ready",
+        Stage::Hooking(_) => "command",
         Stage::Refreshing(_) => "refresh",
         Stage::Locking(_) => "lock",
         Stage::Locked(_) => "locked",

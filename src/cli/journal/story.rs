@@ -176,7 +176,9 @@ impl<'a> Story<'a> {
                 self.rolled_back = None;
             }
             (Event::WorkFailed { failure, .. } | Event::BackupDamaged { failure, .. }, true)
-            | (Event::SpawnFailed { failure }, _) => self.failures.push((record.seq, failure)),
+            | (Event::SpawnFailed { failure } | Event::HealthFailed { failure, .. }, _) => {
+                self.failures.push((record.seq, failure));
+            }
             _ => {}
         }
     }

@@ -8,7 +8,7 @@ use crate::cli::check::estimate::human_ms;
 use crate::cli::check::version::shown;
 use crate::health;
 use crate::machine::{
-    AfterFailure, Code, Event, Failed, Failure, Hold, Phase, Restarting, State, Trouble, Wait,
+    AfterFailure, Code, Event, Failed, Failure, Hold, Hook, Phase, Restarting, State, Trouble, Wait,
 };
 use crate::narrate;
 
@@ -146,7 +146,7 @@ pub(super) fn last(past: &Past<'_>, state: &State, runs: bool) -> Option<LastFai
         record: record.seq,
         at: record.at,
         event: record.event.name(),
-        code: failure_in(&record.event).map(|failure| failure.code),
+        code: code_in(&record.event),
         text: narrate::event(&record.event, failing.back),
         upgrade: failing.upgrade.clone(),
         settled: next.settled,
@@ -155,9 +155,17 @@ pub(super) fn last(past: &Past<'_>, state: &State, runs: bool) -> Option<LastFai
     })
 }
 
+fn code_in(event: &Event) -> Option<Code> {
+    if let Event::HookEnded { ending, .. } = event {
+        return ending.code();
+    }
+    failure_in(event).map(|failure| failure.code)
+}
+
 fn failure_in(event: &Event) -> Option<&Failure> {
     if let Event::WorkFailed { failure, .. }
     | Event::SpawnFailed { failure }
+    | Event::HealthFailed { failure, .. }
     | Event::JournalFailed { failure }
     | Event::PlanLost { failure }
     | Event::BackupDamaged { failure, .. } = event
@@ -193,7 +201,10 @@ fn next(failing: &Failing<'_>, past: &Past<'_>, state: &State, runs: bool) -> Ne
         return Next::open(text, Some("nymvisor backups verify"));
     }
     if let Event::WorkFailed { failure, .. } = event {
-        return after_work(failing, failure, past, state, runs);
+        return after_work(failing, Some(failure), past, state, runs);
+    }
+    if let Event::HookEnded { hook: Hook::PreUpgrade, .. } = event {
+        return after_work(failing, None, past, state, runs);
     }
     after_end(failing, past, state, runs)
 }
@@ -201,14 +212,15 @@ fn next(failing: &Failing<'_>, past: &Past<'_>, state: &State, runs: bool) -> Ne
 /// A preparation or an attempt had failed.
 fn after_work(
     failing: &Failing<'_>,
-    failure: &Failure,
+    failure: Option<&Failure>,
     past: &Past<'_>,
     state: &State,
     runs: bool,
 ) -> Next {
     let name = failing.upgrade.as_deref();
-    let is_it =
-        |trouble: &&Trouble| name.map_or(trouble.failure == *failure, |name| trouble.name == name);
+    let is_it = |trouble: &&Trouble| {
+        name.map_or(Some(&trouble.failure) == failure, |name| trouble.name == name)
+    };
     match state.troubles.iter().rev().find(is_it) {
         Some(trouble) => {
             let until = until(trouble, past).filter(|_| runs);

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::journal::Part;
-use crate::machine::{Attempt, Effect, Event, PhaseName, Record, Timer, Version};
+use crate::machine::{Attempt, Effect, Event, HookCall, PhaseName, Record, Timer, Version};
 use crate::narrate;
 use crate::spans::{Cost, Spent};
 
@@ -158,7 +158,10 @@ impl<'a> Past<'a> {
 
     fn failing_in(&self, record: &'a Record, back: Option<&'a Attempt>) -> Option<Failing<'a>> {
         let mut upgrade = None;
-        let failed = if let Event::WorkFailed { attempt, .. } = &record.event {
+        let failed = if let Event::HookEnded { hook, attempt, ending, .. } = &record.event {
+            upgrade = attempt.and_then(|attempt| self.walk.names.get(&attempt).cloned());
+            hook.decides() && ending.code().is_some()
+        } else if let Event::WorkFailed { attempt, .. } = &record.event {
             upgrade = self.walk.names.get(attempt).cloned();
             true
         } else if let Event::DaemonEnded { ending, .. } = &record.event {
@@ -187,6 +190,10 @@ impl<'a> Past<'a> {
         | Effect::SealBackup { attempt, upgrade, .. } = effect
         {
             walk.names.insert(*attempt, upgrade.name.clone());
+        } else if let Effect::RunHook(HookCall { attempt: Some(id), upgrade: Some(of), .. }) =
+            effect
+        {
+            walk.names.insert(*id, of.name.clone());
         } else if let Effect::CommitSwap { attempt, upgrade, from, .. } = effect {
             let (from, to) = (from.clone(), upgrade.target());
             walk.swap = Some(Swap { attempt: *attempt, from, to, rolled_back: false });
@@ -218,6 +225,7 @@ fn is_failure(event: &Event) -> bool {
     matches!(
         event,
         Event::SpawnFailed { .. }
+            | Event::HealthFailed { .. }
             | Event::JournalFailed { .. }
             | Event::PlanLost { .. }
             | Event::BackupDamaged { .. }

@@ -201,6 +201,7 @@ fn prepared(candidate: &Candidate, upgrade: &Upgrade) -> (&'static str, &'static
         (Stage::Ready(Some(_)), false) => ("ready", "ready"),
         (Stage::Ready(Some(_)), true) => ("ready", "ready, and due"),
         (Stage::Ready(None), _) => ("ready", "nothing is prepared ahead: prepare_ahead is off"),
+        (Stage::Hooking(_), _) => ("pre-upgrade", "due; the pre-upgrade command runs"),
         (Stage::Refreshing(_), _) => ("refreshing", "due; copying what changed in the home"),
         (Stage::Locking(_), _) => ("locking", "due; taking the upgrade lock"),
         (Stage::Locked(_), _) => ("locked", "due; the daemon is stopped next"),

@@ -13,8 +13,8 @@ use super::waits::{self, HoldNow, WindowsNow};
 use crate::health;
 use crate::journal::{Hash, Part};
 use crate::machine::{
-    AfterDrain, AfterFailure, Draining, Failed, Hold, Phase, PhaseName, Restarting, Running, State,
-    Version, Wait,
+    AfterDrain, AfterFailure, Draining, Failed, Health, Hold, Phase, PhaseName, Restarting,
+    Running, State, Version, Wait,
 };
 
 /// How the instance is.
@@ -272,12 +272,18 @@ fn words(state: &State, runs: bool, begun: bool) -> String {
     }
     let text = match &state.phase {
         Phase::Running(Running { settled: true, .. }) => "the daemon is up",
+        Phase::Running(Running { health: Some(Health::Awaited | Health::Overdue), .. }) => {
+            "the daemon is up, and has yet to pass its health check"
+        }
         Phase::Running(_) => "the daemon is up, within its startup period",
         Phase::Draining(Draining { then: AfterDrain::Upgrade(_), .. }) => {
             "the daemon is asked to end, for an upgrade"
         }
         Phase::Draining(Draining { then: AfterDrain::Recover { .. }, .. }) => {
             "what an earlier session left is ended first"
+        }
+        Phase::Draining(Draining { then: AfterDrain::FailedStart(_), .. }) => {
+            "the daemon is asked to end, for it did not pass its health check"
         }
         Phase::Draining(_) => "the daemon is asked to end",
         Phase::BackingUp(_) => "the backup is sealed",
@@ -287,9 +293,13 @@ fn words(state: &State, runs: bool, begun: bool) -> String {
         Phase::Swapping(_) => "version file, plan, history and link are moved",
         Phase::Restarting(Restarting { wait, .. }) => match wait {
             Wait::Delay { .. } => "the daemon is started after a delay",
+            Wait::PreStart => "the pre-start command runs, then the daemon is started",
             Wait::Spawning { .. } => "the daemon is being started",
             Wait::Session { .. } => "the run is ending",
         },
+        Phase::Failed(Failed { notice: Some(_), .. }) => {
+            "the daemon is down for good; the run ends after the on-failure command"
+        }
         Phase::Failed(Failed { then, .. }) => match then {
             AfterFailure::OldVersion { .. } => "the upgrade failed; the old version comes back",
             AfterFailure::RollBack(_) => "the new version failed; it is rolled back",

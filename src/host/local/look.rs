@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use chrono::Utc;
+use nix::sys::signal::Signal;
 use tokio::task::{spawn_blocking, spawn_local};
 
-use super::super::{Stimulus, backup, files, place, processes};
+use super::super::{Stimulus, backup, daemon, files, place, processes};
 use super::LocalHost;
 use crate::config::Paths;
 use crate::digest::Algorithm;
@@ -26,14 +27,21 @@ impl LocalHost {
         binary: Option<Binary>,
         archive: Option<Archive>,
     ) {
-        self.leftovers = processes::leftovers(&self.setup.token_prefix);
-        let daemon = self.leftovers.first().copied();
+        let left = processes::left(&self.setup.token_prefix);
+        // A command that outlived nymvisor serves no home: it has no grace period.
+        for command in left.commands {
+            if let Err(error) = daemon::signal_leader(command, Signal::SIGKILL) {
+                tracing::warn!("a command of an earlier session is left: {error}");
+            }
+        }
+        self.leftovers = left.daemons;
+        let leftover = self.leftovers.first().copied();
         let (files, paths) = (self.files.clone(), self.setup.paths.clone());
         let sender = self.teller.0.clone();
         let binary = upgrade.zip(binary);
         let look = move || Observed {
             at: Utc::now(),
-            daemon,
+            daemon: leftover,
             version: seen("the version file", patiently(|| files.version())),
             queue: seen("the plan", files.durable_queue()),
             link: seen("the link", files.link()).unwrap_or(Link::Absent),

@@ -154,6 +154,7 @@ impl LocalHost {
             let rest = self.work.take().map(Work::cancel).unwrap_or_default();
             self.chores.extend(rest);
         }
+        self.end_hooks_of(attempt);
         if let Some(due) = self.due.take() {
             due.abort();
         }

@@ -133,7 +133,7 @@ fn spawn(setup: &Setup, version: &Version) -> Result<daemon::Running, String> {
 }
 
 /// What this session's daemons carry.
-fn token(setup: &Setup) -> String {
+pub(super) fn token(setup: &Setup) -> String {
     format!("{}:{}", setup.token_prefix, setup.session)
 }
 

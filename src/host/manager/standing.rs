@@ -1,8 +1,8 @@
 //! Where the engine stands, in a line that a person reads in `systemctl status`.
 
 use crate::machine::{
-    AfterDrain, AfterFailure, Attempt, Candidate, Code, DrainStep, KeptBack, Phase, Restarting,
-    Stage, State, Version, Wait,
+    AfterDrain, AfterFailure, Attempt, Candidate, Code, DrainStep, Health, KeptBack, Phase,
+    Restarting, Stage, State, Version, Wait,
 };
 
 /// What a service manager wants to know of a state.
@@ -49,7 +49,9 @@ fn is_last(phase: &Phase) -> bool {
         Phase::Draining(draining) => draining.step != DrainStep::Asked,
         Phase::Restarting(restarting) => matches!(restarting.wait, Wait::Session { .. }),
         Phase::Failed(failed) => {
-            matches!(failed.then, AfterFailure::GivenUp { .. } | AfterFailure::RollBackFailed(_))
+            let then = &failed.then;
+            failed.notice.is_none()
+                && matches!(then, AfterFailure::GivenUp { .. } | AfterFailure::RollBackFailed(_))
         }
         Phase::Running(_)
         | Phase::BackingUp(_)
@@ -71,13 +73,13 @@ fn is_ending(phase: &Phase) -> bool {
         Phase::Draining(draining) => match &draining.then {
             AfterDrain::End(_) => true,
             AfterDrain::Recover { stop, .. } => *stop,
-            AfterDrain::Upgrade(_) => false,
+            AfterDrain::Upgrade(_) | AfterDrain::FailedStart(_) => false,
         },
         Phase::Swapping(swapping) => swapping.stop,
         Phase::Restarting(Restarting { wait, .. }) => match wait {
             Wait::Session { .. } => true,
             Wait::Spawning { stop } => *stop,
-            Wait::Delay { .. } => false,
+            Wait::Delay { .. } | Wait::PreStart => false,
         },
         Phase::Failed(failed) => match &failed.then {
             AfterFailure::OldVersion { stop, .. } => *stop,
@@ -91,7 +93,11 @@ fn words(state: &State) -> String {
     let installed = version(&state.installed);
     match &state.phase {
         Phase::Running(running) => {
-            format!("Running {installed}, pid {}{}", running.daemon.pid, ahead(state))
+            let health = match running.health {
+                Some(Health::Awaited | Health::Overdue) => ", health check awaited",
+                Some(Health::Passed) | None => "",
+            };
+            format!("Running {installed}, pid {}{health}{}", running.daemon.pid, ahead(state))
         }
         Phase::Draining(draining) => {
             let pid = draining.daemon.map(|daemon| format!(", pid {}", daemon.pid));
@@ -103,6 +109,9 @@ fn words(state: &State) -> String {
             };
             match &draining.then {
                 AfterDrain::Upgrade(attempt) => format!("{}: {what}", doing(attempt)),
+                AfterDrain::FailedStart(_) => {
+                    format!("{installed} did not pass its health check: {what}")
+                }
                 AfterDrain::End(_) => format!("Stopping: {what}"),
                 AfterDrain::Recover { stop: true, .. } => {
                     format!("Stopping: {what} (of an earlier session)")
@@ -122,6 +131,7 @@ fn words(state: &State) -> String {
         Phase::Swapping(swapping) => format!("{}: moving the files", doing(&swapping.attempt)),
         Phase::Restarting(restarting) => match restarting.wait {
             Wait::Delay { .. } => format!("{installed} has ended, and is started again"),
+            Wait::PreStart => format!("Starting {installed}: the pre-start command runs"),
             Wait::Spawning { .. } => format!("Starting {installed}"),
             Wait::Session { .. } => "Stopped".to_owned(),
         },
@@ -174,6 +184,7 @@ fn coming(candidate: &Candidate) -> String {
         Stage::Sizing(_) => "looking for room",
         Stage::Copying(_) => "copying the home",
         Stage::Ready(_) => "ready",
+        Stage::Hooking(_) => "the pre-upgrade command runs",
         Stage::Refreshing(_) => "copying what changed",
         Stage::Locking(_) => "taking the upgrade lock",
         Stage::Locked(_) => "about to begin",

@@ -3,10 +3,11 @@
 //! Answers of a preparation and of an attempt are the same facts; the number tells whose they are.
 
 use super::super::effect::Effect;
+use super::super::hook::Aftermath;
 use super::super::phase::{AfterFailure, Attempt, Failed, Phase, PhaseName, Swapping, Why};
 use super::super::state::{Performed, Stage};
 use super::super::values::{Announcement, Archive, Binary, Code, Failure, Upgrade};
-use super::{Next, Rejected, Step, backups, prepare, queue, rollback, session};
+use super::{Next, Rejected, Step, backups, daemon, hooks, prepare, queue, rollback, session};
 
 /// The daemon is down, and nothing is left of its group.
 pub(super) fn back_up(next: &mut Next, attempt: Attempt) {
@@ -155,7 +156,7 @@ pub(super) fn swap_committed(next: &mut Next, id: u64) -> Step {
         next.order(Effect::ReleaseLock);
         session::end(next, None);
     } else {
-        session::start(next, Why::Upgraded, upgrade.target());
+        daemon::start(next, Why::Upgraded, upgrade.target());
         next.order(Effect::ReleaseLock);
     }
     Ok(())
@@ -170,6 +171,7 @@ pub(super) fn note_performed(next: &mut Next, attempt: &Attempt) {
         from: attempt.from.clone(),
         backup: attempt.backup.clone(),
         lived: false,
+        told: false,
     });
 }
 
@@ -229,8 +231,12 @@ pub(super) fn fail(next: &mut Next, attempt: Attempt, failure: &Failure, stop: b
         backups::discard(next, attempt.backup.clone());
     }
     next.order(Effect::StandDown { attempt: attempt.id, in_doubt });
+    if !stop {
+        let call = hooks::of_attempt(&attempt, phase, failure, Aftermath::OldVersion);
+        hooks::tell(next, call);
+    }
     let then = AfterFailure::OldVersion { attempt, stop };
-    next.enter(Phase::Failed(Failed { phase, failure: failure.clone(), then }));
+    next.enter(Phase::Failed(Failed { phase, failure: failure.clone(), then, notice: None }));
 }
 
 /// Nothing half-done is left, and nothing is committed: the old version comes back.
@@ -257,7 +263,7 @@ fn old_version(next: &mut Next, attempt: Attempt, stop: bool) {
     if stop {
         session::end(next, None);
     } else {
-        session::start(next, Why::AttemptFailed, attempt.from);
+        daemon::start(next, Why::AttemptFailed, attempt.from);
     }
 }
 

@@ -1,13 +1,15 @@
 //! The daemon comes and goes.
 
-use super::super::effect::{Effect, Outcome, Timer};
+use super::super::effect::{Effect, Outcome};
+use super::super::hook::Notice;
 use super::super::phase::{
     AfterDrain, AfterFailure, DrainStep, Draining, Failed, Phase, PhaseName, Restarting, Running,
     Wait, Why,
 };
 use super::super::state::State;
-use super::super::values::{Code, Daemon, Ending, Failure};
-use super::{Next, Rejected, Step, attempt, backups, prepare, rollback, session};
+use super::super::timer::Timer;
+use super::super::values::{Code, Daemon, Ending, Failure, Version};
+use super::{Next, Rejected, Step, attempt, backups, health, hooks, prepare, rollback, session};
 
 pub(super) fn signal_received(next: &mut Next, signal: i32) -> Step {
     let daemon = match &next.state.phase {
@@ -31,13 +33,14 @@ pub(super) fn spawned(next: &mut Next, daemon: Daemon) -> Step {
     else {
         return Err(Rejected::Unexpected);
     };
-    next.enter(Phase::Running(Running { daemon, settled: false }));
+    next.enter(Phase::Running(Running { daemon, settled: false, health: None }));
     if stop {
         drain(next, daemon, AfterDrain::End(None));
         return Ok(());
     }
     let after_ms = next.state.policy.startup_period_ms;
     next.order(Effect::StartTimer { timer: Timer::Startup, after_ms });
+    health::begin(next, daemon);
     backups::examine(next);
     prepare::choose(next);
     prepare::advance(next);
@@ -53,39 +56,40 @@ pub(super) fn spawn_failed(next: &mut Next, failure: &Failure) -> Step {
         session::end(next, None);
         return Ok(());
     }
-    count_startup_failure(next);
-    let may_restart = may_restart(next);
-    if !may_restart && rollback::begin_by_itself(next, PhaseName::Restarting, &failure.text) {
-        next.order(Effect::SweepGroup(None));
-    } else if may_restart || is_help_near(&next.state) {
-        delay_restart(next, true);
-        prepare::choose(next);
-        prepare::advance(next);
-    } else {
-        give_up(next, PhaseName::Restarting, Ending::NeverStarted, failure.clone());
-        next.order(Effect::Exit(Outcome::DaemonFailed(Ending::NeverStarted)));
-    }
+    start_failed(next, PhaseName::Restarting, failure);
     Ok(())
 }
 
-/// A version that has lived so long has started: earlier failures no longer count.
-pub(super) fn startup_passed(next: &mut Next) -> Step {
-    let Phase::Running(Running { settled, .. }) = &mut next.state.phase else {
-        return Err(Rejected::Unexpected);
-    };
-    *settled = true;
-    next.state.startup_failures = 0;
-    rollback::note_lived(&mut next.state);
-    backups::review(next);
-    Ok(())
+/// The daemon could not be started.
+pub(super) fn start_failed(next: &mut Next, phase: PhaseName, failure: &Failure) {
+    count_startup_failure(next);
+    after_failed_start(next, phase, Ending::NeverStarted, failure);
+}
+
+/// A start has failed, and nothing is left of it.
+fn after_failed_start(next: &mut Next, phase: PhaseName, ending: Ending, failure: &Failure) {
+    let may_restart = may_restart(next);
+    if !may_restart && rollback::begin_by_itself(next, phase, &failure.text) {
+        next.order(Effect::SweepGroup(None));
+    } else if may_restart || is_help_near(&next.state) {
+        start_later(next);
+    } else {
+        give_up(next, phase, ending, failure.clone(), true);
+    }
+}
+
+/// The daemon is started after the delay; nothing is left of the last one.
+pub(super) fn start_later(next: &mut Next) {
+    delay_restart(next, true);
+    prepare::choose(next);
+    prepare::advance(next);
 }
 
 pub(super) fn ended(next: &mut Next, ending: Ending, uptime_ms: u64) -> Step {
     match &next.state.phase {
         Phase::Running(running) => {
-            let daemon = running.daemon;
-            let settled = running.settled;
-            ended_by_itself(next, daemon, ending, settled, uptime_ms)
+            let running = running.clone();
+            ended_by_itself(next, &running, ending, uptime_ms)
         }
         Phase::Draining(Draining { step: DrainStep::Asked | DrainStep::Killing, .. }) => {
             drained(next)
@@ -102,19 +106,15 @@ pub(super) fn ended(next: &mut Next, ending: Ending, uptime_ms: u64) -> Step {
 }
 
 /// Nobody asked it to end.
-fn ended_by_itself(
-    next: &mut Next,
-    daemon: Daemon,
-    ending: Ending,
-    settled: bool,
-    uptime_ms: u64,
-) -> Step {
-    next.order(Effect::StopTimer(Timer::Startup));
+fn ended_by_itself(next: &mut Next, running: &Running, ending: Ending, uptime_ms: u64) -> Step {
+    health::end_startup(next);
+    let daemon = running.daemon;
     let crashed = ending.is_crash();
-    if uptime_ms >= next.state.policy.startup_period_ms {
+    let has_lived = uptime_ms >= next.state.policy.startup_period_ms && !health::is_open(running);
+    if has_lived {
         rollback::note_lived(&mut next.state);
     }
-    if crashed && !settled && uptime_ms < next.state.policy.startup_period_ms {
+    if crashed && !running.settled && !has_lived {
         count_startup_failure(next);
     } else {
         next.state.startup_failures = 0;
@@ -146,11 +146,12 @@ fn crashed_for_good(next: &mut Next, ending: Ending) {
     if is_help_near(&next.state) {
         delay_restart(next, false);
     } else {
-        give_up(next, PhaseName::Running, ending, Failure { code: Code::DaemonCrashed, text });
+        let failure = Failure { code: Code::DaemonCrashed, text };
+        give_up(next, PhaseName::Running, ending, failure, false);
     }
 }
 
-fn count_startup_failure(next: &mut Next) {
+pub(super) fn count_startup_failure(next: &mut Next) {
     next.state.startup_failures = next.state.startup_failures.saturating_add(1);
 }
 
@@ -179,6 +180,7 @@ fn describe(ending: Ending) -> String {
         Ending::Killed(signal) => format!("the daemon was ended by signal {signal}"),
         Ending::NeverStarted => "the daemon could not be started".to_owned(),
         Ending::Unseen => "the daemon ended, its status unseen".to_owned(),
+        Ending::Unhealthy => "the daemon did not pass its health check".to_owned(),
     }
 }
 
@@ -191,10 +193,17 @@ fn delay_restart(next: &mut Next, swept: bool) {
     next.order(Effect::StartTimer { timer: Timer::RestartDelay, after_ms });
 }
 
-fn give_up(next: &mut Next, phase: PhaseName, ending: Ending, failure: Failure) {
+/// The run ends once nothing is left of the daemon, and whoever is told of it has been.
+fn give_up(next: &mut Next, phase: PhaseName, ending: Ending, failure: Failure, is_swept: bool) {
     prepare::suspend(next);
+    let call = hooks::of_daemon(&next.state, phase, &failure);
+    let waits = hooks::tell(next, call);
+    if is_swept && !waits {
+        next.order(Effect::Exit(Outcome::DaemonFailed(ending)));
+    }
     let then = AfterFailure::GivenUp { ending };
-    next.enter(Phase::Failed(Failed { phase, failure, then }));
+    let notice = waits.then_some(if is_swept { Notice::Swept } else { Notice::Sweeping });
+    next.enter(Phase::Failed(Failed { phase, failure, then, notice }));
 }
 
 /// Asks the daemon to end and lets the grace period run.
@@ -251,6 +260,10 @@ pub(super) fn group_gone(next: &mut Next) -> Step {
                 attempt::back_up(next, attempt);
                 Ok(())
             }
+            AfterDrain::FailedStart(failure) => {
+                after_failed_start(next, PhaseName::Running, Ending::Unhealthy, &failure);
+                Ok(())
+            }
             AfterDrain::End(resume) => {
                 session::end(next, resume);
                 Ok(())
@@ -267,7 +280,9 @@ pub(super) fn group_gone(next: &mut Next) -> Step {
             Ok(())
         }
         Phase::Failed(Failed { then: AfterFailure::GivenUp { ending }, .. }) => {
-            next.order(Effect::Exit(Outcome::DaemonFailed(ending)));
+            if !hooks::swept(next) {
+                next.order(Effect::Exit(Outcome::DaemonFailed(ending)));
+            }
             Ok(())
         }
         Phase::Failed(Failed { then: AfterFailure::RollBack(attempt), .. }) => {
@@ -298,9 +313,18 @@ pub(super) fn delay_elapsed(next: &mut Next) -> Step {
 
 fn delay_passes(next: &mut Next, why: Why, swept: bool, elapsed: bool) {
     if swept && elapsed {
-        session::start(next, why, next.state.installed.clone());
+        start(next, why, next.state.installed.clone());
     } else {
         let wait = Wait::Delay { swept, elapsed };
         next.enter(Phase::Restarting(Restarting { why, wait }));
     }
+}
+
+/// Orders a start at once, of what is installed.
+pub(super) fn start(next: &mut Next, why: Why, version: Version) {
+    if hooks::run_pre_start(next, why) {
+        return;
+    }
+    next.enter(Phase::Restarting(Restarting { why, wait: Wait::Spawning { stop: false } }));
+    next.order(Effect::SpawnDaemon(version));
 }

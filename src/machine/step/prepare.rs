@@ -6,9 +6,9 @@ use super::super::phase::{
 };
 use super::super::recover::Observed;
 use super::super::state::{Candidate, Stage, State};
-use super::super::values::{Binary, Failure, Upgrade};
-use super::super::{effect::Timer, phase::Swapping};
-use super::{Next, Rejected, Step, daemon, queue, wishes};
+use super::super::values::{Binary, Failure, Remedy, Upgrade};
+use super::super::{phase::Swapping, timer::Timer};
+use super::{Next, Rejected, Step, daemon, health, hooks, queue, wishes};
 
 impl Candidate {
     /// The binary, once its digest and build info are known to be right.
@@ -20,7 +20,9 @@ impl Candidate {
             | Stage::Refreshing(binary)
             | Stage::Locking(binary)
             | Stage::Locked(binary) => Some(binary),
-            Stage::Sizing(binary) | Stage::Ready(binary) => binary.as_ref(),
+            Stage::Sizing(binary) | Stage::Ready(binary) | Stage::Hooking(binary) => {
+                binary.as_ref()
+            }
         }
     }
 
@@ -33,14 +35,18 @@ impl Candidate {
             | Stage::Refreshing(binary)
             | Stage::Locking(binary)
             | Stage::Locked(binary) => Some(binary),
-            Stage::Ready(binary) => binary.as_ref(),
+            Stage::Ready(binary) | Stage::Hooking(binary) => binary.as_ref(),
         }
     }
 
     /// Whether only the last steps are left, which take moments once the daemon is down.
     fn is_ready(&self) -> bool {
         match self.stage {
-            Stage::Fetching | Stage::Checking | Stage::Sizing(Some(_)) | Stage::Copying(_) => false,
+            Stage::Fetching
+            | Stage::Checking
+            | Stage::Sizing(Some(_))
+            | Stage::Copying(_)
+            | Stage::Hooking(_) => false,
             Stage::Sizing(None)
             | Stage::Ready(_)
             | Stage::Refreshing(_)
@@ -93,7 +99,7 @@ fn is_up_or_coming(phase: &Phase) -> bool {
         Phase::Running(_) => true,
         Phase::Restarting(Restarting { wait, .. }) => match wait {
             Wait::Delay { .. } => true,
-            Wait::Spawning { .. } | Wait::Session { .. } => false,
+            Wait::PreStart | Wait::Spawning { .. } | Wait::Session { .. } => false,
         },
         Phase::Draining(_)
         | Phase::BackingUp(_)
@@ -116,7 +122,7 @@ fn nominate(next: &mut Next, upgrade: Upgrade) {
     let id = next.state.last_attempt;
     let ahead = next.state.policy.prepare_ahead;
     let stage = if ahead { Stage::Fetching } else { Stage::Ready(None) };
-    let candidate = Candidate { id, upgrade, due: false, stage };
+    let candidate = Candidate { id, upgrade, due: false, stage, hooked: false };
     next.order(watch_due(&candidate));
     if ahead {
         let upgrade = candidate.upgrade.clone();
@@ -202,7 +208,7 @@ fn take_lock(candidate: &mut Candidate, binary: Binary) -> Effect {
 /// Goes on with a candidate that is due and ready: the changes of the home and the lock first,
 /// then the drain.
 pub(super) fn advance(next: &mut Next) {
-    if !may_go_on(&next.state) {
+    if !may_go_on(&next.state) || is_due(&next.state) && hooks::come_first(next) {
         return;
     }
     let Some(candidate) = next.state.candidate.as_mut().filter(|candidate| candidate.due) else {
@@ -231,6 +237,7 @@ pub(super) fn advance(next: &mut Next) {
         | Stage::Checking
         | Stage::Sizing(_)
         | Stage::Copying(_)
+        | Stage::Hooking(_)
         | Stage::Refreshing(_)
         | Stage::Locking(_) => {}
     }
@@ -240,7 +247,7 @@ fn stop_daemon_for_upgrade(next: &mut Next) {
     match next.state.phase.clone() {
         Phase::Running(Running { daemon, .. }) => {
             let Some(attempt) = begin_attempt(&mut next.state) else { return };
-            next.order(Effect::StopTimer(Timer::Startup));
+            health::end_startup(next);
             daemon::drain(next, daemon, AfterDrain::Upgrade(attempt));
         }
         // The daemon is down anyway: the upgrade takes the place of the restart.
@@ -291,7 +298,8 @@ fn may_go_on(state: &State) -> bool {
 /// the room isn't waited for: the daemon is down already.
 pub(super) fn is_due_and_ready(state: &State) -> bool {
     let is_ready = |candidate: &Candidate| candidate.due && candidate.is_ready();
-    may_begin(state) && state.candidate.as_ref().is_some_and(is_ready)
+    let is_ready = state.candidate.as_ref().is_some_and(is_ready);
+    may_begin(state) && is_ready && !hooks::is_asked_first(state)
 }
 
 /// Turns the candidate into an attempt.
@@ -324,7 +332,7 @@ pub(super) fn keep_candidate(state: &mut State, observed: &Observed) {
         let is_retimed = candidate.upgrade.is_retimed(&wanted);
         let upgrade = if is_retimed { wanted } else { candidate.upgrade };
         let due = was_due || upgrade.due_at <= observed.at;
-        state.candidate = Some(Candidate { id: candidate.id, upgrade, due, stage });
+        state.candidate = Some(Candidate { id: candidate.id, upgrade, due, stage, hooked: false });
     }
 }
 
@@ -334,7 +342,7 @@ pub(super) fn suspend(next: &mut Next) {
     next.order(Effect::CancelPreparation { attempt: candidate.id });
     if let Some(binary) = candidate.kept_binary().cloned() {
         let stage = Stage::Ready(Some(binary));
-        next.state.candidate = Some(Candidate { stage, ..candidate });
+        next.state.candidate = Some(Candidate { stage, hooked: false, ..candidate });
     }
 }
 
@@ -343,5 +351,8 @@ pub(super) fn failed(next: &mut Next, failure: &Failure) {
     let Some(candidate) = next.state.candidate.take() else { return };
     next.order(Effect::CancelPreparation { attempt: candidate.id });
     queue::hold(next, &candidate.upgrade, failure);
+    if failure.code.remedy() != Remedy::Pause {
+        hooks::tell_held(next, candidate.id, &candidate.upgrade, failure);
+    }
     choose(next);
 }

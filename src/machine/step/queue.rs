@@ -1,9 +1,10 @@
 //! What is queued, announced and held back.
 
-use super::super::effect::{Effect, Timer};
+use super::super::effect::Effect;
 use super::super::order::{Order, compare};
 use super::super::phase::{AfterFailure, Failed, Phase, PhaseName};
 use super::super::state::{Hold, Queue, State, Trouble};
+use super::super::timer::Timer;
 use super::super::values::{Failure, Remedy, Requester, Upgrade};
 use super::{Next, Rejected, Step, prepare, rollback, session, wishes};
 

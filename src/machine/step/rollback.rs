@@ -1,13 +1,15 @@
 //! Back to the version before: by itself after a failed start, or because a person says so.
 
-use super::super::effect::{Effect, Outcome, Timer};
+use super::super::effect::{Effect, Outcome};
+use super::super::hook::{Aftermath, Notice};
 use super::super::phase::{
     AfterDrain, AfterFailure, Attempt, Back, DrainStep, Draining, Failed, Phase, PhaseName,
     Restarting, Running, Swapping, Wait, Why,
 };
 use super::super::state::{State, Undone};
+use super::super::timer::Timer;
 use super::super::values::{Code, Failure, Requester, Upgrade, Version};
-use super::{Next, Rejected, Step, attempt, daemon, prepare, queue, session};
+use super::{Next, Rejected, Step, attempt, daemon, health, hooks, prepare, queue, session};
 
 /// Rolls the installed version back instead of giving it up, where that is switched on and it has
 /// never lived through a startup period. Whoever calls orders the sweep of its process group.
@@ -32,8 +34,10 @@ pub(super) fn begin_by_itself(next: &mut Next, phase: PhaseName, text: &str) -> 
     let back = Back { to: last.from, restore, why: failure.clone() };
     let Some(attempt) = new_attempt(next, back) else { return false };
     prepare::drop_candidate(next);
+    let call = hooks::of_attempt(&attempt, phase, &failure, Aftermath::RollBack);
+    hooks::tell(next, call);
     let then = AfterFailure::RollBack(attempt);
-    next.enter(Phase::Failed(Failed { phase, failure, then }));
+    next.enter(Phase::Failed(Failed { phase, failure, then, notice: None }));
     true
 }
 
@@ -61,12 +65,15 @@ pub(super) fn requested(
     requester: &Requester,
     request: &str,
 ) -> Step {
+    let only_waits = hooks::is_waited_for(&next.state);
     let answer = match wished(&next.state, to, keep_data, requester) {
         Ok(back) => begin_by_hand(next, back),
         Err(text) => Err(text),
     };
     let (granted, text) = answer.map_or_else(|text| (false, text), |text| (true, text));
     next.order(Effect::Answer { request: request.to_owned(), granted, text });
+    // What is told of the failure would have ended the run.
+    next.effects.extend((granted && only_waits).then_some(Effect::Exit(Outcome::Done)));
     Ok(())
 }
 
@@ -172,7 +179,7 @@ fn begin_by_hand(next: &mut Next, back: Back) -> Result<String, String> {
     prepare::drop_candidate(next);
     let then = AfterDrain::Upgrade(attempt);
     if let Some(daemon) = daemon {
-        next.order(Effect::StopTimer(Timer::Startup));
+        health::end_startup(next);
         daemon::drain(next, daemon, then);
     } else {
         next.order(Effect::StopTimer(Timer::RestartDelay));
@@ -234,7 +241,7 @@ pub(super) fn committed(next: &mut Next, attempt: Attempt, back: Back, stop: boo
         next.order(Effect::ReleaseLock);
         session::end(next, None);
     } else {
-        session::start(next, Why::RolledBack, back.to);
+        daemon::start(next, Why::RolledBack, back.to);
         next.order(Effect::ReleaseLock);
     }
 }
@@ -256,9 +263,11 @@ pub(super) fn fail(next: &mut Next, attempt: Attempt, failure: &Failure, stop: b
     if stop {
         next.state.startup_failures = 0;
     }
-    next.order(Effect::Exit(outcome));
+    let call = hooks::of_attempt(&attempt, phase, failure, Aftermath::RollBackFailed);
+    let notice = (!stop && hooks::tell(next, call)).then_some(Notice::Swept);
+    next.effects.extend(notice.is_none().then_some(Effect::Exit(outcome)));
     let then = AfterFailure::RollBackFailed(attempt);
-    next.enter(Phase::Failed(Failed { phase, failure: failure.clone(), then }));
+    next.enter(Phase::Failed(Failed { phase, failure: failure.clone(), then, notice }));
 }
 
 /// What has once lived through a startup period is not rolled back by itself any more: by then old

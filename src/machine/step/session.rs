@@ -1,6 +1,6 @@
 //! How a session begins: look, compare, go on.
 
-use super::super::effect::{Effect, Outcome, Timer};
+use super::super::effect::{Effect, Outcome};
 use super::super::event::Event;
 use super::super::phase::{
     AfterDrain, AfterFailure, Attempt, DrainStep, Draining, Failed, Phase, PhaseName, Restarting,
@@ -8,9 +8,11 @@ use super::super::phase::{
 };
 use super::super::recover::{Observed, Row, row};
 use super::super::state::Hold;
-use super::super::values::{Code, Failure, Policy, Upgrade, Version};
+use super::super::timer::Timer;
+use super::super::values::{Code, Failure, Policy, Upgrade};
 use super::{
-    Next, Rejected, Step, attempt, backups, daemon, journal, prepare, queue, rollback, wishes,
+    Next, Rejected, Step, attempt, backups, daemon, hooks, journal, prepare, queue, rollback,
+    wishes,
 };
 
 /// A `run` began: nothing is decided before it is known what there is.
@@ -285,6 +287,7 @@ fn begin(next: &mut Next, observed: &Observed) {
             && candidate.due
             && next.state.policy.skip_backup
             && !wishes::keep_back(&next.state)
+            && !next.state.policy.hooks.pre_upgrade
             && candidate.kept_binary().is_some()
             && candidate.kept_binary() == observed.binary.as_ref()
     });
@@ -293,11 +296,7 @@ fn begin(next: &mut Next, observed: &Observed) {
         drain_nobody(next, attempt);
         return;
     }
-    next.enter(Phase::Restarting(Restarting {
-        why: Why::SessionStart,
-        wait: Wait::Spawning { stop: false },
-    }));
-    next.order(Effect::SpawnDaemon(next.state.installed.clone()));
+    daemon::start(next, Why::SessionStart, next.state.installed.clone());
     if let Some(candidate) = &next.state.candidate {
         next.effects.push(prepare::watch_due(candidate));
     }
@@ -337,7 +336,7 @@ fn finish_swap(next: &mut Next, attempt: Option<Attempt>) -> Step {
             Some(back) => rollback::note_undone(next, &attempt, &back),
             None => attempt::note_performed(next, &attempt),
         }
-        start(next, Why::SessionStart, attempt.target());
+        daemon::start(next, Why::SessionStart, attempt.target());
         return Ok(());
     }
     if let Some(back) = back {
@@ -367,6 +366,7 @@ fn give_up(next: &mut Next, attempt: Option<Attempt>) {
         ),
     };
     queue::hold(next, &attempt.upgrade, &failure);
+    hooks::tell_held(next, attempt.id, &attempt.upgrade, &failure);
 }
 
 /// Where the run rests after an orderly end.
@@ -382,10 +382,4 @@ pub(super) fn rest(next: &mut Next, resume: Option<Attempt>) {
 pub(super) fn end(next: &mut Next, resume: Option<Attempt>) {
     rest(next, resume);
     next.order(Effect::Exit(Outcome::Done));
-}
-
-/// Orders a start at once.
-pub(super) fn start(next: &mut Next, why: Why, version: Version) {
-    next.enter(Phase::Restarting(Restarting { why, wait: Wait::Spawning { stop: false } }));
-    next.order(Effect::SpawnDaemon(version));
 }

@@ -1,11 +1,12 @@
 //! A stop request wins, whatever is under way.
 
-use super::super::effect::{Effect, Timer};
+use super::super::effect::Effect;
 use super::super::phase::{
     AfterDrain, AfterFailure, DrainStep, Draining, Failed, Phase, Restarting, Running, Swapping,
     Wait,
 };
-use super::{Next, Rejected, Step, daemon, prepare, session};
+use super::super::timer::Timer;
+use super::{Next, Rejected, Step, daemon, health, hooks, prepare, session};
 
 /// The daemon is asked once; what is half-done stays resumable; a second request skips the grace
 /// period.
@@ -13,7 +14,7 @@ pub(super) fn requested(next: &mut Next) -> Step {
     prepare::suspend(next);
     match next.state.phase.clone() {
         Phase::Running(Running { daemon, .. }) => {
-            next.order(Effect::StopTimer(Timer::Startup));
+            health::end_startup(next);
             daemon::drain(next, daemon, AfterDrain::End(None));
             Ok(())
         }
@@ -31,10 +32,10 @@ pub(super) fn requested(next: &mut Next) -> Step {
             Ok(())
         }
         Phase::Restarting(restarting) => while_restarting(next, &restarting),
-        Phase::Failed(Failed { phase, failure, then }) => match then {
+        Phase::Failed(Failed { phase, failure, then, notice }) => match then {
             AfterFailure::OldVersion { attempt, stop: false } => {
                 let then = AfterFailure::OldVersion { attempt, stop: true };
-                next.enter(Phase::Failed(Failed { phase, failure, then }));
+                next.enter(Phase::Failed(Failed { phase, failure, then, notice }));
                 Ok(())
             }
             AfterFailure::RollBack(attempt) => {
@@ -42,9 +43,10 @@ pub(super) fn requested(next: &mut Next) -> Step {
                 session::rest(next, Some(attempt));
                 Ok(())
             }
-            AfterFailure::OldVersion { stop: true, .. }
-            | AfterFailure::GivenUp { .. }
-            | AfterFailure::RollBackFailed(_) => Err(Rejected::Unchanged),
+            AfterFailure::OldVersion { stop: true, .. } => Err(Rejected::Unchanged),
+            AfterFailure::GivenUp { .. } | AfterFailure::RollBackFailed(_) => {
+                hooks::wait_no_more(next)
+            }
         },
         Phase::Swapping(_) => Err(Rejected::Unchanged),
     }
@@ -56,6 +58,11 @@ fn while_draining(next: &mut Next, draining: Draining) -> Step {
         // The daemon has been asked already, by the upgrade: not a second time.
         AfterDrain::Upgrade(attempt) => {
             let then = AfterDrain::End(Some(attempt));
+            next.enter(Phase::Draining(Draining { daemon, step, then }));
+            Ok(())
+        }
+        AfterDrain::FailedStart(_) => {
+            let then = AfterDrain::End(None);
             next.enter(Phase::Draining(Draining { daemon, step, then }));
             Ok(())
         }
@@ -85,6 +92,10 @@ fn while_restarting(next: &mut Next, restarting: &Restarting) -> Step {
                 // The end of the group's last processes ends the run.
                 session::rest(next, None);
             }
+            Ok(())
+        }
+        Wait::PreStart => {
+            session::end(next, None);
             Ok(())
         }
         Wait::Spawning { stop: false } => {

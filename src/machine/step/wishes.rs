@@ -192,13 +192,16 @@ pub(super) fn settle(next: &mut Next) {
     }
 }
 
-/// Others need the lock while this one waits, for days perhaps. What is copied stays copied.
+/// Others need the lock while this one waits, for days perhaps. What is copied stays copied, but
+/// what the pre-upgrade command said is of the moment in which it was asked.
 fn stand_back(next: &mut Next) {
     let waits = keep_back(&next.state);
-    let Some(Candidate { stage, due, .. }) = &mut next.state.candidate else { return };
-    if let Stage::Locked(binary) = stage
-        && (waits || !*due)
-    {
+    let Some(Candidate { stage, due, hooked, .. }) = &mut next.state.candidate else { return };
+    if !waits && *due {
+        return;
+    }
+    *hooked = false;
+    if let Stage::Locked(binary) = stage {
         *stage = Stage::Ready(Some(binary.clone()));
         next.order(Effect::ReleaseLock);
     }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use nymvisor::machine::{Code, Effect, PhaseName, Policy, Timer};
+use nymvisor::machine::{Code, Effect, PhaseName, Policy, Timer, Upgrade};
 
 use crate::model::engine::Engine;
+use crate::model::luck::Luck;
 use crate::model::stimulus::{How, Stimulus, Tamper, catalogue};
 use crate::model::tale::Tale;
 
@@ -38,6 +39,12 @@ pub(super) enum Beginning {
     FailsStart,
     /// The data of the version before is being restored.
     GoesBack,
+    /// With commands: the first upgrade is up, and its health is checked.
+    Asked,
+    /// The same, and a phase of the next upgrade is reached while its command still runs.
+    Told(PhaseName),
+    /// It is not healthy, and the next upgrade is being prepared: so many steps of that are done.
+    Unhealthy(usize),
 }
 
 impl Beginning {
@@ -67,12 +74,7 @@ impl Beginning {
                 let _ = matches!(self, Self::Due).then(|| tale.due());
                 tale
             }
-            Self::Pauses => {
-                let mut tale = Tale::running(policy);
-                tale.queue(&first).fail(Code::Network);
-                tale.queue(&catalogue(1)).work(4).due().until(PhaseName::BackingUp);
-                tale
-            }
+            Self::Pauses => pauses(policy, &first),
             Self::FilesLost => {
                 let mut tale = Tale::at(policy, &first, PhaseName::BackingUp);
                 tale.crash();
@@ -103,6 +105,7 @@ impl Beginning {
                 tale
             }
             Self::FailsStart => fails(),
+            Self::Asked | Self::Told(_) | Self::Unhealthy(_) => with_commands(self, policy),
             Self::GoesBack => {
                 let mut tale = fails();
                 tale.work(1);
@@ -110,6 +113,29 @@ impl Beginning {
             }
         };
         tale.engine
+    }
+}
+
+fn pauses(policy: Policy, first: &Upgrade) -> Tale {
+    let mut tale = Tale::running(policy);
+    tale.queue(first).fail(Code::Network);
+    tale.queue(&catalogue(1)).work(4).due().until(PhaseName::BackingUp);
+    tale
+}
+
+fn with_commands(from: Beginning, policy: Policy) -> Tale {
+    let second = catalogue(1);
+    match from {
+        Beginning::Unhealthy(steps) => Tale::unhealthy_while(policy, &catalogue(0), &second, steps),
+        Beginning::Told(phase) => {
+            let mut tale = Tale::asked(policy, &catalogue(0));
+            tale.finish("check-health", Luck::Good);
+            let told = std::mem::take(&mut tale.engine.world.work);
+            tale.queue(&second).work(4).due().until(phase);
+            tale.engine.world.work.extend(told);
+            tale
+        }
+        _ => Tale::asked(policy, &catalogue(0)),
     }
 }
 
@@ -129,6 +155,9 @@ impl fmt::Display for Beginning {
             Self::Unread(phase) => write!(f, "from {phase} with a backup unread"),
             Self::FailsStart => f.write_str("after a failed start"),
             Self::GoesBack => f.write_str("in a roll-back"),
+            Self::Asked => f.write_str("with the health awaited"),
+            Self::Unhealthy(steps) => write!(f, "unhealthy, {steps} steps into the next"),
+            Self::Told(phase) => write!(f, "from {phase} with a command that runs"),
         }
     }
 }

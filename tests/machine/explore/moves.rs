@@ -3,7 +3,8 @@
 use nymvisor::machine::{Effect, Event, Hold, Timer};
 
 use crate::model::engine::Engine;
-use crate::model::host::Luck;
+use crate::model::hooks::is_only_told;
+use crate::model::luck::Luck;
 use crate::model::stimulus::{How, Stimulus, Tamper, catalogue};
 use crate::model::values;
 
@@ -157,12 +158,18 @@ fn free(engine: &Engine, upgrades: u8) -> Vec<Move> {
     all
 }
 
-/// The first of several archives that are to go. Nobody waits for that: whole attempts could pass
+/// The first of several archives that are to go, or of several commands that are only told of
+/// something. Nobody waits for that: whole attempts could pass
 /// meanwhile, and leave more and more of them.
 fn piled_up(ready: &[&Effect]) -> Option<usize> {
+    let is_told = |effect: &Effect| matches!(effect, Effect::RunHook(call) if is_only_told(call));
+    let mut told = (0..ready.len()).filter(|at| is_told(ready[*at]));
     let mut discards = (0..ready.len()).filter(|at| matches!(ready[*at], Effect::DiscardBackup(_)));
-    let first = discards.next()?;
-    discards.next().map(|_| first)
+    let first = |many: &mut dyn Iterator<Item = usize>| {
+        let first = many.next()?;
+        many.next().map(|_| first)
+    };
+    first(&mut discards).or_else(|| first(&mut told))
 }
 
 /// The orders that can be finished now.
@@ -188,6 +195,10 @@ fn faults(engine: &Engine) -> Vec<Move> {
             Effect::RestoreHome { .. } | Effect::CommitRollBack { .. } => {
                 &[Luck::Bad(0), Luck::Half]
             }
+            // Abort, not now, failed.
+            Effect::RunHook(call) if !is_only_told(call) => {
+                &[Luck::Half, Luck::Bad(0), Luck::Bad(1), Luck::Bad(2)]
+            }
             Effect::StandDown { in_doubt: Some(_), .. }
             | Effect::SpawnDaemon(_)
             | Effect::SkipRestore { .. }
@@ -197,6 +208,7 @@ fn faults(engine: &Engine) -> Vec<Move> {
             | Effect::RefreshCopy { .. }
             | Effect::ExamineBackup { .. }
             | Effect::TakeLock { .. }
+            | Effect::CheckHealth { .. }
             | Effect::SealBackup { .. } => &[Luck::Bad(0)],
             _ => &[],
         };

@@ -18,7 +18,8 @@ impl Oracle {
         attempt: &impl Fn(u64) -> Option<u64>,
         archive: &mut impl FnMut(&mut Archive),
     ) {
-        for set in [&mut self.checked, &mut self.locked, &mut self.roomy, &mut self.settled_data] {
+        let work = [&mut self.checked, &mut self.locked, &mut self.roomy, &mut self.hooked];
+        for set in work.into_iter().chain([&mut self.settled_data]) {
             if set.iter().any(|id| attempt(*id) != Some(*id)) {
                 *set = set.iter().filter_map(|id| attempt(*id)).collect::<BTreeSet<_>>();
             }

@@ -12,7 +12,8 @@ use nymvisor::release::{UpgradeInfo, UpgradeName};
 use super::super::disk::{Fault, Reach};
 use super::super::install::is_whole;
 use super::Machine;
-use crate::model::host::{Luck, whose};
+use crate::model::host::whose;
+use crate::model::luck::Luck;
 
 /// What is finished even where the run ends.
 pub(super) fn is_chore(effect: &Effect) -> bool {
@@ -61,7 +62,11 @@ impl Machine {
                 self.judge_start(version);
                 return self.world.finish(index, luck);
             }
-            Effect::SweepGroup(_) | Effect::SkipBackup { .. } | Effect::RefreshCopy { .. } => {
+            Effect::SweepGroup(_)
+            | Effect::SkipBackup { .. }
+            | Effect::RefreshCopy { .. }
+            | Effect::RunHook(_)
+            | Effect::CheckHealth { .. } => {
                 return self.world.finish(index, luck);
             }
             Effect::CommitSwap { attempt, upgrade, .. } => self.judge_commit(*attempt, upgrade),

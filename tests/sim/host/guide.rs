@@ -7,7 +7,7 @@ use nymvisor::requests::{self, Request, Wish};
 use super::super::install::announcement;
 use super::super::story::Step;
 use super::{Machine, PAUSES_MAX, Told, Turn};
-use crate::model::host::Luck;
+use crate::model::luck::Luck;
 use crate::model::settle::Next;
 use crate::model::stimulus::{How, Stimulus, catalogue};
 use crate::model::values;

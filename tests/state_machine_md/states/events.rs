@@ -1,6 +1,8 @@
 //! Every event that could meet a state.
 
-use nymvisor::machine::{Archive, Code, Ending, Event, Queue, State};
+use nymvisor::machine::{
+    Aftermath, Archive, Code, Ending, Event, Hook, HookEnding, Phase, Queue, State,
+};
 
 use super::u1;
 use crate::model::values::{
@@ -11,6 +13,18 @@ use crate::model::values::{
 fn examined(state: &State) -> Archive {
     let backup = state.last_performed().and_then(|last| last.backup.clone());
     Archive { sha256: Some("examined".to_owned()), ..backup.unwrap_or_else(|| archive(1)) }
+}
+
+/// A command has ended; the one for failures was told of the end of the run.
+fn hooked(hook: Hook, attempt: Option<u64>, status: i32) -> Event {
+    Event::HookEnded {
+        hook,
+        attempt,
+        next: (hook == Hook::OnFailure).then_some(Aftermath::GivenUp),
+        ending: HookEnding::Exited(status),
+        took_ms: 5,
+        said: String::new(),
+    }
 }
 
 /// Every kind of event, about the upgrade that `state` is about.
@@ -73,6 +87,7 @@ pub(in crate::state_machine_md) fn events(state: &State) -> Vec<Event> {
         Event::JournalFailed { failure: failure(Code::Io) },
         Event::JournalRestored,
     ];
+    all.extend(of_hooks(state, attempt));
     all.extend(of_wishes());
     all
 }
@@ -94,5 +109,25 @@ fn of_wishes() -> [Event; 6] {
         },
         Event::WindowOpened { closes_at: None },
         Event::WindowClosed { opens_at: None },
+    ]
+}
+
+/// What commands and the check tell.
+fn of_hooks(state: &State, attempt: u64) -> Vec<Event> {
+    let running = match &state.phase {
+        Phase::Running(running) => running.daemon,
+        _ => daemon(4),
+    };
+    vec![
+        hooked(Hook::PreUpgrade, Some(attempt), 0),
+        hooked(Hook::PreUpgrade, Some(attempt), 30),
+        hooked(Hook::PreUpgrade, Some(attempt), 31),
+        hooked(Hook::PreStart, None, 1),
+        hooked(Hook::PreStart, None, 30),
+        hooked(Hook::PreStart, None, 31),
+        hooked(Hook::PostUpgrade, None, 0),
+        hooked(Hook::OnFailure, Some(attempt), 0),
+        Event::HealthPassed { daemon: running, tries: 3 },
+        Event::HealthFailed { daemon: running, failure: failure(Code::Unhealthy) },
     ]
 }

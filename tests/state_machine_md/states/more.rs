@@ -3,7 +3,7 @@
 use nymvisor::machine::{Code, Event, PhaseName, Policy, Timer};
 
 use super::u1;
-use crate::model::host::Luck;
+use crate::model::luck::Luck;
 use crate::model::stimulus::How;
 use crate::model::tale::Tale;
 use crate::model::values::{failure, policy, upgrade};
