@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{fates, hindrance, pruned};
 use crate::backups_cli::{self, NOTHING};
 use crate::journal_verify::forge::Forged;
-use crate::journal_verify::{CHAIN, CLEAN, SEQUENCE, SET_ASIDE, journal, verify};
+use crate::journal_verify::{CHAIN, CLEAN, HEAD, SEQUENCE, SET_ASIDE, journal, verify};
 use crate::support::auditor;
 use crate::support::run::Stage;
 use crate::support::site::read_json;
@@ -67,6 +67,9 @@ fn the_oldest_go_and_the_rest_is_a_journal() {
     let note = verified["notes"][0].as_str().unwrap();
     assert!(note.starts_with("the segments up to 2 were pruned at "), "{note}");
     assert!(stage.site.ok(&["journal", "verify"]).contains("up to record 6: what is left begins"));
+    let (status, verified) = verify(&stage, &["--head", noted["hash"].as_str().unwrap()]);
+    let said = verified["faults"][0]["text"].as_str().unwrap();
+    assert!(status == HEAD && said.contains("; those up to record 6 were pruned"), "{said}");
     // All goes on, and what goes later is noted as well.
     let mut run = stage.start(&NOTHING);
     stage.until_log("started 1.1.0", 2);
