@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use nymvisor::host::lock::HeldLock;
@@ -9,7 +10,7 @@ use serde_json::json;
 
 use super::{fates, hindrance, pruned};
 use crate::backups_cli::{NOTHING, refused, running, stop, upgraded};
-use crate::support::helper::eventually;
+use crate::support::helper::{Guarded, eventually};
 use crate::support::run::Stage;
 
 const KEY: &str = "NYMVISOR_VERSION_RETENTION";
@@ -211,5 +212,24 @@ fn what_a_process_runs_stays() {
     assert_eq!(text, format!("the process {} runs it", child.id()));
     drop(child.stdin.take());
     child.wait().unwrap();
+    assert_eq!(fates(&pruned(&stage, 0, &[]), "versions")[1], "+v1.1.0: beyond-count");
+}
+
+/// The kernel tells its path without the links through which it was started.
+#[test]
+fn what_a_process_runs_through_a_link_stays() {
+    let mut stage = upgraded(&["1.1.0", "1.2.0", "1.3.0"]);
+    stage.set(KEY, "1");
+    let (data, disk) = (stage.site.path(".nym/nymvisors/data"), stage.site.path("disk"));
+    fs::rename(&data, &disk).unwrap();
+    symlink(&disk, &data).unwrap();
+    let program = stage.site.data("upgrades/v1.1.0/bin/nym-node");
+    fs::remove_file(&program).unwrap();
+    assert!(Command::new("cp").arg("/bin/sleep").arg(&program).status().unwrap().success());
+    let mut child = Guarded(Command::new(&program).arg0("nym-node").arg("600").spawn().unwrap());
+    let report = pruned(&stage, 0, &[]);
+    assert_eq!(fates(&report, "versions")[1], "v1.1.0: needed");
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
     assert_eq!(fates(&pruned(&stage, 0, &[]), "versions")[1], "+v1.1.0: beyond-count");
 }

@@ -42,11 +42,8 @@ impl InUse {
             }
         }
         for (pid, program) in processes::programs_below(&paths.upgrades()) {
-            let below = program.strip_prefix(paths.upgrades()).ok();
-            let name = below.and_then(|below| below.iter().next());
-            in_use.add(&name.unwrap_or_default().to_string_lossy(), || {
-                format!("the process {pid} runs it")
-            });
+            let name = program.iter().next().unwrap_or_default().to_string_lossy();
+            in_use.add(&name, || format!("the process {pid} runs it"));
         }
         Ok(in_use)
     }
