@@ -233,3 +233,26 @@ fn what_a_process_runs_through_a_link_stays() {
     child.0.wait().unwrap();
     assert_eq!(fates(&pruned(&stage, 0, &[]), "versions")[1], "+v1.1.0: beyond-count");
 }
+
+/// Neither what a link leads to, nor what only has the name of something half removed.
+#[test]
+fn what_is_no_folder_is_neither_removed_nor_followed() {
+    let mut stage = upgraded(&["1.1.0", "1.2.0"]);
+    let upgrades = stage.site.data("upgrades");
+    let elsewhere = stage.site.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("large"), vec![7; 100_000]).unwrap();
+    for name in [".pruned-link", "link"] {
+        symlink(&elsewhere, upgrades.join(name)).unwrap();
+    }
+    fs::write(upgrades.join(".pruned-file"), "mine").unwrap();
+    fs::create_dir_all(upgrades.join(".pruned-v0.9.0/bin")).unwrap();
+    stage.set(KEY, "1");
+    let report = pruned(&stage, 0, &[]);
+    assert_eq!(report["versions"]["freed_bytes"], 0);
+    let items = report["versions"]["items"].as_array().unwrap();
+    let link = items.iter().find(|item| item["name"] == "link").unwrap();
+    assert_eq!((&link["bytes"], &link["why"]), (&json!(0), &json!("foreign")));
+    assert_eq!(names(&stage), [".pruned-file", ".pruned-link", "link", "v1.1.0", "v1.2.0"]);
+    assert!(elsewhere.join("large").exists());
+}
