@@ -105,6 +105,7 @@ fn an_instance_that_is_not_all_there_cannot_be_asked() {
     let places = [
         (home, None, "it has no journal, and "),
         (data.clone(), Some(&nowhere), "/second/data leads nowhere"),
+        (second.join("config/config.toml"), Some(&nowhere), "/config.toml leads nowhere"),
         (second, Some(&nowhere), "/second leads nowhere"),
         (data.join("journal"), Some(&away), "a link to "),
     ];

@@ -98,8 +98,8 @@ impl InUse {
                 folder.display()
             ))
         };
-        for path in [folder.to_owned(), folder.join("data")] {
-            leads_somewhere(&path).map_err(unknown)?;
+        for below in ["", "data", "config", "config/config.toml"] {
+            leads_somewhere(&folder.join(below)).map_err(unknown)?;
         }
         let mut tells =
             self.take_journal(disk, &id, &folder.join("data/journal")).map_err(unknown)?;
@@ -154,6 +154,8 @@ fn folders(disk: &dyn Disk, root: &Root) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn leads_somewhere(path: &Path) -> Result<(), Error> {
+    // A path that ends with a slash is what its link leads to.
+    let path: &Path = &path.components().collect::<PathBuf>();
     if path.is_symlink() && !path.exists() {
         return Err(Error::Refused(format!("the link {} leads nowhere", path.display())));
     }
