@@ -22,8 +22,8 @@ pub(crate) const CHAIN: i32 = 10;
 pub(crate) const SEQUENCE: i32 = 11;
 const ILLEGAL: i32 = 12;
 const FILES: i32 = 13;
-const HEAD: i32 = 14;
-const SET_ASIDE: i32 = 15;
+pub(crate) const HEAD: i32 = 14;
+pub(crate) const SET_ASIDE: i32 = 15;
 
 /// A stage with a run that has been through an upgrade to 1.1.0.
 fn upgrading() -> (Stage, Run) {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::support::run::Stage;
 use crate::support::site::Outcome;
 
+mod full_disk;
 mod journal;
 mod killed;
 mod logs;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// What stands before the path of a socket.
 const UNIX: &str = "unix:";
@@ -24,12 +24,14 @@ impl Listen {
         if let Some(path) = text.strip_prefix(UNIX) {
             let fits = path.len() <= PATH_BYTES_MAX && !path.contains(char::is_control);
             let is_file = Path::new(path).file_name().is_some() && !path.ends_with('/');
-            if Path::new(path).is_absolute() && is_file && fits {
+            // systemd makes no folder for such a path.
+            let goes_up = Path::new(path).components().any(|part| part == Component::ParentDir);
+            if Path::new(path).is_absolute() && is_file && fits && !goes_up {
                 return Ok(Self::Unix(PathBuf::from(path)));
             }
             return Err(format!(
-                "unix: and the absolute path of a socket, of {PATH_BYTES_MAX} bytes at most, such \
-                 as unix:/run/nymvisor/metrics.sock"
+                "unix: and the absolute path of a socket without '..', of {PATH_BYTES_MAX} bytes \
+                 at most, such as unix:/run/nymvisor/metrics.sock"
             ));
         }
         match text.parse::<SocketAddr>() {

@@ -95,13 +95,18 @@ pub fn left(token_prefix: &str) -> Left {
     found
 }
 
-/// The processes whose program, or the script that it was given first, lies below `folder`.
+/// The processes whose program, or the script that it was given first, lies below `folder`, and
+/// where below it.
 #[must_use]
 pub fn programs_below(folder: &Path) -> Vec<(u32, PathBuf)> {
+    // The kernel names a program by the path without links, and a script is as it was called.
+    let real = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     let mut found = Vec::new();
     for stat in proc::stats().unwrap_or_default() {
-        if let Some(program) = Process::at(stat).program_below(folder) {
-            found.push((stat.pid, program));
+        let process = Process::at(stat);
+        for folder in [folder, &real] {
+            let below = process.programs_below(folder).map(|below| (stat.pid, below));
+            found.extend(below);
         }
     }
     found

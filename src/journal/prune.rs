@@ -30,6 +30,8 @@ pub enum SegmentFate {
     Newest,
     /// It stays: it tells of a backup that is still there, or missing.
     Backup,
+    /// It stays: it alone tells what was set aside as damaged, and by which digest.
+    Damage,
     /// It stays: an older one does.
     Behind,
 }
@@ -57,6 +59,7 @@ pub struct Reviewed {
     /// What was cut off the segment before it.
     torn: Option<PathBuf>,
     tells_of_backup: bool,
+    tells_of_damage: bool,
 }
 
 /// All segments of a journal, oldest first.
@@ -136,6 +139,7 @@ fn look(
         // A name with a folder in it is none of ours.
         torn: torn.filter(|torn| torn.parent() == Some(folder)),
         tells_of_backup,
+        tells_of_damage: matches!(content.header.after, Some(Mishap::Damaged { .. })),
         path,
     }))
 }
@@ -161,6 +165,7 @@ impl Review {
                 _ if segment.number <= left_over => SegmentFate::LeftOver,
                 None => SegmentFate::Within,
                 Some(_) if segment.tells_of_backup => SegmentFate::Backup,
+                Some(_) if segment.tells_of_damage => SegmentFate::Damage,
                 Some(_) if !all_go => SegmentFate::Behind,
                 Some(why) => SegmentFate::Outlived(why),
             };

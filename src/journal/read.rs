@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::segment::{self, Content, Rest, read_segment, segments};
 use super::{BadLine, Error, Hash, Mishap, Owner};
-use crate::disk::{Disk, Kind};
+use crate::disk::{self, Disk, Kind};
 use crate::machine::{Attempt, Record, State};
 
 /// A piece of a journal.
@@ -167,6 +167,14 @@ pub fn state_of_any(
     struct Owned {
         instance: String,
         daemon: String,
+    }
+    let failed = |source| Error::Io { doing: "read", path: folder.to_owned(), source };
+    match disk.kind(folder).map_err(failed)? {
+        None | Some(Kind::Folder) => {}
+        Some(kind @ (Kind::File(_) | Kind::Link | Kind::Other)) => {
+            let what = disk::in_words(disk, folder, &kind);
+            return Ok(Err(format!("{what} in the place of {}", folder.display())));
+        }
     }
     let Some(last) = numbers(disk, folder)?.last().copied() else { return Ok(Ok(None)) };
     let path = segment::path(folder, last);

@@ -5,10 +5,9 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use crate::config::Listen;
 
@@ -43,6 +42,7 @@ impl Door {
                 Ok((Self::Tcp(listener), Listen::Tcp(bound)))
             }
             Listen::Unix(path) => {
+                expect_silence(path).await?;
                 let path = path.clone();
                 let bound = tokio::task::spawn_blocking(move || bind(&path)).await;
                 let (listener, named) = bound.map_err(|error| error.to_string())??;
@@ -93,7 +93,7 @@ fn bind(path: &Path) -> Result<(StdUnixListener, Named), String> {
     Ok((listener, named))
 }
 
-/// Nothing is there, or a socket that nobody listens on any more.
+/// Nothing is there, or a socket.
 fn expect_free(path: &Path) -> Result<(), String> {
     let Ok(meta) = fs::symlink_metadata(path) else { return Ok(()) };
     if !meta.file_type().is_socket() {
@@ -103,14 +103,25 @@ fn expect_free(path: &Path) -> Result<(), String> {
             path.display()
         ));
     }
-    if UnixStream::connect(path).is_ok() {
-        return Err(format!(
-            "{}: another process listens there: end that, or name another path in \
-             nymvisor.metrics_listen",
-            path.display()
-        ));
-    }
     Ok(())
+}
+
+/// Nobody has a socket open there; who can't be told is somebody: one that we may not connect to,
+/// that has no room for another connection, or of another kind.
+async fn expect_silence(path: &Path) -> Result<(), String> {
+    // The last also where there is no socket; what else is in the way the binding tells.
+    let silence =
+        [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory, io::ErrorKind::ConnectionRefused];
+    let why = match UnixStream::connect(path).await {
+        Ok(_) => String::new(),
+        Err(error) if silence.contains(&error.kind()) => return Ok(()),
+        Err(error) => format!(" ({error})"),
+    };
+    Err(format!(
+        "{}: another process listens there{why}: end that, or name another path in \
+         nymvisor.metrics_listen",
+        path.display()
+    ))
 }
 
 impl Drop for Named {

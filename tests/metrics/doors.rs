@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 
 use nix::sys::signal::Signal;
@@ -113,6 +113,17 @@ fn what_is_in_the_way_is_said_and_left_alone() {
     assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
     assert!(is_socket(&path), "it is the other's");
     drop(other);
+    // One of another kind can't be connected to, and is somebody's all the same.
+    fs::remove_file(&path).unwrap();
+    let other = UnixDatagram::bind(&path).unwrap();
+    let inode = fs::metadata(&path).unwrap().ino();
+    let mut run = stage.start(&["run"]);
+    stage.until("the warning", || {
+        run.stderr().contains("another process listens there (").then_some(())
+    });
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    assert_eq!(fs::metadata(&path).unwrap().ino(), inode, "it is the other's");
+    drop(other);
     stage.set("NYMVISOR_METRICS_LISTEN", &format!("unix:{}/no/m.sock", path.display()));
     let mut run = stage.start(&["run"]);
     stage.until("the warning", || run.stderr().contains("its folder must be").then_some(()));
@@ -153,6 +164,7 @@ fn nothing_but_this_machine_is_taken() {
         ("unix:m.sock", "absolute path"),
         ("unix:/", "absolute path"),
         ("unix:/run/", "absolute path"),
+        ("unix:/run/a/../m.sock", "without '..'"),
     ];
     let long = format!("unix:/{}", "x".repeat(100));
     for (value, remedy) in table.into_iter().chain([(long.as_str(), "100 bytes")]) {

@@ -1,6 +1,7 @@
 //! Old segments of the journal, and what `journal verify` says of them.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use super::{fates, hindrance, pruned};
 use crate::backups_cli::{self, NOTHING};
 use crate::journal_verify::forge::Forged;
-use crate::journal_verify::{CHAIN, CLEAN, SEQUENCE, journal, verify};
+use crate::journal_verify::{CHAIN, CLEAN, HEAD, SEQUENCE, SET_ASIDE, journal, verify};
 use crate::support::auditor;
 use crate::support::run::Stage;
 use crate::support::site::read_json;
@@ -66,6 +67,9 @@ fn the_oldest_go_and_the_rest_is_a_journal() {
     let note = verified["notes"][0].as_str().unwrap();
     assert!(note.starts_with("the segments up to 2 were pruned at "), "{note}");
     assert!(stage.site.ok(&["journal", "verify"]).contains("up to record 6: what is left begins"));
+    let (status, verified) = verify(&stage, &["--head", noted["hash"].as_str().unwrap()]);
+    let said = verified["faults"][0]["text"].as_str().unwrap();
+    assert!(status == HEAD && said.contains("; those up to record 6 were pruned"), "{said}");
     // All goes on, and what goes later is noted as well.
     let mut run = stage.start(&NOTHING);
     stage.until_log("started 1.1.0", 2);
@@ -123,6 +127,36 @@ fn a_journal_that_is_not_as_it_was_is_evidence() {
     stage.site.assert_unchanged(&before);
     fs::write(&third, content).unwrap();
     pruned(&stage, 0, &[]);
+}
+
+/// The header after it has the digest that proves the file to be what was set aside.
+#[test]
+fn what_tells_of_a_damaged_part_stays() {
+    let mut stage = with_segments();
+    let fifth = journal(&stage, &segment(5));
+    let content = fs::read_to_string(&fifth).unwrap();
+    fs::write(&fifth, content.replacen("\"at\":\"2", "\"at\":\"3", 1)).unwrap();
+    // Each begins a segment: the first sets aside, the others cut a line off.
+    for begun in [6, 7, 8] {
+        let mut run = stage.start(&NOTHING);
+        stage.until_log("started 1.1.0", begun - 4);
+        stage.until_phase("Running");
+        assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+        let newest = journal(&stage, &segment(u64::try_from(begun).unwrap()));
+        let mut file = File::options().append(true).open(newest).unwrap();
+        file.write_all(b"{").unwrap();
+    }
+    stage.set(KEY, "1");
+    let report = pruned(&stage, 0, &[]);
+    assert_eq!(
+        fates(&report, "journal")[4..],
+        ["00000006.jsonl: needed", "00000007.jsonl: newest", "00000008.jsonl: newest"]
+    );
+    let (status, verified) = verify(&stage, &[]);
+    let faults = verified["faults"].as_array().unwrap();
+    assert_eq!((status, faults.len()), (SET_ASIDE, 1), "{verified}");
+    let said = faults[0]["text"].as_str().unwrap();
+    assert!(said.starts_with("the journal was damaged: "), "{said}");
 }
 
 #[test]

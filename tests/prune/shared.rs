@@ -1,6 +1,7 @@
 //! Instances that share the data folder.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -91,4 +92,41 @@ fn nothing_goes_while_another_instance_cannot_be_asked() {
         before.map_or_else(|| fs::remove_file(&file), |it| fs::write(&file, it)).unwrap();
     }
     assert_eq!(fates(&pruned(&stage, 0, &[]), "versions")[2], "+v1.2.0: beyond-count");
+}
+
+/// What is there may be on a disk that is not mounted.
+#[test]
+fn an_instance_that_is_not_all_there_cannot_be_asked() {
+    let stage = with_a_second();
+    let second = stage.site.path(".nym/nymvisors/instances/second");
+    let away = stage.site.path("away");
+    let (home, data) = (second_home(&stage), second.join("data"));
+    let nowhere = stage.site.path("not-mounted");
+    let places = [
+        (home, None, "it has no journal, and "),
+        (data.clone(), Some(&nowhere), "/second/data leads nowhere"),
+        (second.join("config/config.toml"), Some(&nowhere), "/config.toml leads nowhere"),
+        (second, Some(&nowhere), "/second leads nowhere"),
+        (data.join("journal"), Some(&away), "a link to "),
+    ];
+    for (place, link, said) in places {
+        if !place.exists() {
+            fs::create_dir(&place).unwrap();
+        }
+        fs::rename(&place, &away).unwrap();
+        if let Some(target) = link {
+            symlink(target, &place).unwrap();
+        }
+        let tree = stage.site.tree();
+        let report = pruned(&stage, 1, &[]);
+        let why = hindrance(&report, "versions");
+        let refused = why.contains("the instance 'second' can't be asked what it runs: ");
+        assert!(refused && why.contains(said), "{}: {why}", place.display());
+        stage.site.assert_unchanged(&tree);
+        if link.is_some() {
+            fs::remove_file(&place).unwrap();
+        }
+        fs::rename(&away, &place).unwrap();
+    }
+    assert_eq!(fates(&pruned(&stage, 0, &[]), "versions")[1], "v1.1.0: needed");
 }

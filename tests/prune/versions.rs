@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use nymvisor::host::lock::HeldLock;
@@ -9,7 +10,7 @@ use serde_json::json;
 
 use super::{fates, hindrance, pruned};
 use crate::backups_cli::{NOTHING, refused, running, stop, upgraded};
-use crate::support::helper::eventually;
+use crate::support::helper::{Guarded, eventually};
 use crate::support::run::Stage;
 
 const KEY: &str = "NYMVISOR_VERSION_RETENTION";
@@ -212,4 +213,46 @@ fn what_a_process_runs_stays() {
     drop(child.stdin.take());
     child.wait().unwrap();
     assert_eq!(fates(&pruned(&stage, 0, &[]), "versions")[1], "+v1.1.0: beyond-count");
+}
+
+/// The kernel tells its path without the links through which it was started.
+#[test]
+fn what_a_process_runs_through_a_link_stays() {
+    let mut stage = upgraded(&["1.1.0", "1.2.0", "1.3.0"]);
+    stage.set(KEY, "1");
+    let (data, disk) = (stage.site.path(".nym/nymvisors/data"), stage.site.path("disk"));
+    fs::rename(&data, &disk).unwrap();
+    symlink(&disk, &data).unwrap();
+    let program = stage.site.data("upgrades/v1.1.0/bin/nym-node");
+    fs::remove_file(&program).unwrap();
+    assert!(Command::new("cp").arg("/bin/sleep").arg(&program).status().unwrap().success());
+    let mut child = Guarded(Command::new(&program).arg0("nym-node").arg("600").spawn().unwrap());
+    let report = pruned(&stage, 0, &[]);
+    assert_eq!(fates(&report, "versions")[1], "v1.1.0: needed");
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
+    assert_eq!(fates(&pruned(&stage, 0, &[]), "versions")[1], "+v1.1.0: beyond-count");
+}
+
+/// Neither what a link leads to, nor what only has the name of something half removed.
+#[test]
+fn what_is_no_folder_is_neither_removed_nor_followed() {
+    let mut stage = upgraded(&["1.1.0", "1.2.0"]);
+    let upgrades = stage.site.data("upgrades");
+    let elsewhere = stage.site.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("large"), vec![7; 100_000]).unwrap();
+    for name in [".pruned-link", "link"] {
+        symlink(&elsewhere, upgrades.join(name)).unwrap();
+    }
+    fs::write(upgrades.join(".pruned-file"), "mine").unwrap();
+    fs::create_dir_all(upgrades.join(".pruned-v0.9.0/bin")).unwrap();
+    stage.set(KEY, "1");
+    let report = pruned(&stage, 0, &[]);
+    assert_eq!(report["versions"]["freed_bytes"], 0);
+    let items = report["versions"]["items"].as_array().unwrap();
+    let link = items.iter().find(|item| item["name"] == "link").unwrap();
+    assert_eq!((&link["bytes"], &link["why"]), (&json!(0), &json!("foreign")));
+    assert_eq!(names(&stage), [".pruned-file", ".pruned-link", "link", "v1.1.0", "v1.2.0"]);
+    assert!(elsewhere.join("large").exists());
 }

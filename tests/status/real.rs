@@ -142,7 +142,7 @@ fn the_uptime_is_that_of_the_very_process() {
 
 #[test]
 fn the_durations_of_an_upgrade_are_those_of_the_journal() {
-    let stage = Stage::new();
+    let mut stage = Stage::new();
     let mut run = stage.start(&NOTHING);
     stage.until_started(1);
     stage.announce("1.1.0");
@@ -172,6 +172,14 @@ fn the_durations_of_an_upgrade_are_those_of_the_journal() {
     fs::remove_dir_all(stage.site.home("nymvisor/backups")).unwrap();
     let (exit, said) = asked(&stage.site);
     assert_eq!((exit, &said["attention"][0]["command"]), (22, &json!("nymvisor backups verify")));
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    // One that leaves the data as it is does not.
+    stage.set("DAEMON_ROLLBACK_RESTORES_DATA", "false");
+    let mut run = stage.start(&NOTHING);
+    stage.until_log("started 1.1.0", 2);
+    stage.until_phase("Running");
+    let (exit, said) = asked(&stage.site);
+    assert_eq!(exit, 0, "{said:#}");
     assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
 }
 

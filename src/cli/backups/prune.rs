@@ -99,10 +99,19 @@ fn carry_out(
     forgotten: &[String],
 ) -> Result<(), Error> {
     let all = catalogue.entries.iter().zip(fates);
-    let go: Vec<&Path> =
+    let mut go: Vec<&Path> =
         all.filter(|(_, fate)| fate.goes()).map(|it| it.0.shelved.path.as_path()).collect();
     let names = go.iter().map(|path| backup::name_of(path)).chain(forgotten.iter().cloned());
-    catalogue.removed.add(disk, names)?;
+    let names: Vec<String> = names.collect();
+    if let Err(error) = catalogue.removed.add(disk, names.clone()) {
+        // On a full disk the first makes the room to write of all. A crash in between leaves it
+        // missing, and nothing needs it.
+        let room = go.first().filter(|first| catalogue.removed.lacks_room_of(first, &error));
+        let Some(first) = room else { return Err(error.into()) };
+        retention::remove(first)?;
+        go.remove(0);
+        catalogue.removed.add(disk, names)?;
+    }
     for path in go {
         retention::remove(path)?;
     }

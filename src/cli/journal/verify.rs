@@ -74,12 +74,15 @@ pub(super) fn look(
     verified.faults.extend(agreement.faults);
     verified.notes.extend(agreement.notes);
     if let (Some(sought), None) = (head, &verified.found) {
+        let pruned = verified.pruned.as_ref().map_or_else(String::new, |pruned| {
+            format!("; those up to record {} were pruned, and may have had it", pruned.seq)
+        });
         verified.faults.push(Fault {
             kind: FaultKind::Head,
             file: None,
             line: None,
             seq: None,
-            text: format!("no line of the chain has the hash {sought}"),
+            text: format!("no line of the chain has the hash {sought}{pruned}"),
         });
     }
     let backups = backups.then(|| Backups::read(&verified.archives, &mut verified.faults));

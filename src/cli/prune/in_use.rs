@@ -42,11 +42,8 @@ impl InUse {
             }
         }
         for (pid, program) in processes::programs_below(&paths.upgrades()) {
-            let below = program.strip_prefix(paths.upgrades()).ok();
-            let name = below.and_then(|below| below.iter().next());
-            in_use.add(&name.unwrap_or_default().to_string_lossy(), || {
-                format!("the process {pid} runs it")
-            });
+            let name = program.iter().next().unwrap_or_default().to_string_lossy();
+            in_use.add(&name, || format!("the process {pid} runs it"));
         }
         Ok(in_use)
     }
@@ -101,45 +98,68 @@ impl InUse {
                 folder.display()
             ))
         };
-        self.take_journal(disk, &id, &folder.join("data/journal")).map_err(unknown)?;
+        for below in ["", "data", "config", "config/config.toml"] {
+            leads_somewhere(&folder.join(below)).map_err(unknown)?;
+        }
+        let mut tells =
+            self.take_journal(disk, &id, &folder.join("data/journal")).map_err(unknown)?;
+        let mut missing = None;
         for file in config_files(disk, folder).map_err(unknown)? {
             let read = config::read(disk, &file).map_err(|error| unknown(error.into()))?;
             let Some(config) = read else { continue };
             let config = config.finish().map_err(|error| unknown(error.into()))?;
             let paths = Paths::new(disk, root.clone(), file, &config);
-            self.take_version_file(disk, &id, &paths.current_version()).map_err(unknown)?;
+            let version = paths.current_version();
+            tells |= self.take_version_file(disk, &id, &version).map_err(unknown)?;
+            missing = Some(version);
         }
-        Ok(())
+        // Each has had one since `init`: the disk of its home may not be mounted.
+        match missing.filter(|_| !tells) {
+            Some(file) => Err(unknown(Error::Refused(format!(
+                "it has no journal, and {} is not there",
+                file.display()
+            )))),
+            None => Ok(()),
+        }
     }
 
-    fn take_version_file(&mut self, disk: &dyn Disk, id: &str, file: &Path) -> Result<(), Error> {
-        if let Some(version) = if_there(release::load_current_version(disk, file))? {
+    /// Whether there is one.
+    fn take_version_file(&mut self, disk: &dyn Disk, id: &str, file: &Path) -> Result<bool, Error> {
+        let version = if_there(release::load_current_version(disk, file))?;
+        if let Some(version) = &version {
             self.add(version.name.as_str(), || format!("the instance '{id}' runs it"));
         }
-        Ok(())
+        Ok(version.is_some())
     }
 
-    fn take_journal(&mut self, disk: &dyn Disk, id: &str, folder: &Path) -> Result<(), Error> {
-        match journal::state_of_any(disk, folder)? {
-            Ok(None) => {}
-            Ok(Some(state)) => {
-                for name in versions_of(&state) {
-                    self.add(name, || format!("the instance '{id}' may go to it"));
-                }
-            }
-            Err(why) => {
-                return Err(Error::Refused(format!("its journal can't be read to its end: {why}")));
-            }
+    /// Whether there is one.
+    fn take_journal(&mut self, disk: &dyn Disk, id: &str, folder: &Path) -> Result<bool, Error> {
+        let state = journal::state_of_any(disk, folder)?.map_err(|why| {
+            Error::Refused(format!("its journal can't be read to its end: {why}"))
+        })?;
+        for name in state.iter().flat_map(versions_of) {
+            self.add(name, || format!("the instance '{id}' may go to it"));
         }
-        Ok(())
+        Ok(state.is_some())
     }
 }
 
-/// The folders of all instances, or of what may be one.
+/// The folders of all instances, or of what may be one: a link may lead to a disk that is not
+/// mounted.
 fn folders(disk: &dyn Disk, root: &Root) -> Result<Vec<PathBuf>, Error> {
     let folder = root.instances();
     let names = disk.list(&folder).map_err(Error::io("list", &folder))?;
-    Ok(names.into_iter().map(|name| folder.join(name)).filter(|path| path.is_dir()).collect())
+    let paths = names.into_iter().map(|name| folder.join(name));
+    Ok(paths.filter(|path| path.is_dir() || path.is_symlink() && !path.exists()).collect())
+}
+
+fn leads_somewhere(path: &Path) -> Result<(), Error> {
+    // A path that ends with a slash is what its link leads to.
+    let path: &Path = &path.components().collect::<PathBuf>();
+    if path.is_symlink() && !path.exists() {
+        return Err(Error::Refused(format!("the link {} leads nowhere", path.display())));
+    }
+    Ok(())
 }
 
 /// Its own configuration, and the one elsewhere that has claimed its data.

@@ -67,6 +67,7 @@ fn item(review: &Review, segment: &Reviewed) -> Item {
         SegmentFate::Within => ("within", "within what is kept"),
         SegmentFate::Newest => ("newest", "one of the newest two"),
         SegmentFate::Backup => ("needed", "it tells of a backup that is there, or missing"),
+        SegmentFate::Damage => ("needed", "it tells what was set aside as damaged"),
         SegmentFate::Behind => ("behind", "an older one stays"),
     };
     Item {

@@ -147,7 +147,8 @@ fn found(paths: &Paths, history: &History) -> Result<Vec<Found>, Error> {
 
 fn what_is(paths: &Paths, path: &Path, name: &str, history: &History) -> Is {
     if name.starts_with(GOING) {
-        return Is::LeftOver;
+        let is_ours = is_left_over(path, name);
+        return if is_ours { Is::LeftOver } else { Is::Foreign("it is no folder".to_owned()) };
     }
     let Ok(name) = name.parse::<UpgradeName>() else {
         return Is::Foreign("no version can have this name".to_owned());
@@ -166,6 +167,11 @@ fn what_is(paths: &Paths, path: &Path, name: &str, history: &History) -> Is {
         return Is::Foreign("somebody put its binary there, for an upgrade to come".to_owned());
     }
     Is::Version { name, performed: false, since: last_changed(path) }
+}
+
+/// Whether a prune that was interrupted has left it: what was given such a name was a folder.
+fn is_left_over(path: &Path, name: &str) -> bool {
+    name.starts_with(GOING) && matches!(RealDisk.kind(path), Ok(Some(Kind::Folder)))
 }
 
 /// What in a version's folder nymvisor did not put there, in words.
@@ -222,7 +228,9 @@ fn last_changed(path: &Path) -> DateTime<Utc> {
 }
 
 fn bytes_below(path: &Path) -> u64 {
-    let all = WalkDir::new(path).into_iter().filter_map(|entry| entry.ok()?.metadata().ok());
+    // What a link leads to gives up no room.
+    let all = WalkDir::new(path).follow_root_links(false).into_iter();
+    let all = all.filter_map(|entry| entry.ok()?.metadata().ok());
     all.filter(fs::Metadata::is_file).map(|meta| meta.len()).sum()
 }
 
@@ -284,8 +292,9 @@ fn bare_name(path: &Path) -> String {
 
 fn remove_going(folder: &Path) -> Result<(), Error> {
     for name in RealDisk.list(folder).map_err(Error::io("list", folder))? {
-        if name.to_string_lossy().starts_with(GOING) {
-            remove_tree(&folder.join(name))?;
+        let path = folder.join(&name);
+        if is_left_over(&path, &name.to_string_lossy()) {
+            remove_tree(&path)?;
         }
     }
     RealDisk.sync_dir(folder).map_err(Error::io("sync", folder))

@@ -141,8 +141,10 @@ fn missing_backups(state: &State, paths: &Paths) -> Vec<String> {
         let now = paths.backups().join(folder).join(sealed.file_name().unwrap_or_default());
         sealed.is_file() || now.is_file()
     };
-    let needed = state.needed_backups().filter(|needed| !is_there(&backup::path_of(needed)));
-    needed.map(|needed| needed.path.clone()).collect()
+    // Where the data stays as it is nothing is put back.
+    let needed = state.needed_backups().filter(|_| state.policy.rollback_restores_data);
+    let missing = needed.filter(|needed| !is_there(&backup::path_of(needed)));
+    missing.map(|missing| missing.path.clone()).collect()
 }
 
 /// The process that is up by the journal, or that was the last to be.

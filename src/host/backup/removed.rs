@@ -1,14 +1,16 @@
 //! Which backups were removed on purpose: nothing else tells them from those that were lost.
 //!
-//! One name a line, `v1.1.0/backup-….tar.zst`. A name is written down before its backup goes; of
-//! one that is there nobody asks.
+//! One name a line, `v1.1.0/backup-….tar.zst`. A name is written down before its backup goes, but
+//! for the first where there is no room to write; of one that is there nobody asks.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Error, path_text};
-use crate::disk::{Disk, replace};
+use crate::disk::{Disk, folder_of, replace};
 
 /// The names that are in the file.
 #[derive(Debug)]
@@ -40,14 +42,30 @@ impl Removed {
         disk: &dyn Disk,
         names: impl IntoIterator<Item = String>,
     ) -> Result<(), Error> {
-        let before = self.names.len();
-        self.names.extend(names);
-        if self.names.len() == before {
+        let mut all = self.names.clone();
+        all.extend(names);
+        if all.len() == self.names.len() {
             return Ok(());
         }
-        let lines: Vec<&str> = self.names.iter().map(String::as_str).chain([""]).collect();
-        replace(disk, &self.path, lines.join("\n").as_bytes(), 0o600)
-            .map_err(|error| Error::of("writing", &self.path, error))
+        let lines: Vec<&str> = all.iter().map(String::as_str).chain([""]).collect();
+        replace(disk, &self.path, lines.join("\n").as_bytes(), 0o600).map_err(|cause| {
+            // `Error::of` would speak of a backup that has no room.
+            Error::Io { doing: "writing", path: self.path.clone(), cause }
+        })?;
+        self.names = all;
+        Ok(())
+    }
+
+    /// Whether a name could not be added for want of room that the end of what lies at `path`
+    /// would make.
+    #[must_use]
+    pub fn lacks_room_of(&self, path: &Path, error: &Error) -> bool {
+        let Error::Io { cause, .. } = error else { return false };
+        let device = |path: &Path| fs::metadata(path).ok().map(|meta| meta.dev());
+        let here = device(folder_of(&self.path));
+        matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            && here.is_some()
+            && here == device(path)
     }
 }
 

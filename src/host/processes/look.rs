@@ -69,10 +69,11 @@ impl Process {
         self.exe.as_deref().is_some_and(|exe| exe.starts_with(folder))
     }
 
-    /// What it runs, where that is below `folder`: itself, or as a script.
-    pub(super) fn program_below(&self, folder: &Path) -> Option<PathBuf> {
+    /// What it runs, itself or as a script, as far as that is below `folder`: from there on.
+    pub(super) fn programs_below(&self, folder: &Path) -> impl Iterator<Item = PathBuf> {
         let words = self.argv.iter().take(2).map(PathBuf::from);
-        self.exe.iter().cloned().chain(words).find(|program| program.starts_with(folder))
+        let programs = self.exe.iter().cloned().chain(words);
+        programs.filter_map(move |program| program.strip_prefix(folder).ok().map(Path::to_owned))
     }
 
     /// Where in `argv` the program's name stands: first, or second after an interpreter.
