@@ -179,15 +179,24 @@ fn days(text: &str) -> Result<Vec<Weekday>, String> {
     Ok(found)
 }
 
+/// `Mon-Fri`, `Sat,Sun`: days in their order, three or more that follow each other as a range.
+fn in_words(days: &[Weekday]) -> String {
+    let runs = days.chunk_by(|day, next| day.succ() == *next);
+    let words = runs.flat_map(|run| match run {
+        [first, _, .., last] => vec![format!("{first}-{last}")],
+        few => few.iter().map(ToString::to_string).collect(),
+    });
+    words.collect::<Vec<String>>().join(",")
+}
+
 impl fmt::Display for Windows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, window) in self.windows.iter().enumerate() {
             if at > 0 {
                 write!(f, "; ")?;
             }
-            let days: Vec<String> = window.days.iter().map(ToString::to_string).collect();
-            if days.len() < 7 {
-                write!(f, "{} ", days.join(","))?;
+            if window.days.len() < 7 {
+                write!(f, "{} ", in_words(&window.days))?;
             }
             let length = window.length.to_std().unwrap_or(Duration::ZERO);
             let length = humantime::format_duration(length);
