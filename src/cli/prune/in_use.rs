@@ -61,8 +61,8 @@ impl InUse {
         let paths = task.paths;
         self.add(UpgradeName::genesis().as_str(), || "the first always stays".to_owned());
         let files = Files::new(Arc::new(RealDisk), paths.clone());
-        match files.link() {
-            Ok(Link::LeadsTo(name)) => self.add(&name, || "`current` leads to it".to_owned()),
+        let current = match files.link() {
+            Ok(Link::LeadsTo(name)) => name,
             Ok(Link::Astray(_) | Link::Absent | Link::NoLink) => {
                 return Err(Error::Refused(format!(
                     "{} leads to no version; the next `nymvisor run` mends it",
@@ -70,7 +70,8 @@ impl InUse {
                 )));
             }
             Err(error) => return Err(Error::Unusable(error.to_string())),
-        }
+        };
+        self.add(&current, || "`current` leads to it".to_owned());
         let plan: Plan = release::load(task.disk, &paths.plan())?;
         self.add(plan.current.name.as_str(), || "the plan calls it current".to_owned());
         for info in &plan.queued_up {
@@ -80,6 +81,17 @@ impl InUse {
         self.history = history.unwrap_or_default();
         let standing: Vec<String> =
             self.history.standing().map(|entry| entry.info.name.to_string()).collect();
+        let first = UpgradeName::genesis();
+        let in_place = [current.as_str(), plan.current.name.as_str()];
+        if let Some(name) = in_place.into_iter().find(|name| *name != first.as_str())
+            && standing.is_empty()
+        {
+            return Err(Error::Refused(format!(
+                "{name} is in place, and {} tells of no upgrade: which ones came before can't be \
+                 told; put a copy of that file back",
+                paths.history().display()
+            )));
+        }
         for name in standing.iter().rev().take(LAST_KEPT) {
             self.add(name, || "it is one of the last two of the history".to_owned());
         }
