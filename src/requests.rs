@@ -132,7 +132,9 @@ pub fn waiting(
         .collect())
 }
 
-fn request_path(folder: &Path, id: &str) -> PathBuf {
+/// Where the request of this number lies.
+#[must_use]
+pub fn request_path(folder: &Path, id: &str) -> PathBuf {
     folder.join(format!("{id}{REQUEST}"))
 }
 

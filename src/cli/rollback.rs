@@ -1,5 +1,7 @@
 //! `rollback`: back to the version before the last upgrade.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::{Error, ask, backups, output, probe, user};
@@ -8,7 +10,7 @@ use crate::disk::{Disk, expect_file, try_writing_into};
 use crate::host::{restore, room};
 use crate::journal;
 use crate::machine::{Archive, Version};
-use crate::release::{self, UpgradeInfo, UpgradeName};
+use crate::release::{self, PlanLock, UpgradeInfo, UpgradeName};
 use crate::requests::{Request, Wish};
 
 /// What `rollback` needs to know.
@@ -34,13 +36,7 @@ pub(super) fn rollback(disk: &dyn Disk, env: &Env, args: &RollBackArgs) -> Resul
         None => version_before(disk, &config, &paths)?,
     };
     let binary = paths.binary(&UpgradeName::installed(&to.name)?);
-    expect_file(disk, &binary).map_err(|what| {
-        Error::Refused(format!(
-            "{what}; put the binary of {} back there, or go back to another version with --to and \
-             --keep-data",
-            to.name
-        ))
-    })?;
+    expect_binary(disk, &binary, &to)?;
     if probe::ask(&binary)?.build_version != to.version {
         return Err(Error::Refused(format!(
             "{} is not of the version {}, as '{}' should be; put the right binary back, or go back \
@@ -53,10 +49,23 @@ pub(super) fn rollback(disk: &dyn Disk, env: &Env, args: &RollBackArgs) -> Resul
     if !args.keep_data && config.daemon.rollback_restores_data {
         backup_holds(disk, &config, &paths, &to)?;
     }
+    // From here on no prune takes it away before it is on the record.
+    let _one = PlanLock::acquire(&paths.add_lock())?;
+    expect_binary(disk, &binary, &to)?;
     let wish = Wish::RollBack { to, keep_data: args.keep_data };
     let request = Request { wish, requester: user::requester(env) };
     let (granted, text) = ask::engine(&config, &paths, request, "nothing can be rolled back")?;
     if granted { output::print(&format!("{text}\n")) } else { Err(Error::Refused(text)) }
+}
+
+fn expect_binary(disk: &dyn Disk, binary: &Path, of: &Version) -> Result<(), Error> {
+    expect_file(disk, binary).map_err(|what| {
+        Error::Refused(format!(
+            "{what}; put the binary of {} back there, or go back to another version with --to and \
+             --keep-data",
+            of.name
+        ))
+    })
 }
 
 /// A version by its name, as its folder describes it.

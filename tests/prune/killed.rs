@@ -165,3 +165,30 @@ fn at_any_call_nothing_is_left_half() {
     scene.stage.until_phase("Running");
     stop(&scene.stage, run);
 }
+
+/// What was renamed may come back with a power cut, and whole: nothing of it is removed by then.
+/// Nor where the lock that somebody else would need could not be given back.
+#[test]
+fn what_may_come_back_is_not_removed() {
+    if !has_strace() {
+        return;
+    }
+    let scene = Scene::new();
+    assert!(!scene.points().is_empty());
+    let wanted = paths(&scene.stage);
+    let upgrades = scene.stage.site.data("upgrades");
+    let lock = scene.stage.site.data(".locks/fetch-v1.1.0");
+    for (call, path) in [("fsync", &upgrades), ("unlink", &lock)] {
+        scene.put_back();
+        let path = path.to_str().unwrap().to_owned();
+        let inject = format!("inject={call}:error=EIO");
+        let (done, log) = scene.traced(&["-P".to_owned(), path, "-e".to_owned(), inject]);
+        assert!(!done && log.contains("INJECTED"), "{call}: {log}");
+        for version in ["v1.1.0", "v1.2.0"] {
+            let hidden = upgrades.join(format!(".pruned-{version}"));
+            assert!(hidden.join("bin/nym-node").exists(), "{call}: {version}");
+            assert!(hidden.join("upgrade-info.json").exists(), "{call}: {version}");
+        }
+        scene.assert_ends_well(&wanted, call);
+    }
+}

@@ -4,6 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
+use nymvisor::disk::RealDisk;
+use nymvisor::machine::{Requester, Version};
+use nymvisor::requests::{self, Request, Wish};
 use serde_json::Value;
 
 use super::{fates, hindrance, pruned};
@@ -129,4 +132,28 @@ fn an_instance_that_is_not_all_there_cannot_be_asked() {
         fs::rename(&away, &place).unwrap();
     }
     assert_eq!(fates(&pruned(&stage, 0, &[]), "versions")[1], "v1.1.0: needed");
+}
+
+/// The engine has not taken it up yet.
+#[test]
+fn what_a_waiting_roll_back_names_stays() {
+    let stage = with_a_second();
+    let to = Version { name: "v1.2.0".to_owned(), version: "1.2.0".to_owned() };
+    let wish = Wish::RollBack { to, keep_data: true };
+    let requester = Requester::Command { uid: 0, user: "somebody".to_owned() };
+    let request = Request { wish, requester };
+    for id in ["nym-node-default", "second"] {
+        let folder = stage.site.path(".nym/nymvisors/instances").join(id).join("data/requests");
+        let left = requests::leave(&RealDisk, &folder, &request).unwrap();
+        let report = pruned(&stage, 0, &[]);
+        let item = &report["versions"]["items"][2];
+        assert_eq!((&item["name"], &item["why"]), (&"v1.2.0".into(), &"needed".into()), "{id}");
+        assert_eq!(item["text"], format!("the instance '{id}' is asked to go back to it"));
+        let file = folder.join(format!("{left}.request.json"));
+        fs::write(&file, "{").unwrap();
+        let why = hindrance(&pruned(&stage, 1, &[]), "versions").to_owned();
+        assert!(why.contains(&format!("{left}.request.json")), "{why}");
+        fs::remove_file(&file).unwrap();
+    }
+    assert_eq!(fates(&pruned(&stage, 0, &[]), "versions")[2], "+v1.2.0: beyond-count");
 }

@@ -256,3 +256,31 @@ fn what_is_no_folder_is_neither_removed_nor_followed() {
     assert_eq!(names(&stage), [".pruned-file", ".pruned-link", "link", "v1.1.0", "v1.2.0"]);
     assert!(elsewhere.join("large").exists());
 }
+
+/// Without it there are no last two, and nobody could tell what ran.
+#[test]
+fn nothing_goes_without_the_history() {
+    let mut stage = upgraded(&["1.1.0", "1.2.0", "1.3.0"]);
+    stage.set(KEY, "1ms");
+    let history = stage.site.data("upgrade-history.json");
+    let away = stage.site.path("history");
+    let told = fs::read(&history).unwrap();
+    fs::rename(&history, &away).unwrap();
+    for empty in [None, Some("{\"history\": []}")] {
+        if let Some(content) = empty {
+            fs::write(&history, content).unwrap();
+        }
+        let why = hindrance(&pruned(&stage, 1, &[]), "versions").to_owned();
+        let said = why.starts_with("nothing is removed: ") && why.contains("upgrade-history.json");
+        assert!(said, "{empty:?}: {why}");
+        assert_eq!(names(&stage), ["v1.1.0", "v1.2.0", "v1.3.0"]);
+    }
+    fs::write(&history, told).unwrap();
+    pruned(&stage, 0, &[]);
+    assert_eq!(names(&stage), ["v1.2.0", "v1.3.0"]);
+
+    // Nothing was performed yet, and so there need be none.
+    let stage = Stage::new().with(KEY, "1ms");
+    let _ = fs::remove_file(stage.site.data("upgrade-history.json"));
+    assert_eq!(fates(&pruned(&stage, 0, &[]), "versions"), ["genesis: needed"]);
+}

@@ -15,6 +15,7 @@ use crate::host::processes;
 use crate::journal;
 use crate::machine::{Attempt, Back, Candidate, Link, Performed, Queue, State, Undone};
 use crate::release::{self, History, Plan, UpgradeName, if_there};
+use crate::requests::{self, Request, Wish};
 
 /// So many of the history's last are kept in any case: what an instance of another root runs, or
 /// goes back to, nobody can ask it.
@@ -34,6 +35,7 @@ impl InUse {
         in_use.take_data(task)?;
         let (disk, paths) = (task.disk, task.paths);
         in_use.take_version_file(disk, &task.config.nymvisor.id, &paths.current_version())?;
+        in_use.take_requests(disk, &task.config.nymvisor.id, &paths.requests())?;
         in_use.take_journal(disk, &task.config.nymvisor.id, &paths.journal())?;
         let own = paths.instance();
         for folder in folders(disk, paths.root())? {
@@ -61,8 +63,8 @@ impl InUse {
         let paths = task.paths;
         self.add(UpgradeName::genesis().as_str(), || "the first always stays".to_owned());
         let files = Files::new(Arc::new(RealDisk), paths.clone());
-        match files.link() {
-            Ok(Link::LeadsTo(name)) => self.add(&name, || "`current` leads to it".to_owned()),
+        let current = match files.link() {
+            Ok(Link::LeadsTo(name)) => name,
             Ok(Link::Astray(_) | Link::Absent | Link::NoLink) => {
                 return Err(Error::Refused(format!(
                     "{} leads to no version; the next `nymvisor run` mends it",
@@ -70,7 +72,8 @@ impl InUse {
                 )));
             }
             Err(error) => return Err(Error::Unusable(error.to_string())),
-        }
+        };
+        self.add(&current, || "`current` leads to it".to_owned());
         let plan: Plan = release::load(task.disk, &paths.plan())?;
         self.add(plan.current.name.as_str(), || "the plan calls it current".to_owned());
         for info in &plan.queued_up {
@@ -80,6 +83,17 @@ impl InUse {
         self.history = history.unwrap_or_default();
         let standing: Vec<String> =
             self.history.standing().map(|entry| entry.info.name.to_string()).collect();
+        let first = UpgradeName::genesis();
+        let in_place = [current.as_str(), plan.current.name.as_str()];
+        if let Some(name) = in_place.into_iter().find(|name| *name != first.as_str())
+            && standing.is_empty()
+        {
+            return Err(Error::Refused(format!(
+                "{name} is in place, and {} tells of no upgrade: which ones came before can't be \
+                 told; put a copy of that file back",
+                paths.history().display()
+            )));
+        }
         for name in standing.iter().rev().take(LAST_KEPT) {
             self.add(name, || "it is one of the last two of the history".to_owned());
         }
@@ -101,6 +115,7 @@ impl InUse {
         for below in ["", "data", "config", "config/config.toml"] {
             leads_somewhere(&folder.join(below)).map_err(unknown)?;
         }
+        self.take_requests(disk, &id, &folder.join("data/requests")).map_err(unknown)?;
         let mut tells =
             self.take_journal(disk, &id, &folder.join("data/journal")).map_err(unknown)?;
         let mut missing = None;
@@ -130,6 +145,33 @@ impl InUse {
             self.add(version.name.as_str(), || format!("the instance '{id}' runs it"));
         }
         Ok(version.is_some())
+    }
+
+    /// What a roll-back names that nobody has taken up yet. Looked at before the journal, for a
+    /// request goes once it is on the record.
+    fn take_requests(&mut self, disk: &dyn Disk, id: &str, folder: &Path) -> Result<(), Error> {
+        let waiting = requests::waiting(disk, folder).map_err(Error::io("look into", folder))?;
+        for (request, read) in waiting {
+            let path = requests::request_path(folder, &request);
+            match read {
+                Ok(Request { wish: Wish::RollBack { to, .. }, .. }) => {
+                    self.add(&to.name, || format!("the instance '{id}' is asked to go back to it"));
+                }
+                Ok(Request {
+                    wish: Wish::Retry { .. } | Wish::Hold { .. } | Wish::Release | Wish::Cancel(_),
+                    ..
+                }) => {}
+                // Taken up since.
+                Err(_) if path.symlink_metadata().is_err() => {}
+                Err(why) => {
+                    return Err(Error::Refused(format!(
+                        "the request {} can't be read: {why}; move it away",
+                        path.display()
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether there is one.

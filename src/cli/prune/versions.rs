@@ -53,10 +53,10 @@ pub(super) fn prune(task: &Task<'_>) -> Part {
         }
         // Once more, now that nobody can begin to use what goes.
         Ok(_) => match set_aside(task, retention) {
-            Ok((items, failed)) => {
-                let removed = remove_going(&task.paths.upgrades());
+            Ok((mut items, failed)) => {
+                let removed = remove_going(&task.paths.upgrades(), &mut items);
                 let mut part = Part::of("versions", KEY, retention, Ok(items));
-                part.hindrance = failed.or(removed.err()).map(|error| in_words(&error));
+                part.hindrance = failed.or(removed.err()).map(|error| hidden(&error));
                 part
             }
             Err(error) => Part::of("versions", KEY, retention, Err(nothing(&error))),
@@ -67,6 +67,10 @@ pub(super) fn prune(task: &Task<'_>) -> Part {
 
 fn nothing(error: &Error) -> Error {
     Error::Refused(format!("nothing is removed: {}", in_words(error)))
+}
+
+fn hidden(error: &Error) -> String {
+    format!("{}; what has its hidden name already is removed by the next prune", in_words(error))
 }
 
 /// Every folder there is, newest last, and what becomes of it.
@@ -237,7 +241,9 @@ fn bytes_below(path: &Path) -> u64 {
 /// Gives what goes a hidden name, durably. The locks are held for moments, and none is waited for
 /// that is held for longer: a daemon may be down for want of them.
 ///
-/// The second is why not all got that name.
+/// The second is why not all goes. Nothing does where the names may not have come to the disk, for
+/// a power cut would bring back what is half removed; nor where a lock's file stays, which the next
+/// prune takes away.
 fn set_aside(
     task: &Task<'_>,
     retention: Option<Retention>,
@@ -256,7 +262,7 @@ fn set_aside(
         })
     };
     let mut held = vec![lock(&paths.upgrade_lock(), &content.to_string())?];
-    let moved = decided(task, retention).and_then(|mut items| {
+    let mut moved = decided(task, retention).and_then(|mut items| {
         for item in items.iter().filter(|item| item.goes) {
             let pid = std::process::id().to_string();
             held.push(lock(&paths.fetch_lock(&bare_name(&item.path)), &pid)?);
@@ -264,8 +270,11 @@ fn set_aside(
         let failed = rename_going(&paths.upgrades(), &mut items).err();
         Ok((items, failed))
     });
-    for lock in held {
-        lock.release_and_remove().map_err(|error| Error::Unusable(error.to_string()))?;
+    for error in held.into_iter().filter_map(|lock| lock.release_and_remove().err()) {
+        if let Ok((items, failed)) = &mut moved {
+            keep_all(items);
+            failed.get_or_insert(Error::Unusable(error.to_string()));
+        }
     }
     moved
 }
@@ -273,7 +282,7 @@ fn set_aside(
 fn rename_going(folder: &Path, items: &mut [Item]) -> Result<(), Error> {
     let mut renamed = Ok(());
     for item in items.iter_mut().filter(|item| item.goes) {
-        let to = folder.join(format!("{GOING}{}", bare_name(&item.path)));
+        let to = going(folder, item);
         if renamed.is_ok() && to != item.path {
             renamed = remove_tree(&to).and_then(|()| {
                 RealDisk.rename(&item.path, &to).map_err(Error::io("rename", &item.path))
@@ -281,7 +290,22 @@ fn rename_going(folder: &Path, items: &mut [Item]) -> Result<(), Error> {
         }
         item.goes = renamed.is_ok();
     }
-    renamed.and(RealDisk.sync_dir(folder).map_err(Error::io("sync", folder)))
+    let synced = RealDisk.sync_dir(folder).map_err(Error::io("sync", folder));
+    if synced.is_err() {
+        keep_all(items);
+    }
+    renamed.and(synced)
+}
+
+fn keep_all(items: &mut [Item]) {
+    for item in items {
+        item.goes = false;
+    }
+}
+
+/// What a version is called once it is to go.
+fn going(folder: &Path, item: &Item) -> PathBuf {
+    folder.join(format!("{GOING}{}", bare_name(&item.path)))
 }
 
 /// The name that a version has, or had before it was to go.
@@ -290,14 +314,15 @@ fn bare_name(path: &Path) -> String {
     name.strip_prefix(GOING).unwrap_or(&name).to_owned()
 }
 
-fn remove_going(folder: &Path) -> Result<(), Error> {
-    for name in RealDisk.list(folder).map_err(Error::io("list", folder))? {
-        let path = folder.join(&name);
-        if is_left_over(&path, &name.to_string_lossy()) {
-            remove_tree(&path)?;
-        }
+/// Those alone that are known to have their hidden name on the disk.
+fn remove_going(folder: &Path, items: &mut [Item]) -> Result<(), Error> {
+    let mut removed = Ok(());
+    for item in items.iter_mut().filter(|item| item.goes) {
+        let this = remove_tree(&going(folder, item));
+        item.goes = this.is_ok();
+        removed = removed.and(this);
     }
-    RealDisk.sync_dir(folder).map_err(Error::io("sync", folder))
+    removed.and(RealDisk.sync_dir(folder).map_err(Error::io("sync", folder)))
 }
 
 /// Another instance's prune may be at the same.
