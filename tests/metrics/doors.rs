@@ -205,6 +205,14 @@ fn the_unit_lets_the_socket_be_made() {
     assert!(!tcp.contains("RuntimeDirectory"), "{tcp}");
     let (_, below_run, _) = unit("unix:/run/nymvisor/a/m.sock");
     assert!(below_run.contains("\nRuntimeDirectory=nymvisor/a\n"), "{below_run}");
+    let (_, by_its_link, _) = unit("unix:/var/run/nymvisor/m.sock");
+    assert!(by_its_link.contains("\nRuntimeDirectory=nymvisor\n"), "{by_its_link}");
+    // All of it would be written to.
+    for place in ["unix:/run/m.sock", "unix:/var/run/m.sock"] {
+        let (status, _, said) = unit(place);
+        assert_eq!(status, 1, "{said}");
+        assert!(said.contains("unix:/run/nymvisor/m.sock"), "{said}");
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
     let (_, elsewhere, _) = unit(&format!("unix:{path}/m.sock"));
