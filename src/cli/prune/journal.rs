@@ -48,9 +48,7 @@ fn review(task: &Task<'_>, backups: &[Item]) -> Result<Review, Error> {
         .collect();
     let is_there = |archive: &Archive| {
         let path = backup::path_of(archive);
-        // The folder of all backups may have moved.
-        let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
-        let now = paths.backups().join(folder).join(path.file_name().unwrap_or_default());
+        let now = backup::place_now(paths.backups(), &path);
         let exists = |path: &Path| path.symlink_metadata().is_ok();
         let goes = backups.iter().any(|backup| backup.goes && backup.path == now);
         !goes && (exists(&path) || exists(&now) || awaited.contains(&now))
