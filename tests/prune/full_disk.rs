@@ -41,6 +41,7 @@ fn the_journals_files_stay_where_no_line_can_be_written() {
     fill(&data);
     let report = pruned(&stage, 1, &[]);
     assert!(hindrance(&report, "journal").contains("No space left"), "{report}");
+    assert_eq!(report["journal"]["freed_bytes"], 0);
     assert!(data.join("journal/00000001.jsonl").exists());
     fs::remove_file(data.join("filler")).unwrap();
     assert!(fates(&pruned(&stage, 0, &[]), "journal")[0].starts_with("+00000001"));
