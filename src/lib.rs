@@ -34,7 +34,7 @@
 //! | `shell` | host, journal, machine, narrate |
 //! | `host` | bars, config, digest, disk, journal, machine, metrics, proc, release, requests |
 //! | | units |
-//! | `metrics` | config, health, machine, spans |
+//! | `metrics` | config, health, machine, proc, spans |
 //! | `requests` | disk, machine |
 //! | `logs` | bars, disk, retention |
 //! | `narrate` | journal, machine, units |

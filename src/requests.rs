@@ -139,6 +139,7 @@ pub fn request_path(folder: &Path, id: &str) -> PathBuf {
 }
 
 fn read(disk: &dyn Disk, path: &Path) -> Result<Request, String> {
+    disk::expect_file(disk, path)?;
     let bytes = disk.read(path).map_err(|error| error.to_string())?;
     serde_json::from_slice(&bytes).map_err(|error| error.to_string())
 }

@@ -21,7 +21,7 @@ pub(crate) const CLEAN: i32 = 0;
 pub(crate) const CHAIN: i32 = 10;
 pub(crate) const SEQUENCE: i32 = 11;
 const ILLEGAL: i32 = 12;
-const FILES: i32 = 13;
+pub(crate) const FILES: i32 = 13;
 pub(crate) const HEAD: i32 = 14;
 pub(crate) const SET_ASIDE: i32 = 15;
 

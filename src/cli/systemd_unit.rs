@@ -79,14 +79,24 @@ fn folders(paths: &Paths) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// Where the socket for metrics lies, if there is one: below `/run` systemd makes the folder, any
-/// other has to be there, and is written to.
+/// other has to be there, and is written to; not that of everybody.
 fn socket_folder(
     listen: Option<&Listen>,
     folders: &mut Vec<PathBuf>,
 ) -> Result<Option<PathBuf>, Error> {
     let Some(Listen::Unix(path)) = listen else { return Ok(None) };
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let below = folder.strip_prefix("/run").ok().filter(|below| below.iter().next().is_some());
+    let below = ["/run", "/var/run"].iter().find_map(|run| folder.strip_prefix(run).ok());
+    if folder == Path::new("/") || below == Some(Path::new("")) {
+        return Err(Error::Refused(format!(
+            "the socket {} lies in {} itself, and the unit would have to let all of that be \
+             written to; give it a folder of its own, which the unit makes: \
+             nymvisor.metrics_listen = \"{}\"",
+            path.display(),
+            folder.display(),
+            Listen::Unix(Path::new("/run/nymvisor").join(path.file_name().unwrap_or_default()))
+        )));
+    }
     match below.filter(|below| !below.starts_with("user")) {
         Some(below) => Ok(Some(below.to_owned())),
         None if folder.is_dir() => {

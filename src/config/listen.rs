@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 /// What stands before the path of a socket.
 const UNIX: &str = "unix:";
 /// The kernel takes 107 bytes, and a socket is bound beside its place under a longer name.
-const PATH_BYTES_MAX: usize = 100;
+const PATH_BYTES_MAX: usize = 95;
 
 /// A place that only this machine can connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -162,6 +162,14 @@ pub fn path_text(path: &Path) -> String {
     text::escaped(path)
 }
 
+/// Where a backup that was sealed at `sealed` lies in the folder that backups have now, which may
+/// have moved: in a folder of the same name.
+#[must_use]
+pub fn place_now(backups: &Path, sealed: &Path) -> PathBuf {
+    let folder = sealed.parent().and_then(Path::file_name).unwrap_or_default();
+    backups.join(folder).join(sealed.file_name().unwrap_or_default())
+}
+
 /// The path in an [`Archive`]. A path of any bytes is held as text: one that is no UTF-8, or holds
 /// a backslash, is written with `\xNN` for each such byte.
 #[must_use]

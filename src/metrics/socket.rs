@@ -1,8 +1,10 @@
 //! What is listened on: a loopback address, or a Unix socket that has its mode before it has its
 //! name, and goes with the run.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use std::path::{Path, PathBuf};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use crate::config::Listen;
+use crate::proc;
 
 /// Who may connect to a Unix socket: its owner and its group, as far as its folder lets them.
 const MODE: u32 = 0o660;
@@ -72,12 +75,10 @@ fn bind(path: &Path) -> Result<(StdUnixListener, Named), String> {
         move |error: io::Error| format!("{what} {place}: {error}; its folder must be there")
     };
     expect_free(path)?;
+    sweep(path);
     let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
+    beside.push(format!(".{}.new", std::process::id()));
     let beside = PathBuf::from(beside);
-    if fs::symlink_metadata(&beside).is_ok_and(|meta| meta.file_type().is_socket()) {
-        fs::remove_file(&beside).map_err(failed("can't replace what a crash left beside"))?;
-    }
     let listener = StdUnixListener::bind(&beside).map_err(failed("can't make the socket"))?;
     let named = (|| {
         listener.set_nonblocking(true)?;
@@ -91,6 +92,28 @@ fn bind(path: &Path) -> Result<(StdUnixListener, Named), String> {
         failed("can't make the socket")(error)
     })?;
     Ok((listener, named))
+}
+
+/// Removes what killed runs left beside. Another that is alive may just be at its own; what can't
+/// be removed is no harm, but for one of our own number, over which the binding fails.
+fn sweep(path: &Path) {
+    let Some((folder, place)) = path.parent().zip(path.file_name()) else { return };
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let is_socket = entry.file_type().is_ok_and(|kind| kind.is_socket());
+        let maker = maker(&entry.file_name(), place).filter(|_| is_socket);
+        if maker.is_some_and(|pid| pid == std::process::id() || proc::is_ending(pid)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The process that has made, or makes, a socket under this name to give it that `place`.
+fn maker(name: &OsStr, place: &OsStr) -> Option<u32> {
+    let of_place = name.as_bytes().strip_prefix(place.as_bytes())?;
+    let digits = of_place.strip_prefix(b".")?.strip_suffix(b".new")?;
+    let is_number = digits.first().is_some_and(|first| matches!(first, b'1'..=b'9'));
+    std::str::from_utf8(digits).ok()?.parse().ok().filter(|_| is_number)
 }
 
 /// Nothing is there, or a socket.

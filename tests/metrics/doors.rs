@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 
@@ -88,7 +89,35 @@ fn a_socket_has_its_mode_and_goes_with_the_run() {
     stage.until("metrics", || (stage.site.run(&["metrics", "show"]).status == 0).then_some(()));
     assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
     assert!(!path.exists(), "it is still there");
-    assert!(!stage.site.path("m.sock.new").exists());
+    let names = fs::read_dir(stage.site.path("")).unwrap().map(|it| it.unwrap().file_name());
+    let left: Vec<_> = names.filter(|name| name.to_string_lossy().contains("m.sock")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// What a kill left beside it, and nothing else: not what another run is at, and no file.
+#[test]
+fn what_a_dead_run_left_beside_its_socket_goes() {
+    let mut stage = Stage::new();
+    let (path, place) = socket(&stage);
+    stage.set("NYMVISOR_METRICS_LISTEN", &place);
+    let mut ended = Command::new("true").spawn().unwrap();
+    ended.wait().unwrap();
+    let beside = |of: &str| stage.site.path(&format!("m.sock.{of}.new"));
+    let dead = beside(&ended.id().to_string());
+    let alive = beside(&std::process::id().to_string());
+    let foreign = [beside("0"), beside("+1"), beside("x")];
+    for path in foreign.iter().chain([&dead, &alive]) {
+        drop(UnixListener::bind(path).unwrap());
+    }
+    let file = beside("99999999");
+    fs::write(&file, "precious").unwrap();
+    let mut run = stage.start(&["run"]);
+    stage.until("the socket", || is_socket(&path).then_some(()));
+    assert!(!dead.exists());
+    for path in foreign.iter().chain([&alive, &file]) {
+        assert!(path.exists(), "{}", path.display());
+    }
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
 }
 
 #[test]
@@ -166,8 +195,8 @@ fn nothing_but_this_machine_is_taken() {
         ("unix:/run/", "absolute path"),
         ("unix:/run/a/../m.sock", "without '..'"),
     ];
-    let long = format!("unix:/{}", "x".repeat(100));
-    for (value, remedy) in table.into_iter().chain([(long.as_str(), "100 bytes")]) {
+    let long = format!("unix:/{}", "x".repeat(95));
+    for (value, remedy) in table.into_iter().chain([(long.as_str(), "95 bytes")]) {
         let site = Site::new().initialised().with_env("NYMVISOR_METRICS_LISTEN", value);
         let refused = site.run(&["run"]);
         assert_eq!(refused.status, 3, "{value}");
@@ -205,6 +234,14 @@ fn the_unit_lets_the_socket_be_made() {
     assert!(!tcp.contains("RuntimeDirectory"), "{tcp}");
     let (_, below_run, _) = unit("unix:/run/nymvisor/a/m.sock");
     assert!(below_run.contains("\nRuntimeDirectory=nymvisor/a\n"), "{below_run}");
+    let (_, by_its_link, _) = unit("unix:/var/run/nymvisor/m.sock");
+    assert!(by_its_link.contains("\nRuntimeDirectory=nymvisor\n"), "{by_its_link}");
+    // All of it would be written to.
+    for place in ["unix:/run/m.sock", "unix:/var/run/m.sock"] {
+        let (status, _, said) = unit(place);
+        assert_eq!(status, 1, "{said}");
+        assert!(said.contains("unix:/run/nymvisor/m.sock"), "{said}");
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
     let (_, elsewhere, _) = unit(&format!("unix:{path}/m.sock"));

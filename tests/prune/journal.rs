@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{fates, hindrance, pruned};
 use crate::backups_cli::{self, NOTHING};
 use crate::journal_verify::forge::Forged;
-use crate::journal_verify::{CHAIN, CLEAN, HEAD, SEQUENCE, SET_ASIDE, journal, verify};
+use crate::journal_verify::{CHAIN, CLEAN, FILES, HEAD, SEQUENCE, SET_ASIDE, journal, verify};
 use crate::support::auditor;
 use crate::support::run::Stage;
 use crate::support::site::read_json;
@@ -17,8 +17,8 @@ use crate::support::tools::is_missing;
 
 const KEY: &str = "NYMVISOR_JOURNAL_RETENTION";
 
-/// After an upgrade without a backup, with a journal of five segments.
-fn with_segments() -> Stage {
+/// After an upgrade without a backup, with a journal of one segment.
+fn performed() -> Stage {
     let stage = Stage::new().with("DAEMON_UNSAFE_SKIP_BACKUP", "true");
     let mut run = stage.start(&NOTHING);
     stage.until_started(1);
@@ -26,6 +26,12 @@ fn with_segments() -> Stage {
     stage.until_log("started 1.1.0", 1);
     stage.until_phase("Running");
     assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    stage
+}
+
+/// The same with five segments.
+fn with_segments() -> Stage {
+    let stage = performed();
     Forged::read(&journal(&stage, "")).split(&[3, 6, 9, 11]).write();
     assert_eq!(verify(&stage, &[]).0, CLEAN);
     stage
@@ -269,4 +275,26 @@ fn what_is_left_is_checked_by_hand() {
     fs::remove_file(journal(&stage, "pruned")).unwrap();
     let (sound, said) = auditor::run(auditor::PRUNED, &folder, "");
     assert_eq!((sound, &*said), (false, "nothing tells what became of the files before\n"));
+}
+
+/// What it performed itself no other instance did, though no record tells so any more.
+#[test]
+fn a_changed_plan_is_no_other_instances_upgrade_after_a_prune() {
+    let mut stage = performed();
+    let forged = Forged::read(&journal(&stage, ""));
+    let all = forged.segments[0].records.len();
+    forged.split(&[all - 2, all - 1]).write();
+    stage.set(KEY, "1");
+    pruned(&stage, 0, &[]);
+    assert_eq!(files(&stage), [segment(2), segment(3), "pruned".to_owned()]);
+    let left = files(&stage).into_iter().map(|file| fs::read_to_string(journal(&stage, &file)));
+    assert!(!left.map(Result::unwrap).any(|text| text.contains("swap-committed")));
+    assert_eq!(verify(&stage, &[]).0, CLEAN);
+    let path = stage.site.data("upgrade-plan.json");
+    let plan = fs::read_to_string(&path).unwrap();
+    let changed = plan.replacen("\"1.1.0\"", "\"1.1.1\"", 1);
+    assert_ne!(plan, changed);
+    fs::write(&path, changed).unwrap();
+    let (status, report) = verify(&stage, &[]);
+    assert_eq!(status, FILES, "{report}");
 }

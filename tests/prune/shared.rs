@@ -1,9 +1,13 @@
 //! Instances that share the data folder.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::process::Stdio;
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use nymvisor::disk::RealDisk;
 use nymvisor::machine::{Requester, Version};
 use nymvisor::requests::{self, Request, Wish};
@@ -11,6 +15,7 @@ use serde_json::Value;
 
 use super::{fates, hindrance, pruned};
 use crate::backups_cli::upgraded;
+use crate::support::helper::{Guarded, eventually};
 use crate::support::run::Stage;
 use crate::support::site::read_json;
 
@@ -132,6 +137,50 @@ fn an_instance_that_is_not_all_there_cannot_be_asked() {
         fs::rename(&away, &place).unwrap();
     }
     assert_eq!(fates(&pruned(&stage, 0, &[]), "versions")[1], "v1.1.0: needed");
+}
+
+/// Nobody may ever write to a FIFO: it is not waited for.
+#[test]
+fn what_is_no_file_is_not_read() {
+    let stage = with_a_second();
+    let second = stage.site.path(".nym/nymvisors/instances/second");
+    let version = second_home(&stage).join("nymvisor/current-version-info.json");
+    let request = second.join("data/requests/1.request.json");
+    fs::create_dir_all(second.join("data/requests")).unwrap();
+    let data = stage.site.data("upgrade-history.json");
+    let away = stage.site.path("away");
+    for place in [
+        second.join("config/config.toml"),
+        second.join("data/belongs-to"),
+        version.clone(),
+        version.with_file_name("current-version.json"),
+        request,
+        data,
+    ] {
+        let was_there = fs::rename(&place, &away).is_ok();
+        if place.ends_with("current-version.json") {
+            fs::rename(&version, stage.site.path("version")).unwrap();
+        }
+        mkfifo(&place, Mode::S_IRWXU).unwrap();
+        let mut prune = stage.site.command(&["prune"]);
+        prune.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut prune = Guarded(prune.spawn().unwrap());
+        let status = eventually("its end", || prune.0.try_wait().unwrap());
+        let mut said = String::new();
+        prune.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        let what = format!("{}", place.display());
+        assert_eq!(status.code(), Some(1), "{what}: {said}");
+        let why = format!("{} is a socket, FIFO or device", place.display());
+        assert!(said.contains("NOT done: nothing is removed") && said.contains(&why), "{said}");
+        fs::remove_file(&place).unwrap();
+        if place.ends_with("current-version.json") {
+            fs::rename(stage.site.path("version"), &version).unwrap();
+        }
+        if was_there {
+            fs::rename(&away, &place).unwrap();
+        }
+    }
+    assert_eq!(fates(&pruned(&stage, 0, &[]), "versions")[2], "+v1.2.0: beyond-count");
 }
 
 /// The engine has not taken it up yet.

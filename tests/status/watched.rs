@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::real::later;
 use crate::support::helper::{Guarded, eventually};
 use crate::support::run::Stage;
+use crate::support::terminal::on_terminal;
 
 const NOTHING: [&str; 0] = [];
 
@@ -59,38 +60,11 @@ fn in_a_pipe_a_change_is_a_line() {
     assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
 }
 
-/// Runs its arguments on a terminal, types Ctrl-C once it is told that `run` is not up, and prints
-/// what it was told, and the exit status.
-const TERMINAL: &str = r"
-import os, pty, sys
-pid, terminal = pty.fork()
-if pid == 0:
-    os.execv(sys.argv[1], sys.argv[1:])
-told, typed = b'', False
-while True:
-    try:
-        read = os.read(terminal, 4096)
-    except OSError:
-        break
-    if not read:
-        break
-    told += read
-    # The end of a page: all of it was written.
-    if not typed and b'\x1b[J' in told:
-        os.write(terminal, b'\x03')
-        typed = True
-sys.stdout.buffer.write(told)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-";
-
 #[test]
 fn on_a_terminal_it_is_drawn_anew_and_ended_by_a_key() {
     let stage = Stage::new();
-    let ours = stage.site.command(&["status", "-w"]);
-    let mut python = Command::new("python3");
-    python.env_clear().envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    python.arg("-c").arg(TERMINAL).arg(ours.get_program()).args(ours.get_args());
-    let out = python.stdin(Stdio::null()).output().unwrap();
+    // The end of a page: all of it was written.
+    let out = on_terminal(&stage.site.command(&["status", "-w"]), (24, 80), "\u{1b}[J");
     let told = String::from_utf8(out.stdout).unwrap();
     assert_eq!(out.status.code(), Some(0), "{told}");
     assert!(told.starts_with("\u{1b}[2J\u{1b}[Hnym-node-default: "), "{told:?}");

@@ -17,7 +17,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
             "requests", "units",
         ],
     ),
-    ("metrics", &["config", "health", "machine", "spans"]),
+    ("metrics", &["config", "health", "machine", "proc", "spans"]),
     ("requests", &["disk", "machine"]),
     ("logs", &["bars", "disk", "retention"]),
     ("narrate", &["journal", "machine", "units"]),

@@ -195,8 +195,10 @@ impl Sides<'_> {
         self.moving.is_some_and(|of| of.upgrade.name == name)
     }
 
+    /// The records of it may have been pruned: the state still knows the last.
     fn has_committed(&self, name: &str) -> bool {
-        self.committed.iter().any(|upgrade| upgrade.name == name)
+        let last = self.state.performed.iter().map(|last| &last.upgrade);
+        self.committed.iter().chain(last).any(|upgrade| upgrade.name == name)
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::super::Error;
 use super::Task;
 use crate::config::{self, Paths, Root};
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{self, Disk, RealDisk};
 use crate::host::files::Files;
 use crate::host::processes;
 use crate::journal;
@@ -74,6 +74,9 @@ impl InUse {
             Err(error) => return Err(Error::Unusable(error.to_string())),
         };
         self.add(&current, || "`current` leads to it".to_owned());
+        for file in [paths.plan(), paths.history()] {
+            expect_file(task.disk, &file)?;
+        }
         let plan: Plan = release::load(task.disk, &paths.plan())?;
         self.add(plan.current.name.as_str(), || "the plan calls it current".to_owned());
         for info in &plan.queued_up {
@@ -120,6 +123,7 @@ impl InUse {
             self.take_journal(disk, &id, &folder.join("data/journal")).map_err(unknown)?;
         let mut missing = None;
         for file in config_files(disk, folder).map_err(unknown)? {
+            expect_file(disk, &file).map_err(unknown)?;
             let read = config::read(disk, &file).map_err(|error| unknown(error.into()))?;
             let Some(config) = read else { continue };
             let config = config.finish().map_err(|error| unknown(error.into()))?;
@@ -140,6 +144,9 @@ impl InUse {
 
     /// Whether there is one.
     fn take_version_file(&mut self, disk: &dyn Disk, id: &str, file: &Path) -> Result<bool, Error> {
+        for file in [file.to_owned(), file.with_file_name("current-version.json")] {
+            expect_file(disk, &file)?;
+        }
         let version = if_there(release::load_current_version(disk, file))?;
         if let Some(version) = &version {
             self.add(version.name.as_str(), || format!("the instance '{id}' runs it"));
@@ -204,12 +211,22 @@ fn leads_somewhere(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Nothing is there, or a file, be it by a link. Whoever reads a FIFO waits for ever.
+fn expect_file(disk: &dyn Disk, path: &Path) -> Result<(), Error> {
+    match path.canonicalize() {
+        Ok(real) => disk::expect_file(disk, &real).map_err(Error::Refused),
+        // The reader says it better.
+        Err(_) => Ok(()),
+    }
+}
+
 /// Its own configuration, and the one elsewhere that has claimed its data.
 fn config_files(disk: &dyn Disk, folder: &Path) -> Result<Vec<PathBuf>, Error> {
     use std::os::unix::ffi::OsStringExt;
     let own = folder.join("config/config.toml");
     let claim = folder.join("data/belongs-to");
     let mut files = vec![own];
+    expect_file(disk, &claim)?;
     match disk.read(&claim) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         bytes => {

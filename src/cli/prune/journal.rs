@@ -30,9 +30,18 @@ pub(super) fn prune(task: &Task<'_>, backups: &[Item]) -> Part {
     if !task.dry_run {
         let folder = task.paths.journal();
         let done = review.carry_out(task.disk, &folder, task.requester.clone());
-        part.hindrance = part.hindrance.or(done.err().map(|error| in_words(&error)));
+        if let Err(error) = done {
+            for item in &mut part.items {
+                item.goes &= !is_there(&item.path);
+            }
+            part.hindrance.get_or_insert(in_words(&error));
+        }
     }
     part
+}
+
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 fn review(task: &Task<'_>, backups: &[Item]) -> Result<Review, Error> {
@@ -46,18 +55,15 @@ fn review(task: &Task<'_>, backups: &[Item]) -> Result<Review, Error> {
         .map(|((folder, file), _)| paths.backups().join(folder).join(file))
         .filter(|path| !removed.has(&backup::name_of(path)))
         .collect();
-    let is_there = |archive: &Archive| {
+    let has_backup = |archive: &Archive| {
         let path = backup::path_of(archive);
-        // The folder of all backups may have moved.
-        let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
-        let now = paths.backups().join(folder).join(path.file_name().unwrap_or_default());
-        let exists = |path: &Path| path.symlink_metadata().is_ok();
+        let now = backup::place_now(paths.backups(), &path);
         let goes = backups.iter().any(|backup| backup.goes && backup.path == now);
-        !goes && (exists(&path) || exists(&now) || awaited.contains(&now))
+        !goes && (is_there(&path) || is_there(&now) || awaited.contains(&now))
     };
     let is_written = lock::held_by(&paths.instance_lock()).is_some();
     let retention = config.nymvisor.journal_retention;
-    Ok(journal::review(*disk, &paths.journal(), &owner, retention, is_written, &is_there)?)
+    Ok(journal::review(*disk, &paths.journal(), &owner, retention, is_written, &has_backup)?)
 }
 
 fn item(review: &Review, segment: &Reviewed) -> Item {

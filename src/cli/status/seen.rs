@@ -136,11 +136,8 @@ fn queue(plan: &Plan, spread: Option<&Spread>) -> Queue {
 
 /// Those that lie neither where they were sealed nor in the folder that backups have now.
 fn missing_backups(state: &State, paths: &Paths) -> Vec<String> {
-    let is_there = |sealed: &Path| {
-        let folder = sealed.parent().and_then(Path::file_name).unwrap_or_default();
-        let now = paths.backups().join(folder).join(sealed.file_name().unwrap_or_default());
-        sealed.is_file() || now.is_file()
-    };
+    let is_there =
+        |sealed: &Path| sealed.is_file() || backup::place_now(paths.backups(), sealed).is_file();
     // Where the data stays as it is nothing is put back.
     let needed = state.needed_backups().filter(|_| state.policy.rollback_restores_data);
     let missing = needed.filter(|needed| !is_there(&backup::path_of(needed)));
