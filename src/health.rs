@@ -46,7 +46,11 @@ impl Need {
                 (!is_wished).then_some(Self::Quarantined)
             }
             Hold::AwaitBinary => Some(Self::AwaitsBinary),
-            Hold::Pause => (times >= TIMES_MAX).then_some(Self::FailsAgain),
+            // A command of the operator's that says "not now" does what it is there for.
+            Hold::Pause => {
+                let fails = times >= TIMES_MAX && code != Code::HookPostponed;
+                fails.then_some(Self::FailsAgain)
+            }
             Hold::Free => None,
         }
     }

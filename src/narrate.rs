@@ -156,7 +156,7 @@ pub fn event(event: &Event, back: Option<&Attempt>) -> String {
         Event::SignalReceived { signal } => format!("{} for the daemon", signal_name(*signal)),
         Event::DaemonSpawned { daemon } => format!("the daemon is up, process {}", daemon.pid),
         Event::SpawnFailed { failure } => self::failure(failure),
-        Event::StartupPassed => "the daemon has lived through its startup period".to_owned(),
+        Event::StartupPassed => "the daemon's startup period is over".to_owned(),
         Event::DaemonEnded { ending, uptime_ms } => ended(*ending, *uptime_ms),
         Event::GroupGone => "nothing of the daemon's process group is left".to_owned(),
         Event::GraceElapsed => "the grace period is over, the daemon is killed".to_owned(),

@@ -11,7 +11,8 @@ use chrono::Utc;
 use nymvisor::config::{self, Env, Paths};
 use nymvisor::disk::{Disk, DiskFile, Kind, RealDisk};
 use nymvisor::host::files::Files;
-use nymvisor::machine::{Announcement, Upgrade};
+use nymvisor::host::wishes::{Keeper, kept};
+use nymvisor::machine::{Announcement, Holding, Requester, Upgrade, Wishes};
 
 use crate::support::site::{Site, read_json};
 
@@ -248,4 +249,20 @@ fn h14_a_version_file_that_is_not_renamed_commits_nothing() {
     files.commit(&upgrade, current(&files).as_ref(), Utc::now()).unwrap_err();
     assert_eq!(told(&site, &files), there);
     assert_eq!(files.version().unwrap().name, "genesis");
+}
+
+/// A hold and its release may be written by two threads, in either order.
+#[test]
+fn of_two_wishes_that_are_kept_at_once_the_later_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wishes.json");
+    let requester = Requester::Plan;
+    let held = Wishes { holding: Some(Holding { until: None, requester }), ..Wishes::default() };
+    let keeper = Keeper::default();
+    let (hold, release) = (keeper.number(), keeper.number());
+    keeper.keep(release, &RealDisk, &path, &Wishes::default()).unwrap();
+    keeper.keep(hold, &RealDisk, &path, &held).unwrap();
+    assert!(!path.exists());
+    keeper.keep(keeper.number(), &RealDisk, &path, &held).unwrap();
+    assert_eq!(kept(&RealDisk, &path, Utc::now()).unwrap(), held);
 }

@@ -63,6 +63,10 @@ fn running(paths: &Paths, owner: &Owner, request: &Request) -> Result<Answer, Er
 
 /// No engine runs: the fact is put on the record, and the next session finds it there.
 fn alone(paths: &Paths, owner: Owner, request: Request, what: &str) -> Result<Answer, Error> {
+    // Only `run` sets one aside: what it says up to the damage is older than what lies beside it.
+    if journal::state_of_any(&RealDisk, &paths.journal())?.is_err() {
+        refuse_damaged(&RealDisk, paths)?;
+    }
     let Some(state) = journal::last_state(&RealDisk, &paths.journal(), &owner)? else {
         refuse_damaged(&RealDisk, paths)?;
         return Ok((false, format!("{what}: nothing was run here yet; `nymvisor run` is first")));

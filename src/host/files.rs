@@ -160,6 +160,11 @@ impl Files {
             .ok_or_else(|| Error::Changed { name: upgrade.name.clone() })
     }
 
+    /// An upgrade as the plan has it now, if that is still the same announcement.
+    pub fn planned(&self, upgrade: &Upgrade) -> Result<Upgrade, Error> {
+        Ok(self.announcement(upgrade)?.to_spread_upgrade(self.spread.as_ref()))
+    }
+
     /// Puts an announcement into the plan, its own file first.
     pub fn enqueue(&self, info: &UpgradeInfo) -> Result<(), Error> {
         let plan: Plan = release::load(&*self.disk, &self.paths.plan())?;

@@ -20,6 +20,7 @@ use super::files::Files;
 use super::http::Timeouts;
 use super::manager::Manager;
 use super::signals::Signals;
+use super::wishes::Keeper;
 use super::{Host, Stimulus, reaper};
 use crate::config::{Config, Paths};
 use crate::disk::Disk;
@@ -89,6 +90,8 @@ pub struct LocalHost {
     /// The end of a hold.
     hold: Option<AbortHandle>,
     windows: Option<AbortHandle>,
+    /// Who keeps what is held and cancelled beside the journal.
+    wishes: Arc<Keeper>,
     reminder: Option<AbortHandle>,
     work: Option<Work>,
     lock: UpgradeLock,
@@ -159,6 +162,7 @@ impl LocalHost {
             due: None,
             hold: None,
             windows: None,
+            wishes: Arc::default(),
             reminder: None,
             work: None,
             lock: UpgradeLock::default(),

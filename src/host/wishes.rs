@@ -3,6 +3,8 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
@@ -10,6 +12,32 @@ use crate::disk::{self, Disk};
 use crate::machine::Wishes;
 
 const MODE: u32 = 0o600;
+
+/// Who keeps them from several threads: of two that are under way at once the later word counts.
+#[derive(Debug, Default)]
+pub struct Keeper {
+    last: AtomicU64,
+    turn: Mutex<()>,
+}
+
+impl Keeper {
+    /// The number of the next word.
+    pub fn number(&self) -> u64 {
+        self.last.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// The same as [`keep`], unless a later word has been given its number meanwhile.
+    pub fn keep(
+        &self,
+        number: u64,
+        disk: &dyn Disk,
+        path: &Path,
+        wishes: &Wishes,
+    ) -> io::Result<()> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if number == self.last.load(Ordering::SeqCst) { keep(disk, path, wishes) } else { Ok(()) }
+    }
+}
 
 /// Writes them, or removes the file where there are none.
 pub fn keep(disk: &dyn Disk, path: &Path, wishes: &Wishes) -> io::Result<()> {

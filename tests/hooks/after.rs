@@ -135,3 +135,30 @@ fn commands_may_call_nymvisor() {
     assert!(retry.contains("nothing holds v1.1.0 back"), "{retry}");
     end(&stage, run);
 }
+
+/// What a command is told counts from then on, also where it says yes in the same breath.
+#[test]
+fn a_command_may_give_its_upgrade_another_time() {
+    let nymvisor = env!("CARGO_BIN_EXE_nymvisor");
+    let body = format!(
+        "'{nymvisor}' upgrades reschedule v1.1.0 --delay 1h > \"$HOME/said.txt\" 2>&1; exit 0"
+    );
+    let stage = hooked("pre-upgrade", &body);
+    let run = started(&stage);
+    let daemons = stage.daemons();
+    stage.announce("1.1.0");
+    stage.until_event("hook-ended", 1);
+    let queued = || {
+        let list = stage.site.ok(&["upgrades", "list", "--output", "json"]);
+        let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+        list["upgrades"][0].clone()
+    };
+    stage.until("the upgrade to wait for its new time", || {
+        (queued()["stage"] == "ready" && queued()["due"] == false).then_some(())
+    });
+    assert_eq!(stage.daemons(), daemons, "{}", stage.story());
+    assert_eq!(stage.logged("signal"), 0, "{}", stage.story());
+    let said = std::fs::read_to_string(stage.site.path("said.txt")).unwrap();
+    assert!(said.contains("the daemon is stopped for it at"), "{said}");
+    end(&stage, run);
+}

@@ -47,6 +47,8 @@ fn an_unhealthy_version_is_rolled_back_with_its_data() {
         let text = failed.data()["failure"]["text"].as_str().unwrap().to_owned();
         assert!(text.contains(word) && text.contains("tr"), "{text}");
         assert_eq!((failed.from(), failed.to()), ("Running", "Draining"));
+        // Nothing says that it has lived through that period: what has is never rolled back.
+        assert!(!stage.site.ok(&["journal", "show"]).contains("lived through"), "{text}");
         stage.until_event("swap-committed", 2);
         stage.until_log("started 1.0.0", 2);
         stage.until_phase("Running");

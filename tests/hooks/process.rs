@@ -89,3 +89,13 @@ fn one_that_is_not_there_or_no_program_fails_and_says_so() {
     assert!(ended.data()["said"].as_str().unwrap().contains("/no/such/program"), "{:?}", ended.0);
     end(&stage, run);
 }
+
+/// What has left the group may hold on to the output: what was said before counts all the same.
+#[test]
+fn its_last_line_is_told_though_its_output_stays_open() {
+    let stage = hooked("pre-upgrade", "setsid sleep 3 & echo the last word; exit 30");
+    let run = started(&stage);
+    stage.announce("1.1.0");
+    assert_eq!(stage.until_event("hook-ended", 1).data()["said"], "the last word");
+    end(&stage, run);
+}

@@ -2,9 +2,20 @@
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use nymvisor::health::Need;
+use nymvisor::machine::{Code, Hold};
 use serde_json::json;
 
 use super::{ask, health, place, status, until, watched};
+
+/// A pre-upgrade command that waits for the night says so each hour: nobody is called for that.
+#[test]
+fn not_now_needs_nobody_however_often_it_is_said() {
+    let need = |code| Need::of(Hold::Pause, code, 100);
+    assert_eq!(need(Code::HookPostponed), None);
+    assert_eq!(need(Code::HookFailed), Some(Need::FailsAgain));
+    assert_eq!(need(Code::Network), Some(Need::FailsAgain));
+}
 
 #[test]
 fn it_is_well_while_the_daemon_is_up_and_nothing_needs_a_person() {

@@ -137,6 +137,12 @@ fn what_is_held_and_cancelled_outlives_the_journal() {
             fs::write(&path, format!("{first}\n{{}}\n{{}}\n")).unwrap();
         }
     }
+    // Nor does a command set it aside, which would go by what it says up to the damage.
+    for command in [&["upgrades", "hold"][..], &["upgrades", "release"], &["retry", "v1.1.0"]] {
+        let refused = stage.site.run(command);
+        assert_eq!(refused.status, 3, "{command:?}: {}{}", refused.stdout, refused.stderr);
+        assert!(refused.stderr.contains("is damaged"), "{command:?}: {}", refused.stderr);
+    }
     let (run, _) = started(&stage);
     let upgrade = only(&stage);
     assert_eq!(

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use tokio::task::spawn_local;
 
 use super::super::due::until;
-use super::super::{windows, wishes};
+use super::super::windows;
 use super::LocalHost;
 use crate::config::Moment;
 use crate::machine::{Event, Wishes};
@@ -38,8 +38,11 @@ impl LocalHost {
 
     pub(super) fn keep_wishes(&mut self, wishes: Wishes) {
         let (path, disk) = (self.setup.paths.wishes(), self.setup.disk.clone());
+        let keeper = self.wishes.clone();
+        let number = keeper.number();
         self.chore("a hold or a cancellation could not be kept beside the journal", move || {
-            wishes::keep(&*disk, &path, &wishes)
+            keeper
+                .keep(number, &*disk, &path, &wishes)
                 .map_err(|error| format!("{}: {error}", path.display()))
         });
     }

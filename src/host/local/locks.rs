@@ -13,7 +13,7 @@ use tokio::task::spawn_local;
 use super::super::files::Files;
 use super::super::lock::{self, HeldLock};
 use super::{LocalHost, Setup, our_failure};
-use crate::machine::{Code, Event, Failure, Upgrade};
+use crate::machine::{Code, Event, Failure, Queue, Upgrade};
 use crate::release::{self, PlanLock};
 
 /// From one look at what another instance may hold for long to the next.
@@ -24,6 +24,13 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The upgrade lock, where it is held.
 pub(super) type UpgradeLock = Rc<RefCell<Option<HeldLock>>>;
+
+/// The upgrade lock is held.
+#[derive(Debug)]
+struct Taken {
+    /// The plan, where it gives the upgrade another time than the engine has heard of.
+    news: Option<Queue>,
+}
 
 impl LocalHost {
     /// Takes the upgrade lock, or confirms it. Who cancels it is told nothing any more.
@@ -37,7 +44,11 @@ impl LocalHost {
             // A panic in it is its failure, not the engine's silence.
             let outcome = spawn_local(take).await.map_err(our_failure).flatten();
             if !*cancelled.borrow() {
-                teller.tell_outcome(attempt, outcome.map(|()| Event::LockTaken { attempt }));
+                // Heard of before the lock is: with its answer the daemon is stopped.
+                if let Ok(Taken { news: Some(queue) }) = &outcome {
+                    teller.tell(Event::QueueRead { queue: queue.clone() });
+                }
+                teller.tell_outcome(attempt, outcome.map(|_| Event::LockTaken { attempt }));
             }
         }));
     }
@@ -77,7 +88,7 @@ async fn take(
     upgrade: Upgrade,
     held: UpgradeLock,
     mut stop: watch::Receiver<bool>,
-) -> Result<(), Failure> {
+) -> Result<Taken, Failure> {
     let since = Instant::now();
     loop {
         // What was cancelled must not take it: nobody would give it back.
@@ -100,15 +111,18 @@ fn try_once(
     files: &Files,
     upgrade: &Upgrade,
     held: &UpgradeLock,
-) -> Result<(), Failure> {
+) -> Result<Taken, Failure> {
     // The daemon is stopped next, and what the plan says no more could not be committed.
     if held.borrow().as_ref().is_some_and(HeldLock::still_ours) {
-        return Ok(files.announcement(upgrade).map(drop)?);
+        return Ok(files.announcement(upgrade).map(|_| Taken { news: None })?);
     }
     let path = setup.paths.plan_lock();
     let _plan = PlanLock::acquire_within(&path, Duration::ZERO).map_err(|e| plan_failure(&e))?;
-    files.announcement(upgrade)?;
-    hold(setup, upgrade, held)
+    let planned = files.planned(upgrade)?;
+    hold(setup, upgrade, held)?;
+    // From here on nobody sets another time; whoever did just before has been told that it counts.
+    let news = if planned.is_retimed(upgrade) { Some(files.queue()?) } else { None };
+    Ok(Taken { news })
 }
 
 /// Takes the upgrade lock, unless it is held already.

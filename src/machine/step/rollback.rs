@@ -115,11 +115,7 @@ fn wished(
         }
         backup => backup.clone(),
     };
-    let by = match requester {
-        Requester::Command { user, .. } => format!("the user {user}"),
-        Requester::Upstream { url } => url.clone(),
-        Requester::Plan => "the plan".to_owned(),
-    };
+    let by = requester.in_words();
     let text = format!("rolled back from {installed} to {} by {by}", to.name);
     Ok(Back { to: to.clone(), restore, why: Failure { code: Code::RolledBack, text } })
 }

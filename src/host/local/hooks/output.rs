@@ -1,5 +1,8 @@
 //! What a command writes: line by line into our log, and no more than anybody reads.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 
@@ -12,10 +15,12 @@ const SAID_CHARS_MAX: usize = 200;
 /// So much is read at once.
 const CHUNK_BYTES: usize = 8192;
 
-/// Listens until nobody can write any more; the last line that was not empty.
-pub(super) async fn listen(mut reader: Receiver, called: Option<&'static str>) -> String {
-    let mut lines =
-        Lines { called, line: Vec::new(), is_cut: false, count: 0, last: String::new() };
+/// The last line that was not empty, of what has been heard so far.
+pub(super) type Said = Rc<RefCell<String>>;
+
+/// Listens until nobody can write any more.
+pub(super) async fn listen(mut reader: Receiver, called: Option<&'static str>, said: Said) {
+    let mut lines = Lines { called, line: Vec::new(), is_cut: false, count: 0, said };
     let mut chunk = Vec::with_capacity(CHUNK_BYTES);
     while reader.read_buf(&mut chunk).await.is_ok_and(|bytes| bytes > 0) {
         for byte in chunk.drain(..) {
@@ -23,7 +28,6 @@ pub(super) async fn listen(mut reader: Receiver, called: Option<&'static str>) -
         }
     }
     lines.end();
-    lines.last.chars().take(SAID_CHARS_MAX).collect()
 }
 
 struct Lines {
@@ -31,7 +35,7 @@ struct Lines {
     line: Vec<u8>,
     is_cut: bool,
     count: u32,
-    last: String,
+    said: Said,
 }
 
 impl Lines {
@@ -54,7 +58,7 @@ impl Lines {
         let text = if is_cut { format!("{text} …") } else { text.to_owned() };
         self.count = self.count.saturating_add(1);
         self.log(&text);
-        self.last = text;
+        self.said.replace(text.chars().take(SAID_CHARS_MAX).collect());
     }
 
     fn log(&self, text: &str) {

@@ -43,7 +43,8 @@ pub(in crate::host::local) async fn run(
         Ok(started) => started,
         Err(error) => return Some(Ran::never(error.to_string())),
     };
-    let listener = spawn_local(output::listen(reader, called));
+    let said = output::Said::default();
+    let listener = spawn_local(output::listen(reader, called, said.clone()));
     let ending = tokio::select! {
         ending = running.ended() => Some(of(ending)),
         () = sleep(patience) => Some(HookEnding::TimedOut),
@@ -54,8 +55,8 @@ pub(in crate::host::local) async fn run(
         end(&mut running).await;
     }
     daemon::group_gone(running.daemon).await;
-    let said = timeout(LAST_WORDS, listener).await.ok().and_then(Result::ok).unwrap_or_default();
-    Some(Ran { ending: ending?, said })
+    let _ = timeout(LAST_WORDS, listener).await;
+    Some(Ran { ending: ending?, said: said.take() })
 }
 
 /// Politely first.
