@@ -73,6 +73,7 @@ fn whole(status: &Status) -> Value {
         "instance": status.instance,
         "at": status.at,
         "run_up": status.run.up,
+        "damage": status.journal.damage,
         "hold": status.hold,
         "windows": status.windows,
         "upgrades": status.queue,

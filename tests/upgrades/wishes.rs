@@ -143,6 +143,7 @@ fn what_is_held_and_cancelled_outlives_the_journal() {
         assert_eq!(refused.status, 3, "{command:?}: {}{}", refused.stdout, refused.stderr);
         assert!(refused.stderr.contains("is damaged"), "{command:?}: {}", refused.stderr);
     }
+    assert!(stage.site.ok(&["upgrades", "list"]).starts_with("JOURNAL       damaged: "));
     let (run, _) = started(&stage);
     let upgrade = only(&stage);
     assert_eq!(

@@ -192,10 +192,15 @@ impl Status {
     /// The hold and the windows alone; empty without any.
     pub(in crate::cli) fn what_holds(&self) -> String {
         let mut text = String::new();
-        self.say_what_holds(&mut |label: &str, said: &str| {
+        let mut say = |label: &str, said: &str| {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{label:<INDENT$}{}", wrapped(&plain(said), INDENT));
-        });
+        };
+        if let Some(damage) = &self.journal.damage {
+            let when = "what is held or cancelled shows once `nymvisor run` has set it aside";
+            say("JOURNAL", &format!("damaged: {damage}; {when}"));
+        }
+        self.say_what_holds(&mut say);
         text
     }
 
