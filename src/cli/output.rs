@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
+use serde_json::json;
 use terminal_size::Width;
 use tracing::Level;
 
@@ -26,6 +27,14 @@ pub(super) struct OutputArgs {
     /// Format of the output
     #[arg(short, long, value_enum, default_value_t)]
     pub(super) output: Output,
+}
+
+/// What an engine has granted, in words or as an object.
+pub(super) fn print_answer(output: Output, text: &str) -> Result<(), Error> {
+    print(&match output {
+        Output::Text => format!("{text}\n"),
+        Output::Json => format!("{}\n", json!({ "version": 1, "text": text })),
+    })
 }
 
 /// Prints to stdout; that nobody reads on is no error.

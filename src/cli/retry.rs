@@ -13,6 +13,8 @@ use crate::requests::{Request, Wish};
 pub(super) struct RetryArgs {
     /// Name of the upgrade that is to be tried again
     name: String,
+    #[command(flatten)]
+    output: output::OutputArgs,
 }
 
 /// Has an upgrade tried again: by the engine that runs, or on the record for the next one.
@@ -25,7 +27,7 @@ pub(super) fn retry(disk: &dyn Disk, env: &Env, args: &RetryArgs) -> Result<(), 
     let what = format!("nothing holds {name} back");
     let (granted, text) = ask::engine(&config, &paths, request, &what)?;
     if granted {
-        return output::print(&format!("{text}\n"));
+        return output::print_answer(args.output.output, &text);
     }
     let hint = "`nymvisor check` says what the next upgrade waits for";
     Err(Error::Refused(format!("{text}; {hint}")))

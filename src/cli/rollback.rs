@@ -22,6 +22,8 @@ pub(super) struct RollBackArgs {
     /// Leave the data as it is instead of putting it back from the backup
     #[arg(long)]
     keep_data: bool,
+    #[command(flatten)]
+    output: output::OutputArgs,
 }
 
 /// Has the last upgrade rolled back: by the engine that runs, or by the next one before it starts
@@ -55,7 +57,10 @@ pub(super) fn rollback(disk: &dyn Disk, env: &Env, args: &RollBackArgs) -> Resul
     let wish = Wish::RollBack { to, keep_data: args.keep_data };
     let request = Request { wish, requester: user::requester(env) };
     let (granted, text) = ask::engine(&config, &paths, request, "nothing can be rolled back")?;
-    if granted { output::print(&format!("{text}\n")) } else { Err(Error::Refused(text)) }
+    if !granted {
+        return Err(Error::Refused(text));
+    }
+    output::print_answer(args.output.output, &text)
 }
 
 fn expect_binary(disk: &dyn Disk, binary: &Path, of: &Version) -> Result<(), Error> {

@@ -154,7 +154,9 @@ fn what_is_held_and_cancelled_outlives_the_journal() {
     let verified = stage.site.run(&["journal", "verify"]);
     assert!(!verified.stdout.contains("begins with a state other"), "{}", verified.stdout);
     stage.site.ok(&["upgrades", "release"]);
-    stage.site.ok(&["retry", "v1.1.0"]);
+    let said = stage.site.ok(&["retry", "v1.1.0", "--output", "json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said, serde_json::json!({ "version": 1, "text": "v1.1.0 is tried again" }));
     let kept = stage.site.path(".nym/nymvisors/instances/nym-node-default/data/wishes.json");
     assert!(!kept.exists());
 }
