@@ -23,6 +23,7 @@ mod show;
 mod template;
 mod values;
 mod windows;
+mod zone;
 
 pub use address::Address;
 pub(crate) use address::{HIDDEN_QUERY, redact_text, redacted};

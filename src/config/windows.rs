@@ -11,10 +11,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc, Weekday};
-use chrono_tz::Tz;
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc, Weekday};
 
 use super::values;
+use super::zone::Zone;
 
 /// A longer one would be one that is always open.
 const LENGTH_MAX: TimeDelta = TimeDelta::days(7);
@@ -33,7 +33,7 @@ const ALLOWED: &str = "windows such as 'Mon-Fri 02:00 3h; Sat,Sun 04:30 90m Euro
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Windows {
     windows: Vec<Rule>,
-    zone: Option<Tz>,
+    zone: Option<Zone>,
 }
 
 /// One window, which opens on some days of each week.
@@ -74,8 +74,8 @@ impl Windows {
                 if at + 1 < parts.len() {
                     return Err(wrong(format!("'{last}' stands before the last window")));
                 }
-                let known: Result<Tz, _> = last.parse();
-                zone = Some(known.map_err(|_| wrong(format!("'{last}' is no time zone")))?);
+                let known = Zone::named(last);
+                zone = Some(known.ok_or_else(|| wrong(format!("'{last}' is no time zone")))?);
             }
             windows.push(Rule::parse(&words).map_err(|what| wrong(format!("'{part}': {what}")))?);
         }
@@ -106,8 +106,8 @@ impl Windows {
 
     /// All that are open at some time between a while ago and a while ahead, by their beginning.
     fn spans(&self, at: DateTime<Utc>) -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
-        let zone = self.zone.unwrap_or(Tz::UTC);
-        let today = at.with_timezone(&zone).date_naive();
+        let zone = &self.zone.clone().unwrap_or(Zone::UTC);
+        let today = zone.day(at).unwrap_or_else(|| at.date_naive());
         let first = today.checked_sub_days(Days::new(9)).unwrap_or(NaiveDate::MIN);
         let mut spans = Vec::new();
         for ahead in 0..9 + DAYS_AHEAD {
@@ -142,7 +142,7 @@ impl Rule {
     }
 
     /// When it opens and closes on that day of the zone, if it does.
-    fn on(&self, day: NaiveDate, zone: Tz) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    fn on(&self, day: NaiveDate, zone: &Zone) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         use chrono::Datelike;
         if !self.days.contains(&day.weekday()) {
             return None;
@@ -150,9 +150,8 @@ impl Rule {
         let local = day.and_time(self.opens);
         let opens = (0..=GAP_MAX_MINUTES).find_map(|minutes| {
             let local = local.checked_add_signed(TimeDelta::minutes(minutes))?;
-            zone.from_local_datetime(&local).earliest()
+            zone.first(local)
         })?;
-        let opens = opens.to_utc();
         Some((opens, opens.checked_add_signed(self.length)?))
     }
 }
@@ -202,6 +201,6 @@ impl fmt::Display for Windows {
             let length = humantime::format_duration(length);
             write!(f, "{} {length}", window.opens.format("%H:%M"))?;
         }
-        self.zone.map_or(Ok(()), |zone| write!(f, " {zone}"))
+        self.zone.as_ref().map_or(Ok(()), |zone| write!(f, " {zone}"))
     }
 }
