@@ -14,6 +14,8 @@ use super::tree::assert_same;
 use super::{Scene, noise};
 
 const HOME_BYTES: usize = 24_000_000;
+/// A machine on which the copy takes a good many slices, however fast this one is.
+const SLOW: Tempo = Tempo { bytes_per_second: Some(40_000_000), background: false };
 
 /// Writes a page after the other to the file of its first argument, on and on.
 const WRITING: &str = "
@@ -98,7 +100,7 @@ fn the_floor_is_a_thirteenth_of_the_time() {
 fn a_copy_rests_beside_a_daemon_that_writes_and_not_beside_one_that_does_not() {
     let Some(scene) = scene() else { return };
     let pass = |daemon: Option<u32>, hurries: bool| {
-        let mut copy = LiveCopy::begin(&scene.job(), Tempo::default(), daemon).unwrap();
+        let mut copy = LiveCopy::begin(&scene.job(), SLOW, daemon).unwrap();
         if hurries {
             copy.hurry();
         }
@@ -125,7 +127,7 @@ fn a_copy_rests_beside_a_daemon_that_writes_and_not_beside_one_that_does_not() {
 fn a_copy_that_rests_is_cancelled_at_once() {
     let Some(scene) = scene() else { return };
     let writing = Daemon::start(WRITING, &scene.folder.path().join("log"));
-    let mut copy = LiveCopy::begin(&scene.job(), Tempo::default(), Some(writing.group())).unwrap();
+    let mut copy = LiveCopy::begin(&scene.job(), SLOW, Some(writing.group())).unwrap();
     let cancel = Cancel::default();
     thread::scope(|scope| {
         scope.spawn(|| {
