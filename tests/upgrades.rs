@@ -39,8 +39,9 @@ const ALL_PHASES: [&str; 8] = [
 
 /// `run`, with its first daemon up; gives the daemon's process id as well.
 fn started(stage: &Stage) -> (Run, u32) {
+    let before = stage.logged("started");
     let run = stage.start(&["run"]);
-    let pid = stage.until_started(stage.logged("started") + 1);
+    let pid = stage.until_started(before + 1);
     stage.until_phase("Running");
     (run, pid)
 }

@@ -59,6 +59,18 @@ fn an_unhealthy_version_is_rolled_back_with_its_data() {
 }
 
 #[test]
+fn an_answer_says_more_than_a_silence_that_the_end_of_the_time_cut_short() {
+    let stage = rolling_back(checked("500ms"));
+    stage.server.put_each("/health", [Reply::status(503), Reply::never()]);
+    let run = upgraded(&stage);
+    let failed = stage.until_event("health-failed", 1);
+    let text = failed.data()["failure"]["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("503") && text.contains("2 tries"), "{text}");
+    stage.until_log("started 1.0.0", 2);
+    end(&stage, run);
+}
+
+#[test]
 fn one_that_gets_healthy_in_time_lives_and_is_told_of_then() {
     let stage = with_command(checked("1h"), "post-upgrade", "exit 0");
     let unhealthy = std::iter::repeat_n((), 3).map(|()| Reply::status(503));

@@ -356,11 +356,26 @@ impl Stage {
         });
         let said: String = said.collect();
         format!(
-            "--- journal\n{}{}--- events.log\n{}\n{said}",
+            "--- journal\n{}{}--- events.log\n{}\n--- processes\n{}{said}",
             journal.stdout,
             journal.stderr,
-            self.log().join("\n")
+            self.log().join("\n"),
+            self.processes()
         )
+    }
+
+    /// What is alive of all that was started here, a line each.
+    fn processes(&self) -> String {
+        let mut stats = proc::stats().unwrap_or_default();
+        stats.retain(|stat| stat.live && self.belongs(stat.pid, ""));
+        let line = |stat: &proc::Stat| {
+            let told =
+                |name: &str| fs::read(format!("/proc/{}/{name}", stat.pid)).unwrap_or_default();
+            let words = String::from_utf8_lossy(&told("cmdline")).replace('\0', " ");
+            let waits = String::from_utf8_lossy(&told("wchan")).into_owned();
+            format!("{} in {waits:?}: {words}\n", stat.pid)
+        };
+        stats.iter().map(line).collect()
     }
 }
 

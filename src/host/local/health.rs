@@ -44,11 +44,13 @@ async fn check(setup: &Setup, daemon: Daemon, within: Duration, mut stop: Stop) 
         let left = within.saturating_sub(since.elapsed());
         // However short the startup period is, one look is taken.
         let patience = if tries == 1 { PATIENCE } else { PATIENCE.min(left) };
+        let asked = Instant::now();
         let looked = look(setup, patience, &mut stop).await?;
         let Err(found) = looked else { return Some(Event::HealthPassed { daemon, tries }) };
         tracing::debug!("health check, try {tries}: {found}");
         // A look that the end of the time has cut short says less than the one before it.
-        if tries == 1 || patience >= interval.min(PATIENCE) {
+        let cut_short = patience < PATIENCE && asked.elapsed() >= patience;
+        if tries == 1 || !cut_short {
             why = found;
         }
         let left = within.saturating_sub(since.elapsed());
