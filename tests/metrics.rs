@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::helper::DEADLINE;
 use crate::support::run::{Run, Stage};
 
 mod counted;
@@ -14,9 +14,6 @@ mod doors;
 mod files;
 mod healthz;
 mod hostile;
-
-/// More than anything here takes, so that a test fails instead of hanging.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An answer over HTTP.
 struct Answer {
@@ -72,7 +69,7 @@ pub(crate) fn place(stage: &Stage, run: &Run) -> SocketAddr {
 /// Sends this and takes all that comes.
 fn exchange(place: SocketAddr, request: &[u8]) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(place)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(DEADLINE))?;
     // It may have been refused before all of it was sent.
     let _ = stream.write_all(request);
     let mut bytes = Vec::new();

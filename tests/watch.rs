@@ -7,7 +7,8 @@ use std::time::Duration;
 use nymvisor::host::watch::{Names, Watch};
 use tempfile::tempdir;
 
-const DEADLINE: Duration = Duration::from_secs(30);
+use crate::support::helper::DEADLINE;
+
 /// Longer than a change takes to settle. It only ever passes in full where nothing may come.
 const SILENCE: Duration = Duration::from_millis(1500);
 const PLAN: &str = "upgrade-plan.json";

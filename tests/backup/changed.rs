@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use nymvisor::host::backup::home_changed_since;
 
 use super::Scene;
+use crate::support::helper;
 
 fn ctime(path: &Path) -> SystemTime {
     let meta = fs::symlink_metadata(path).unwrap();
@@ -17,7 +18,7 @@ fn ctime(path: &Path) -> SystemTime {
 
 /// Writes a file until the file system's clock is well past `time`.
 fn write_after(path: &Path, time: SystemTime) {
-    let patience = Instant::now() + Duration::from_secs(30);
+    let patience = Instant::now() + helper::DEADLINE;
     loop {
         fs::write(path, "later").unwrap();
         if ctime(path) > time + Duration::from_millis(100) {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nymvisor::host::backup::{self, Cancel, Error, Job};
 use nymvisor::machine::{Archive, Code};
@@ -18,7 +18,7 @@ use crate::sweep::has_strace;
 
 /// Waits until the archive under way has so many bytes, or is no longer there.
 pub(crate) fn wait_for_partial(scene: &Scene, bytes: u64) {
-    let patience = Instant::now() + Duration::from_secs(30);
+    let patience = Instant::now() + helper::DEADLINE;
     let partial = format!(".{}.partial", scene.job().archive.file_name().unwrap().display());
     let partial = scene.backups.join(partial);
     let mut seen = false;

@@ -11,9 +11,7 @@ use nymvisor::machine::Event;
 use serde_json::Value;
 
 use super::written::Told;
-use crate::support::helper::Guarded;
-
-const DEADLINE: Duration = Duration::from_secs(30);
+use crate::support::helper::{DEADLINE, Guarded};
 
 struct Follower {
     child: Guarded,

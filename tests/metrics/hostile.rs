@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{PATIENCE, ask, exchange, place, scrape, until, watched};
+use super::{ask, exchange, place, scrape, until, watched};
+use crate::support::helper::DEADLINE;
 
 fn connected(place: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(place).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream
 }
 
@@ -109,7 +110,7 @@ fn who_keeps_connections_open_keeps_nobody_out() {
         let said = until_closed(stream);
         assert!(!said.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&said));
     }
-    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+    assert!(began.elapsed() < DEADLINE, "{:?}", began.elapsed());
     assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
 }
 

@@ -23,6 +23,7 @@ use nymvisor::{digest, proc};
 use serde_json::{Value, json};
 
 use super::daemon::FakeDaemon;
+use super::helper::DEADLINE;
 use super::server::{Reply, Server};
 use super::site::{Site, read_json};
 
@@ -33,7 +34,6 @@ pub(crate) use process::{End, Record, Run};
 
 /// Where the daemon of the site is announced.
 pub(crate) const ANNOUNCED_AT: &str = "/up/nym-node/upgrade-info.json";
-const DEADLINE: Duration = Duration::from_secs(30);
 /// Between two looks that cost a process.
 const LOOK_PAUSE: Duration = Duration::from_millis(25);
 
