@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 const ROLE: &str = "NYMVISOR_TEST_ROLE";
 const FOLDER: &str = "NYMVISOR_TEST_FOLDER";
-/// More than anything that is waited for takes, on a machine whose medium is busy with other work as
-/// well: what is synced may wait half a minute there.
+/// More than anything that is waited for takes, on a machine whose medium is busy with other work
+/// as well: what is synced may wait half a minute there.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
 
 /// This test program again, running `test` alone, which finds its role by [`role`].
