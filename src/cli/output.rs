@@ -56,7 +56,14 @@ pub(super) fn fitting(line: &str, hang: usize) -> String {
         .map_or_else(|| line.to_owned(), |width| hung(line, hang, width))
 }
 
-fn hung(line: &str, hang: usize, width: usize) -> String {
+/// The same for each line of a text.
+pub(super) fn print_fitting(text: &str, hang: usize) -> Result<(), Error> {
+    let lines: String = text.lines().map(|line| fitting(line, hang) + "\n").collect();
+    print(&lines)
+}
+
+/// A line in pieces of `width` columns, each but the first behind `hang` spaces.
+pub(super) fn hung(line: &str, hang: usize, width: usize) -> String {
     let mut text = String::with_capacity(line.len());
     let mut column = 0;
     // The spaces within belong to what stands before them.
