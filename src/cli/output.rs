@@ -1,6 +1,6 @@
 //! What commands print, and how.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -90,6 +90,13 @@ pub(super) fn print_build_info(output: Output, info: &BuildInfo) -> Result<(), E
 
 pub(super) fn warn(text: &str) {
     say(Level::WARN, &format!("warning: {text}"));
+}
+
+/// Says what to do next, to a person at a terminal; scripts are not told.
+pub(super) fn hint(text: &str) {
+    if io::stderr().is_terminal() {
+        say(Level::INFO, text);
+    }
 }
 
 /// Prints an error and what caused it.
