@@ -99,6 +99,25 @@ fn init_says_what_is_next_to_a_person_alone() {
 }
 
 #[test]
+fn what_is_said_on_a_terminal_is_broken_between_words() {
+    let (stage, mut run) = upgraded();
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    stage.site.ok(&["upgrades", "hold"]);
+    for (arguments, columns) in [
+        (&["upgrades", "hold", "--until", "12h"][..], 80),
+        (&["upgrades", "list"], 40),
+        (&["status"], 50),
+    ] {
+        let out = on_terminal(&stage.site.command(arguments), (24, columns), "");
+        let told = String::from_utf8(out.stdout).unwrap();
+        // The hash of the journal's head is longer than that.
+        let mut lines = told.lines().filter(|line| line.contains(' ') && !line.starts_with("   "));
+        assert!(lines.all(|line| line.trim_end().chars().count() <= columns), "{told}");
+        assert!(told.contains("held"), "{told}");
+    }
+}
+
+#[test]
 fn an_upgrade_that_another_of_its_version_replaces_is_named() {
     let site = Site::new().initialised();
     let binary = site.binary("nym-node", "1.1.0").to_str().unwrap().to_owned();

@@ -31,10 +31,10 @@ pub(super) struct OutputArgs {
 
 /// What an engine has granted, in words or as an object.
 pub(super) fn print_answer(output: Output, text: &str) -> Result<(), Error> {
-    print(&match output {
-        Output::Text => format!("{text}\n"),
-        Output::Json => format!("{}\n", json!({ "version": 1, "text": text })),
-    })
+    match output {
+        Output::Text => print_fitting(text, 2),
+        Output::Json => print(&format!("{}\n", json!({ "version": 1, "text": text }))),
+    }
 }
 
 /// Prints to stdout; that nobody reads on is no error.

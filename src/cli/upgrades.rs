@@ -57,7 +57,7 @@ fn tell(
     text: &str,
 ) -> Result<(), Error> {
     match output {
-        Output::Text => output::print(&format!("{text}\n")),
+        Output::Text => output::print_fitting(text, 2),
         Output::Json => {
             let status = Status::of(&Seen::look(disk, config, paths));
             let mut all = whole(&status);
