@@ -13,7 +13,7 @@ use chrono::Utc;
 use serde_json::json;
 use tokio::task::{AbortHandle, spawn_local};
 
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, Windows};
 use crate::health;
 use crate::machine::{Record, State};
 
@@ -40,6 +40,8 @@ pub struct Origin {
     pub daemon: String,
     /// How often upstream is asked.
     pub polling_rate: Duration,
+    /// When an upgrade may stop the daemon, where that is not always.
+    pub windows: Option<Windows>,
 }
 
 impl Origin {
@@ -50,6 +52,7 @@ impl Origin {
             id: config.nymvisor.id.clone(),
             daemon: config.daemon.name.clone(),
             polling_rate: config.nymvisor.upstream_polling_rate,
+            windows: config.nymvisor.maintenance_windows.clone(),
         }
     }
 }
@@ -122,7 +125,7 @@ impl Metrics {
     /// The page of `/metrics`.
     fn text(&self) -> Result<String, fmt::Error> {
         self.figures.borrow_mut().pass(Instant::now());
-        export::text((*self.origin).clone(), self.figures.borrow().clone())
+        export::text((*self.origin).clone(), self.figures.borrow().clone(), Utc::now())
     }
 
     /// The page of `/healthz`, and whether all is well.

@@ -89,7 +89,7 @@ pub fn leave(disk: &dyn Disk, folder: &Path, request: &Request) -> io::Result<St
     Ok(id)
 }
 
-/// Waits for the answer and takes it away; `None` where none has come in time.
+/// Waits for the answer and takes it away; `None` where none has come in time. The request stays.
 pub fn await_answer(
     disk: &dyn Disk,
     folder: &Path,
@@ -105,14 +105,16 @@ pub fn await_answer(
                 return Ok(Some(serde_json::from_slice(&bytes)?));
             }
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Err(_) if since.elapsed() >= patience => {
-                // Nobody took it up; it must not be carried out when nobody expects it.
-                disk::remove_if_there(disk, &folder.join(format!("{id}{REQUEST}")))?;
-                return Ok(None);
-            }
+            Err(_) if since.elapsed() >= patience => return Ok(None),
             Err(_) => std::thread::sleep(LOOK_PAUSE),
         }
     }
+}
+
+/// Takes the request back, and gives the answer if it has one by now.
+pub fn withdraw(disk: &dyn Disk, folder: &Path, id: &str) -> io::Result<Option<Answer>> {
+    disk::remove_if_there(disk, &request_path(folder, id))?;
+    await_answer(disk, folder, id, Duration::ZERO)
 }
 
 /// The requests that wait, oldest first; those that can't be read are named.

@@ -103,6 +103,7 @@ fn a_usage_error_ends_with_2_and_a_bad_variable_with_3() {
     let none = site.run(&["config"]);
     assert_eq!(none.status, 3);
     assert!(none.stderr.contains("no nymvisor instance in "), "{}", none.stderr);
+    assert!(none.stderr.contains("sudo -u <USER> nymvisor"), "{}", none.stderr);
 }
 
 #[test]

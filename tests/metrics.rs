@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::helper::DEADLINE;
 use crate::support::run::{Run, Stage};
@@ -55,6 +55,17 @@ impl Scrape {
 /// A stage whose runs tell metrics on any port.
 pub(crate) fn watched() -> Stage {
     Stage::new().with("NYMVISOR_METRICS_LISTEN", "127.0.0.1:0")
+}
+
+/// A run whose first upgrade has no right checksum, and where it tells metrics.
+fn with_a_wrong_digest() -> (Stage, Run, SocketAddr) {
+    let stage = watched();
+    let mut bad = stage.announcement("1.1.0");
+    bad["platforms"]["any"]["checksum"] = json!("00".repeat(32));
+    stage.publish(&bad);
+    let run = stage.start(&["run"]);
+    let place = place(&stage, &run);
+    (stage, run, place)
 }
 
 /// Where a run tells them, once it does.

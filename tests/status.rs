@@ -49,6 +49,7 @@ fn seen(tale: &Tale) -> Seen {
         state: (!parts.is_empty()).then(|| engine.state.clone()),
         parts,
         damage: None,
+        kept: None,
         runner: Some(Holder { pid: Some(SESSION), content: format!("{SESSION}\n") }),
         locks_are_told: true,
         process: Process::Lives { uptime_ms: Some(7_504_000) },
@@ -187,6 +188,12 @@ fn quarantined() {
     let shown = assert_shown("quarantined", &seen(&tale), Verdict::Attention);
     assert_eq!(shown.attention[0].command.as_deref(), Some("nymvisor retry u1"));
     assert_eq!(shown.last_failure.unwrap().command.as_deref(), Some("nymvisor retry u1"));
+    // Due within a window, it doesn't wait for one as well, whatever the hour is now.
+    let windows = |text: &str| Some(nymvisor::config::Windows::parse(text).unwrap());
+    for (text, waits) in [("00:09 5m", 2), ("00:11 5m", 3)] {
+        let shown = status(&Seen { windows: windows(text), ..seen(&tale) });
+        assert_eq!(shown.queue.unwrap()[0].waits_for.len(), waits, "{text}");
+    }
     // What is no longer asked for is told, and needs nobody.
     let mut without = seen(&tale);
     without.queue.as_mut().unwrap().entries.clear();
@@ -274,6 +281,17 @@ fn what_cannot_be_told_is_said_to_be_so() {
     let no_plan = Seen { queue: Err("line 1: it is broken".to_owned()), ..seen(&tale) };
     let shown = status(&no_plan);
     assert_eq!((shown.verdict, shown.queue), (Verdict::Attention, None));
+    let full = |room: Room| status(&Seen { room: vec![room], ..seen(&tale) });
+    let room = seen(&tale).room.remove(0);
+    for room in [
+        Room { free_bytes: Some(4096), ..room.clone() },
+        Room { free_inodes: Some(0), ..room.clone() },
+    ] {
+        let shown = full(room);
+        assert_eq!(shown.verdict, Verdict::Attention);
+        assert!(shown.attention[0].text.contains("no room is left at /"), "{shown:?}");
+    }
+    assert_eq!(full(room).verdict, Verdict::Ok);
     let no_backup = Seen { missing_backups: vec!["/b/u1/b.tar.zst".to_owned()], ..seen(&tale) };
     assert_eq!(status(&no_backup).verdict, Verdict::Attention);
     let no_version = Seen { installed: Err("it is gone".to_owned()), ..seen(&tale) };

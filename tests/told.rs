@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use crate::support::run::{ANNOUNCED_AT, Run, Stage};
 use crate::support::server::Reply;
 use crate::support::site::Site;
+use crate::support::terminal::on_terminal;
 
 const NOTHING: [&str; 0] = [];
 
@@ -83,6 +84,49 @@ fn nothing_is_said_of_a_daemon_that_is_down() {
     stage.until_phase("Restarting");
     let end = run.stop(Signal::SIGINT);
     assert!(!end.stderr.contains("runs on"), "{}", end.stderr);
+}
+
+#[test]
+fn init_says_what_is_next_to_a_person_alone() {
+    let site = Site::new();
+    let arguments = site.init_arguments("1.0.0");
+    let quiet = site.run(&arguments);
+    assert!(quiet.status == 0 && !quiet.stderr.contains("next:"), "{}", quiet.stderr);
+    let out = on_terminal(&site.command(&arguments), (24, 80), "");
+    let told = String::from_utf8(out.stdout).unwrap();
+    assert!(told.contains("next: `nymvisor run …`"), "{told}");
+    assert!(told.contains("/etc/systemd/system/nym-node.service"), "{told}");
+}
+
+#[test]
+fn what_is_said_on_a_terminal_is_broken_between_words() {
+    let (stage, mut run) = upgraded();
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    stage.site.ok(&["upgrades", "hold"]);
+    for (arguments, columns) in [
+        (&["upgrades", "hold", "--until", "12h"][..], 80),
+        (&["upgrades", "list"], 40),
+        (&["status"], 50),
+    ] {
+        let out = on_terminal(&stage.site.command(arguments), (24, columns), "");
+        let told = String::from_utf8(out.stdout).unwrap();
+        // The hash of the journal's head is longer than that.
+        let mut lines = told.lines().filter(|line| line.contains(' ') && !line.starts_with("   "));
+        assert!(lines.all(|line| line.trim_end().chars().count() <= columns), "{told}");
+        assert!(told.contains("held"), "{told}");
+    }
+}
+
+#[test]
+fn an_upgrade_that_another_of_its_version_replaces_is_named() {
+    let site = Site::new().initialised();
+    let binary = site.binary("nym-node", "1.1.0").to_str().unwrap().to_owned();
+    let add = |name: &str| site.run(&["add-upgrade", &binary, "--upgrade-name", name]);
+    let first = add("v1.1.0");
+    assert_eq!((first.status, first.stderr.as_str()), (0, ""));
+    let second = add("patched");
+    let wanted = "'v1.1.0' is of the same version, and no longer queued: 'patched' takes its place";
+    assert!(second.status == 0 && second.stderr.contains(wanted), "{}", second.stderr);
 }
 
 #[test]

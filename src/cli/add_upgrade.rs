@@ -172,13 +172,22 @@ impl Chosen<'_> {
             if is_there { None } else { Some(install::Staged::copy(self.binary, &place)?) };
 
         let _plan = PlanLock::acquire(&paths.plan_lock())?;
+        let before: Plan = load(self.disk, &paths.plan())?;
         let (plan, entry) = self.decide()?;
+        let was = before.queued_up.iter().map(|info| &info.name);
+        let replaced: Vec<_> = was.filter(|name| plan.queued(name).is_none()).collect();
         let kept_off = lock::keep_off(paths, instance, name, self.replaces())?;
         let written = self.write(staged, &plan, &entry);
         if let Some(lock) = kept_off {
             lock.release_and_remove().map_err(|error| Error::Unusable(error.to_string()))?;
         }
         written?;
+        for other in &replaced {
+            output::warn(&format!(
+                "'{other}' is of the same version, and no longer queued: '{}' takes its place",
+                entry.name
+            ));
+        }
         if self.args.add_binary {
             rules::warn_of_other_bytes(&entry, &self.vouched.sha256)?;
         }

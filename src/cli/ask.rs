@@ -2,7 +2,7 @@
 //! next one.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
@@ -17,6 +17,10 @@ use crate::requests::{self, Request};
 
 /// How long a running engine may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// While nobody answers it is looked so often whether the lock is free.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// What the lock file says while a command has the lock, for the moment of one record.
+const IN_PASSING: &str = "a command, for a moment";
 
 /// An answer: whether it was granted, and in words.
 pub(super) type Answer = (bool, String);
@@ -26,39 +30,71 @@ pub(super) fn owner(config: &Config) -> Owner {
     Owner { instance: config.nymvisor.id.clone(), daemon: config.daemon.name.clone() }
 }
 
+/// Whether the lock whose file says this is held by a command, which lets go of it at once.
+pub(super) fn is_in_passing(content: &str) -> bool {
+    content.lines().nth(1) == Some(IN_PASSING)
+}
+
 /// Has `request` answered. `what` it is about stands in messages.
+///
+/// Who holds the lock may be a `run`, which answers, or one that ends, or another command: then
+/// the lock is free before long, and nobody takes up what was asked.
 pub(super) fn engine(
     config: &Config,
     paths: &Paths,
     request: Request,
     what: &str,
 ) -> Result<Answer, Error> {
-    let content = format!("{}\n", std::process::id());
-    match HeldLock::acquire(&paths.instance_lock(), 0o600, &content) {
-        Ok(_lock) => alone(paths, owner(config), request, what),
-        Err(lock::Error::Busy { .. }) => running(paths, &owner(config), &request),
-        Err(error @ lock::Error::Io { .. }) => Err(Error::Unusable(error.to_string())),
+    let (owner, folder) = (owner(config), paths.requests());
+    let content = format!("{}\n{IN_PASSING}\n", std::process::id());
+    let failed = || Error::io("leave a request in", &folder);
+    let withdraw = |id: &str| requests::withdraw(&RealDisk, &folder, id).map_err(failed());
+    let since = Instant::now();
+    let mut left = None;
+    loop {
+        match HeldLock::acquire(&paths.instance_lock(), 0o600, &content) {
+            Ok(_lock) => {
+                let late = left.as_deref().map(withdraw).transpose()?.flatten();
+                return match late {
+                    Some(answer) => Ok(told(answer, paths, &owner)),
+                    None => alone(paths, owner, request, what),
+                };
+            }
+            Err(lock::Error::Busy { .. }) => {}
+            Err(error @ lock::Error::Io { .. }) => return Err(Error::Unusable(error.to_string())),
+        }
+        let id = match left.take() {
+            Some(id) => id,
+            None => requests::leave(&RealDisk, &folder, &request).map_err(failed())?,
+        };
+        let answer = requests::await_answer(&RealDisk, &folder, &id, LOOK_AGAIN);
+        if let Some(answer) = answer.map_err(failed())? {
+            return Ok(told(answer, paths, &owner));
+        }
+        if since.elapsed() >= PATIENCE {
+            // It must not be carried out when nobody expects it.
+            let late = withdraw(&id)?;
+            return late.map(|answer| told(answer, paths, &owner)).ok_or_else(|| silent(paths));
+        }
+        left = Some(id);
     }
 }
 
-fn running(paths: &Paths, owner: &Owner, request: &Request) -> Result<Answer, Error> {
-    let folder = paths.requests();
-    let failed = || Error::io("leave a request in", &folder);
-    let id = requests::leave(&RealDisk, &folder, request).map_err(failed())?;
-    let answer = requests::await_answer(&RealDisk, &folder, &id, PATIENCE).map_err(failed())?;
+fn told(answer: requests::Answer, paths: &Paths, owner: &Owner) -> Answer {
     let state = || journal::last_state(&RealDisk, &paths.journal(), owner).ok().flatten();
-    let told = |answer: requests::Answer| match state().filter(|_| !answer.granted) {
+    match state().filter(|_| !answer.granted) {
         Some(state) => (false, with_phase(answer.text, &state.phase)),
         None => (answer.granted, answer.text),
-    };
-    answer.map(told).ok_or_else(|| {
-        Error::Refused(format!(
-            "the nymvisor that runs has not answered within {} s; see its log in {}, and \
-             `nymvisor journal show -n 20`, and ask again",
-            PATIENCE.as_secs(),
-            paths.logs().display()
-        ))
-    })
+    }
+}
+
+fn silent(paths: &Paths) -> Error {
+    Error::Refused(format!(
+        "the nymvisor that runs has not answered within {} s; see its log in {}, and `nymvisor \
+         journal show -n 20`, and ask again",
+        PATIENCE.as_secs(),
+        paths.logs().display()
+    ))
 }
 
 /// No engine runs: the fact is put on the record, and the next session finds it there.

@@ -28,6 +28,7 @@ pub(super) enum BackupsCommand {
     /// Read one backup, or all of them, and compare each with what was sealed
     Verify(verify::VerifyArgs),
     /// Put the daemon's home back as a backup has it, or unpack the backup elsewhere
+    #[command(after_help = super::examples::RESTORE)]
     Restore(restore::RestoreArgs),
     /// Remove the backups that are more, or older, than the configuration keeps
     Prune(prune::PruneArgs),

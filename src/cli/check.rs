@@ -65,10 +65,10 @@ pub(super) fn check(disk: &dyn Disk, env: &Env, args: &CheckArgs) -> Result<Exit
     let report = runtime.block_on(examine(&site, args));
     // A thread that hangs in a system call must not hold up the end.
     runtime.shutdown_background();
-    output::print(&match args.output {
-        Output::Text => report.to_text(),
-        Output::Json => report.to_json(),
-    })?;
+    match args.output {
+        Output::Text => output::print_fitting(&report.to_text(), report::INDENT),
+        Output::Json => output::print(&report.to_json()),
+    }?;
     Ok(report.exit())
 }
 

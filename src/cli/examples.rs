@@ -48,6 +48,18 @@ Examples:
   nymvisor upgrades reschedule v1.2.0 --now --ignore-windows
   nymvisor upgrades cancel v1.2.0";
 
+pub(super) const HOLD: &str = "\
+Examples:
+  nymvisor upgrades hold               # until `nymvisor upgrades release`
+  nymvisor upgrades hold --until 12h
+  nymvisor upgrades hold --until 2099-01-31T04:00:00Z";
+
+pub(super) const RESCHEDULE: &str = "\
+Examples:
+  nymvisor upgrades reschedule v1.2.0 --at 2026-01-31T04:00:00Z
+  nymvisor upgrades reschedule v1.2.0 --delay 2h
+  nymvisor upgrades reschedule v1.2.0 --now --ignore-windows";
+
 pub(super) const ROLLBACK: &str = "\
 Examples:
   nymvisor rollback                    # version and data
@@ -60,6 +72,11 @@ Examples:
   nymvisor backups restore v1.2.0 --to /tmp/before-v1.2.0
   nymvisor backups prune --dry-run";
 
+pub(super) const RESTORE: &str = "\
+Examples:
+  nymvisor backups restore v1.2.0      # the home; run must be down
+  nymvisor backups restore v1.2.0 --to /tmp/before-v1.2.0";
+
 pub(super) const PRUNE: &str = "\
 Examples:
   nymvisor prune --dry-run
@@ -70,6 +87,33 @@ Examples:
   nymvisor journal show -n 20
   nymvisor journal show --output json | jq -r .to
   nymvisor journal verify --backups";
+
+pub(super) const SHOW: &str = "\
+Examples:
+  nymvisor journal show -n 20
+  nymvisor journal show --failures --since 7d
+  nymvisor journal show --upgrade v1.2.0 --phase draining
+  nymvisor journal show --follow";
+
+pub(super) const TIMELINE: &str = "\
+Examples:
+  nymvisor journal timeline            # the last upgrade
+  nymvisor journal timeline --upgrade v1.2.0";
+
+pub(super) const EXPORT: &str = "\
+Examples:
+  nymvisor journal export --output csv --since 90d > journal.csv
+  nymvisor journal export | jq .head.hash";
+
+pub(super) const REPORT: &str = "\
+Examples:
+  nymvisor journal report --html upgrades.html
+  nymvisor journal report --upgrade v1.2.0 --html v1.2.0.html";
+
+pub(super) const VERIFY: &str = "\
+Examples:
+  nymvisor journal verify --backups
+  nymvisor journal verify --output json | jq .faults";
 
 pub(super) const METRICS: &str = "\
 Examples:

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::output::warn;
+use super::output::{hint, warn};
 use super::{Error, config as show, install, probe, user};
 use crate::config::{self, Config, Env, Paths};
 use crate::disk::{self, Disk, folder_of};
@@ -54,7 +54,13 @@ pub(super) fn init(disk: &dyn Disk, env: &Env, args: &InitArgs) -> Result<(), Er
         undo.roll_back();
         return Err(error);
     }
-    show::print_config(args.output, &config)
+    show::print_config(args.output, &config)?;
+    hint(&format!(
+        "next: `nymvisor run …` with what {} is started with, or as a service, with the same: \
+         `nymvisor systemd-unit … | sudo tee /etc/systemd/system/{0}.service`",
+        config.daemon.name
+    ));
+    Ok(())
 }
 
 /// A backup folder of the operator's choice may be anybody's, as long as it can be written.

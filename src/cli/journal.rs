@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::Error;
+use super::examples;
 use crate::config::{self, Config, Env, Paths};
 use crate::disk::Disk;
 use crate::exit::Exit;
@@ -36,14 +37,19 @@ pub(super) use trail::{Entry, Item};
 #[derive(Debug, Subcommand)]
 pub(super) enum JournalCommand {
     /// Show the records, oldest first
+    #[command(after_help = examples::SHOW)]
     Show(show::ShowArgs),
     /// Draw the phases of one upgrade to scale
+    #[command(after_help = examples::TIMELINE)]
     Timeline(timeline::TimelineArgs),
     /// Write the records for other programs
+    #[command(after_help = examples::EXPORT)]
     Export(export::ExportArgs),
     /// Write what an auditor wants to know of an upgrade, or of all, as one HTML page
+    #[command(after_help = examples::REPORT)]
     Report(html::ReportArgs),
     /// Check all of it: chain, numbers, transitions, and the files on disk
+    #[command(after_help = examples::VERIFY)]
     Verify(verify::VerifyArgs),
 }
 

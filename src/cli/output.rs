@@ -1,6 +1,6 @@
 //! What commands print, and how.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -31,10 +31,10 @@ pub(super) struct OutputArgs {
 
 /// What an engine has granted, in words or as an object.
 pub(super) fn print_answer(output: Output, text: &str) -> Result<(), Error> {
-    print(&match output {
-        Output::Text => format!("{text}\n"),
-        Output::Json => format!("{}\n", json!({ "version": 1, "text": text })),
-    })
+    match output {
+        Output::Text => print_fitting(text, 2),
+        Output::Json => print(&format!("{}\n", json!({ "version": 1, "text": text }))),
+    }
 }
 
 /// Prints to stdout; that nobody reads on is no error.
@@ -56,7 +56,14 @@ pub(super) fn fitting(line: &str, hang: usize) -> String {
         .map_or_else(|| line.to_owned(), |width| hung(line, hang, width))
 }
 
-fn hung(line: &str, hang: usize, width: usize) -> String {
+/// The same for each line of a text.
+pub(super) fn print_fitting(text: &str, hang: usize) -> Result<(), Error> {
+    let lines: String = text.lines().map(|line| fitting(line, hang) + "\n").collect();
+    print(&lines)
+}
+
+/// A line in pieces of `width` columns, each but the first behind `hang` spaces.
+pub(super) fn hung(line: &str, hang: usize, width: usize) -> String {
     let mut text = String::with_capacity(line.len());
     let mut column = 0;
     // The spaces within belong to what stands before them.
@@ -83,6 +90,13 @@ pub(super) fn print_build_info(output: Output, info: &BuildInfo) -> Result<(), E
 
 pub(super) fn warn(text: &str) {
     say(Level::WARN, &format!("warning: {text}"));
+}
+
+/// Says what to do next, to a person at a terminal; scripts are not told.
+pub(super) fn hint(text: &str) {
+    if io::stderr().is_terminal() {
+        say(Level::INFO, text);
+    }
 }
 
 /// Prints an error and what caused it.

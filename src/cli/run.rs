@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
-use super::{Error, backups, user};
+use super::{Error, ask, backups, user};
 use crate::config::{self, Config, Env, Paths};
 use crate::digest;
 use crate::disk::RealDisk;
@@ -34,6 +34,10 @@ const BLOCKING_THREAD_LIFE: Duration = Duration::from_secs(2);
 const STRANGER_STAYS: Duration = Duration::from_secs(1);
 /// The end of a process that holds a lock takes no longer than this.
 const HOLDER_ENDS: Duration = Duration::from_secs(1);
+/// A command that puts a wish on the record has the lock for no longer than this.
+const COMMAND_ENDS: Duration = Duration::from_secs(10);
+/// Who has just taken the lock may not yet have written into its file what it is.
+const HOLDER_STAYS: Duration = Duration::from_millis(100);
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Runs the daemon with these arguments until the run ends.
@@ -145,6 +149,10 @@ async fn take_lock(path: &Path) -> Result<HeldLock, Error> {
             Ok(lock) => return Ok(lock),
             Err(lock::Error::Busy { pid: Some(pid), .. })
                 if proc::is_ending(pid) && since.elapsed() < HOLDER_ENDS => {}
+            // A command's is free in a moment: that is no reason for the node to stay down.
+            Err(lock::Error::Busy { content, .. })
+                if ask::is_in_passing(&content) && since.elapsed() < COMMAND_ENDS => {}
+            Err(lock::Error::Busy { .. }) if since.elapsed() < HOLDER_STAYS => {}
             Err(error @ lock::Error::Busy { .. }) => {
                 return Err(Error::RunsAlready(format!(
                     "nymvisor runs already: {error}; stop that one first, or let it be"

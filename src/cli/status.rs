@@ -49,9 +49,9 @@ pub(super) fn status(disk: &dyn Disk, env: &Env, args: &StatusArgs) -> Result<Ex
         return watch::watch(disk, &config, &paths, args.output);
     }
     let status = Status::of(&Seen::look(disk, &config, &paths));
-    output::print(&match args.output {
-        Output::Text => status.to_text(),
-        Output::Json => status.to_json(),
-    })?;
+    match args.output {
+        Output::Text => output::print_fitting(&status.to_text(), text::INDENT),
+        Output::Json => output::print(&status.to_json()),
+    }?;
     Ok(status.verdict.exit())
 }

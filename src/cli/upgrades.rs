@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::Error;
+use super::examples;
 use super::output::{self, Output};
 use super::status::{Seen, Status};
 use crate::config::{Config, Env, Paths};
@@ -27,8 +28,10 @@ pub(super) enum UpgradesCommand {
     /// Don't perform an upgrade in this instance ('retry' takes that back)
     Cancel(wish::CancelArgs),
     /// Set another time for an upgrade
+    #[command(after_help = examples::RESCHEDULE)]
     Reschedule(reschedule::RescheduleArgs),
     /// Let no upgrade stop the daemon; what is queued is prepared all the same
+    #[command(after_help = examples::HOLD)]
     Hold(wish::HoldArgs),
     /// Let upgrades stop the daemon again
     Release(output::OutputArgs),
@@ -54,7 +57,7 @@ fn tell(
     text: &str,
 ) -> Result<(), Error> {
     match output {
-        Output::Text => output::print(&format!("{text}\n")),
+        Output::Text => output::print_fitting(text, 2),
         Output::Json => {
             let status = Status::of(&Seen::look(disk, config, paths));
             let mut all = whole(&status);

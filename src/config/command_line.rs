@@ -15,6 +15,9 @@ pub struct CommandLine {
 
 impl CommandLine {
     /// Reads words with the quoting of a shell; the error says what is allowed.
+    ///
+    /// A program without its whole path would be another one for each folder in which a command
+    /// is typed, and for a service.
     pub(super) fn parse(value: &OsStr) -> Result<Self, String> {
         let allowed = || {
             "a program and its arguments, quoted as for a shell, such as '/usr/local/bin/notify \
@@ -24,8 +27,11 @@ impl CommandLine {
         let text = value.to_str().filter(|text| !text.contains('\0')).ok_or_else(allowed)?;
         let mut words = shlex::split(text).ok_or_else(allowed)?.into_iter();
         let program = words.next().filter(|word| !word.is_empty()).ok_or_else(allowed)?;
-        let program =
-            std::path::absolute(program).map_err(|error| format!("{} ({error})", allowed()))?;
+        let program = PathBuf::from(program);
+        if !program.is_absolute() {
+            let what = "its whole path is needed: neither PATH nor ~ is looked up";
+            return Err(format!("{} ({what})", allowed()));
+        }
         Ok(Self { program, args: words.collect() })
     }
 

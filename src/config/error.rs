@@ -75,7 +75,8 @@ pub enum Error {
     /// There is no instance.
     #[error(
         "no nymvisor instance in {}; make one with 'nymvisor init --daemon-home <FOLDER> \
-         <DAEMON_BINARY>', or set NYMVISOR_CONFIG_PATH",
+         <DAEMON_BINARY>'; if another user's node is meant: sudo -u <USER> nymvisor …; if it lies \
+         elsewhere: set NYM_HOME_DIR or NYMVISOR_CONFIG_PATH",
         folder.display()
     )]
     NoInstance {

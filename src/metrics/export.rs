@@ -14,8 +14,9 @@ use super::Origin;
 use super::figures::Figures;
 use super::page::{Label, Page};
 use super::tally::Tally;
+use crate::config::Moment;
 use crate::health::{self, Need};
-use crate::machine::{Hold, PhaseName, Stage, State, Upgrade, Version};
+use crate::machine::{Hold, PhaseName, Stage, State, Trouble, Upgrade, Version};
 
 const SECONDS: Option<&Unit> = Some(&Unit::Seconds);
 const BYTES: Option<&Unit> = Some(&Unit::Bytes);
@@ -25,12 +26,17 @@ const BYTES: Option<&Unit> = Some(&Unit::Bytes);
 struct Told {
     origin: Origin,
     figures: Figures,
+    now: DateTime<Utc>,
 }
 
-/// All metrics in words.
-pub(super) fn text(origin: Origin, figures: Figures) -> Result<String, fmt::Error> {
+/// All metrics in words, as they are at `now`.
+pub(super) fn text(
+    origin: Origin,
+    figures: Figures,
+    now: DateTime<Utc>,
+) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Told { origin, figures }));
+    registry.register_collector(Box::new(Told { origin, figures, now }));
     let mut text = String::new();
     text::encode(&mut text, &registry)?;
     Ok(text)
@@ -44,6 +50,7 @@ impl Collector for Told {
         self.daemon(&mut page)?;
         self.failures(&mut page)?;
         self.coming(&mut page)?;
+        self.kept_back(&mut page)?;
         self.done(&mut page)?;
         self.backups(&mut page)?;
         self.polls(&mut page)
@@ -130,11 +137,13 @@ impl Told {
     fn coming(&self, page: &mut Page<'_>) -> fmt::Result {
         let queued = self.state().map(|state| count(state.queue.entries.len()));
         page.gauge("nymvisor_queued_upgrades", None, "Upgrades in the plan", queued)?;
-        let held = [Hold::Pause, Hold::Quarantine, Hold::AwaitBinary].map(|hold| {
-            let troubles = self.state().map(|state| state.troubles.iter());
-            let held = troubles.into_iter().flatten().filter(|trouble| trouble.hold == hold);
-            (("hold", word(hold)), count(held.count()))
-        });
+        let mut held = Tally::of(&["pause", "quarantine", "cancelled", "await-binary"]);
+        for trouble in self.state().map(|state| state.troubles.iter()).into_iter().flatten() {
+            if let Some(hold) = held_by(trouble) {
+                held.add(hold, 1);
+            }
+        }
+        let held = held.iter().map(|(hold, count): (_, u64)| (("hold", hold.to_owned()), count));
         page.gauges("nymvisor_held_upgrades", None, "Upgrades that are held back", held)?;
         let next = self.state().and_then(next);
         let target = next.map(|(upgrade, _)| version(&upgrade.target()));
@@ -145,6 +154,28 @@ impl Told {
         let ready = next.map(|(_, is_ready)| number(is_ready));
         let help = "Whether nothing is left to prepare of the next upgrade";
         page.gauge("nymvisor_next_upgrade_ready", None, help, ready)
+    }
+
+    /// What keeps every upgrade from stopping the daemon, or the next one where it is told that
+    /// the windows don't count for it.
+    fn kept_back(&self, page: &mut Page<'_>) -> fmt::Result {
+        let holding = self.state().and_then(|state| state.holding.as_ref());
+        let next =
+            self.state().and_then(next).and_then(|(upgrade, _)| upgrade.rescheduled.as_ref());
+        let windows = self.origin.windows.as_ref();
+        let windows = windows.filter(|_| next.is_none_or(|wish| !wish.ignores_windows));
+        let (is_closed, opens_at) = match windows.map(|windows| windows.at(self.now)) {
+            Some(Moment::Closed { opens_at }) => (true, opens_at),
+            Some(Moment::Open { .. }) | None => (false, None),
+        };
+        let by = |name: &str| ("by", name.to_owned());
+        let kept = [(by("hold"), number(holding.is_some())), (by("window"), number(is_closed))];
+        let help = "Whether this keeps an upgrade that is due from stopping the daemon";
+        page.gauges("nymvisor_upgrades_kept_back", None, help, kept)?;
+        let until = [("hold", holding.and_then(|holding| holding.until)), ("window", opens_at)];
+        let until = until.into_iter().filter_map(|(name, at)| Some((by(name), seconds(at?))));
+        let help = "When that ends";
+        page.gauges("nymvisor_upgrades_kept_back_until_timestamp", SECONDS, help, until)
     }
 
     fn done(&self, page: &mut Page<'_>) -> fmt::Result {
@@ -219,6 +250,17 @@ fn next(state: &State) -> Option<(&Upgrade, bool)> {
         Stage::Fetching | Stage::Checking | Stage::Sizing(_) | Stage::Copying(_) => false,
     };
     Some((&candidate.upgrade, is_ready))
+}
+
+/// What a failed upgrade waits for, or that a person doesn't want it.
+fn held_by(trouble: &Trouble) -> Option<&'static str> {
+    match trouble.hold {
+        Hold::Free => None,
+        Hold::Pause => Some("pause"),
+        Hold::Quarantine if trouble.is_cancelled() => Some("cancelled"),
+        Hold::Quarantine => Some("quarantine"),
+        Hold::AwaitBinary => Some("await-binary"),
+    }
 }
 
 fn version(version: &Version) -> Vec<Label> {

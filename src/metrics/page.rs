@@ -34,10 +34,9 @@ impl Page<'_> {
         help: &str,
         values: impl IntoIterator<Item = (Label, N)>,
     ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
-        values
-            .into_iter()
-            .try_for_each(|(label, value)| metric.encode_family(&[label])?.encode_gauge(&value))
+        self.family(name, unit, help, MetricType::Gauge, values, |metric, value| {
+            metric.encode_gauge(value)
+        })
     }
 
     /// A value that only grows.
@@ -59,10 +58,7 @@ impl Page<'_> {
         help: &str,
         values: impl IntoIterator<Item = (Label, N)>,
     ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
-        values
-            .into_iter()
-            .try_for_each(|(label, value)| count(&mut metric.encode_family(&[label])?, &value))
+        self.family(name, unit, help, MetricType::Counter, values, count)
     }
 
     /// Texts, as labels of a value that is always 1.
@@ -74,6 +70,22 @@ impl Page<'_> {
     ) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Info)?;
         labels.map_or(Ok(()), |labels| metric.encode_info(&labels))
+    }
+
+    /// A line for each label.
+    fn family<N>(
+        &mut self,
+        name: &str,
+        unit: Option<&Unit>,
+        help: &str,
+        kind: MetricType,
+        values: impl IntoIterator<Item = (Label, N)>,
+        write: impl Fn(&mut MetricEncoder<'_>, &N) -> fmt::Result,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, unit, kind)?;
+        values
+            .into_iter()
+            .try_for_each(|(label, value)| write(&mut metric.encode_family(&[label])?, &value))
     }
 }
 

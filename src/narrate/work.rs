@@ -4,9 +4,14 @@ use super::failure;
 use crate::machine::{Archive, Attempt, Binary, Failure};
 use crate::units::human;
 
+/// What the host calls the source of a binary that lay in its place.
+const IN_PLACE: &str = "in place";
+
 pub(super) fn fetched(attempt: u64, bytes: u64, source: &str, sha256: &str) -> String {
     let size = human(bytes);
-    format!("upgrade {attempt}: the binary is there, {size} from {source}, sha256 {sha256}")
+    // What lay in its place was not fetched from anywhere.
+    let from = if source == IN_PLACE { ", in its place" } else { &format!(" from {source}") };
+    format!("upgrade {attempt}: the binary is there, {size}{from}, sha256 {sha256}")
 }
 
 pub(super) fn room_found(attempt: u64, needed_bytes: u64, free_bytes: u64) -> String {
@@ -19,13 +24,15 @@ pub(super) fn stood_down(tried: &str) -> String {
 }
 
 pub(super) fn copied(attempt: u64, entries: u64, bytes: u64) -> String {
-    format!("upgrade {attempt}: the home is copied, {entries} entries, {}", human(bytes))
+    let entries = counted(entries, "entry", "entries");
+    format!("upgrade {attempt}: the home is copied, {entries}, {}", human(bytes))
 }
 
 pub(super) fn refreshed(attempt: u64, changed: u64, bytes: u64, keeps_up: bool) -> String {
-    let what = format!("upgrade {attempt}: {changed} files changed since, {}", human(bytes));
+    let files = counted(changed, "file", "files");
+    let what = format!("upgrade {attempt}: {files} changed since, {}", human(bytes));
     let warning = if keeps_up {
-        ", are copied"
+        if changed == 1 { ", is copied" } else { ", are copied" }
     } else {
         "; the daemon changes more than can be copied meanwhile, its stop will take longer"
     };
@@ -34,8 +41,8 @@ pub(super) fn refreshed(attempt: u64, changed: u64, bytes: u64, keeps_up: bool) 
 
 pub(super) fn home_restored(tried: &str, aside: &str, moved_aside: u64) -> String {
     format!(
-        "{tried}: the data is as the backup has it; what was there ({moved_aside} files and \
-         folders) lies in {aside}"
+        "{tried}: the data is as the backup has it; what was there ({}) lies in {aside}",
+        counted(moved_aside, "file or folder", "files and folders")
     )
 }
 
@@ -63,8 +70,13 @@ pub(super) fn damaged(archive: &Archive, why: &Failure) -> String {
     format!("the backup {} is no good: {}", archive.path, failure(why))
 }
 
+fn counted(number: u64, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
+}
+
 fn archive(archive: &Archive) -> String {
-    format!("{} entries, {}, {}", archive.entries, human(archive.bytes), archive.path)
+    let entries = counted(archive.entries, "entry", "entries");
+    format!("{entries}, {}, {}", human(archive.bytes), archive.path)
 }
 
 fn binary(binary: &Binary) -> String {

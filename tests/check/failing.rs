@@ -216,6 +216,23 @@ fn what_an_engine_holds_back_is_told_with_what_lets_it_go() {
     check_file(&stage, &stage.announcement("1.1.0"), &[]).assert_ok();
 }
 
+/// The next one is what would be performed next, as `status` says.
+#[test]
+fn what_is_held_back_hides_nothing_that_comes_after_it() {
+    let stage = Stage::new();
+    stage.publish(&later(&stage, "1.1.0"));
+    let mut run = stage.start(&NOTHING);
+    stage.until_event("home-copied", 1);
+    stage.site.ok(&["upgrades", "cancel", "v1.1.0"]);
+    check(&stage, &[]).assert_fails("hold");
+    stage.publish(&later(&stage, "1.2.0"));
+    stage.until_event("home-copied", 2);
+    let said = check(&stage, &[]);
+    said.assert_ok();
+    assert_eq!(said.json["upgrade"]["name"], "v1.2.0");
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+}
+
 #[test]
 fn what_waits_after_a_failure_that_may_pass_would_still_succeed_once_it_has_passed() {
     let stage = Stage::new();

@@ -6,7 +6,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
-use super::{place, scrape, status, until, watched};
+use super::{place, scrape, status, until, watched, with_a_wrong_digest};
 use crate::support::run::{ANNOUNCED_AT, Stage};
 use crate::support::server::Reply;
 
@@ -98,24 +98,15 @@ fn crashes_and_restarts_are_counted_and_so_is_the_time_without_a_daemon() {
 
 #[test]
 fn failures_are_counted_by_their_code() {
-    let stage = watched();
-    let mut bad = stage.announcement("1.1.0");
-    bad["platforms"]["any"]["checksum"] = json!("00".repeat(32));
-    stage.publish(&bad);
-    let mut run = stage.start(&["run"]);
-    let place = place(&stage, &run);
+    let (stage, mut run, place) = with_a_wrong_digest();
     let now = until(&stage, place, "failures_total{code=\"digest-mismatch\"}", 1.0);
     now.assert("upgrades_total{outcome=\"preparation-failed\"}", 1.0);
     now.assert("upgrades_total{outcome=\"attempt-failed\"}", 0.0);
     now.assert("held_upgrades{hold=\"quarantine\"}", 1.0);
     now.assert("failures_total{code=\"network\"}", 0.0);
     now.assert("daemon_restarts_total{why=\"attempt-failed\"}", 0.0);
-    stage.announcement("1.2.0");
+    let gone = stage.announcement("1.2.0");
     stage.server.put("/bin/1.2.0", Reply::status(404));
-    let mut gone = bad.clone();
-    gone["name"] = json!("v1.2.0");
-    gone["version"] = json!("1.2.0");
-    gone["platforms"]["any"]["url"] = json!(stage.server.url("/bin/1.2.0"));
     stage.publish(&gone);
     let now = until(&stage, place, "failures_total{code=\"http-status\"}", 1.0);
     now.assert("held_upgrades{hold=\"pause\"}", 1.0);
@@ -177,5 +168,51 @@ fn polls_are_counted_by_their_result_and_their_age_is_told() {
     let ready = until(&stage, place, "next_upgrade_ready", 1.0);
     ready.assert("next_upgrade_due_timestamp_seconds", 4_070_908_800.0);
     ready.assert("queued_upgrades", 1.0);
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+}
+
+#[test]
+fn a_cancelled_upgrade_is_not_called_quarantined_and_a_hold_is_told_with_its_end() {
+    let stage = watched();
+    let mut far = stage.announcement("1.1.0");
+    far["upgradeTime"] = json!("2099-01-01T00:00:00Z");
+    stage.publish(&far);
+    let mut run = stage.start(&["run"]);
+    let place = place(&stage, &run);
+    let free = until(&stage, place, "next_upgrade_ready", 1.0);
+    free.assert("upgrades_kept_back{by=\"hold\"}", 0.0);
+    free.assert("upgrades_kept_back{by=\"window\"}", 0.0);
+    stage.site.ok(&["upgrades", "cancel", "v1.1.0"]);
+    let cancelled = until(&stage, place, "held_upgrades{hold=\"cancelled\"}", 1.0);
+    cancelled.assert("held_upgrades{hold=\"quarantine\"}", 0.0);
+    let end = "upgrades_kept_back_until_timestamp_seconds{by=\"hold\"}";
+    stage.site.ok(&["upgrades", "hold", "--until", "2098-01-01T00:00:00Z"]);
+    until(&stage, place, "upgrades_kept_back{by=\"hold\"}", 1.0).assert(end, 4_039_372_800.0);
+    stage.site.ok(&["upgrades", "hold"]);
+    stage.until("a hold without an end", || scrape(place).get(end).is_none().then_some(()));
+    scrape(place).assert("upgrades_kept_back{by=\"hold\"}", 1.0);
+    stage.site.ok(&["upgrades", "release"]);
+    until(&stage, place, "upgrades_kept_back{by=\"hold\"}", 0.0);
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+}
+
+#[test]
+fn a_window_that_is_not_open_is_told_with_the_time_when_it_opens() {
+    let clock = chrono::Utc::now() + chrono::TimeDelta::hours(6);
+    let opens = clock.format("%H:%M");
+    let stage = watched().with("NYMVISOR_MAINTENANCE_WINDOWS", &format!("{opens} 1h"));
+    let mut far = stage.announcement("1.1.0");
+    far["upgradeTime"] = json!("2020-01-01T00:00:00Z");
+    stage.publish(&far);
+    let mut run = stage.start(&["run"]);
+    let place = place(&stage, &run);
+    let closed = until(&stage, place, "next_upgrade_ready", 1.0);
+    closed.assert("upgrades_kept_back{by=\"window\"}", 1.0);
+    let end = closed.get("upgrades_kept_back_until_timestamp_seconds{by=\"window\"}").unwrap();
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
+    let wanted = (clock.timestamp() / 60 * 60) as f64;
+    assert!((end - wanted).abs() < 1e-9, "{end} {wanted}");
+    stage.site.ok(&["upgrades", "reschedule", "v1.1.0", "--now", "--ignore-windows"]);
+    until(&stage, place, "upgrades_total{outcome=\"performed\"}", 1.0);
     assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
 }

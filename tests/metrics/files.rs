@@ -17,7 +17,7 @@ const README: &str = include_str!("../../README.md");
 /// A metric as it is told: its type and the names of its labels.
 type Shapes = BTreeMap<String, (String, BTreeSet<String>)>;
 
-/// A scrape in which every metric has a value: after an upgrade, with another one queued.
+/// A scrape in which every metric has a value: after an upgrade, with another one queued and held.
 fn whole() -> Scrape {
     let stage = watched();
     let mut run = stage.start(&["run"]);
@@ -27,7 +27,9 @@ fn whole() -> Scrape {
     let mut far = stage.announcement("1.2.0");
     far["upgradeTime"] = json!("2099-01-01T00:00:00Z");
     stage.publish(&far);
-    let scrape = until(&stage, place, "next_upgrade_ready", 1.0);
+    until(&stage, place, "next_upgrade_ready", 1.0);
+    stage.site.ok(&["upgrades", "hold", "--until", "1h"]);
+    let scrape = until(&stage, place, "upgrades_kept_back{by=\"hold\"}", 1.0);
     assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
     scrape
 }

@@ -6,7 +6,7 @@ use nymvisor::health::Need;
 use nymvisor::machine::{Code, Hold};
 use serde_json::json;
 
-use super::{ask, health, place, status, until, watched};
+use super::{ask, health, place, status, until, watched, with_a_wrong_digest};
 
 /// A pre-upgrade command that waits for the night says so each hour: nobody is called for that.
 #[test]
@@ -59,12 +59,7 @@ fn it_is_not_between_a_crash_and_the_restart() {
 
 #[test]
 fn it_is_not_while_something_needs_a_person() {
-    let stage = watched();
-    let mut bad = stage.announcement("1.1.0");
-    bad["platforms"]["any"]["checksum"] = json!("00".repeat(32));
-    stage.publish(&bad);
-    let mut run = stage.start(&["run"]);
-    let place = place(&stage, &run);
+    let (stage, mut run, place) = with_a_wrong_digest();
     let scrape = until(&stage, place, "attention{need=\"quarantined\"}", 1.0);
     scrape.assert("daemon_up", 1.0);
     scrape.assert("healthy", 0.0);

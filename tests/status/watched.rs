@@ -72,6 +72,29 @@ fn on_a_terminal_it_is_drawn_anew_and_ended_by_a_key() {
     assert!(!told.contains("\u{1b}[3") && !told.contains("\u{1b}[1m"), "no colours: {told:?}");
 }
 
+/// What scrolls is not redrawn in its place.
+#[test]
+fn on_a_small_terminal_no_more_is_drawn_than_it_has_room_for() {
+    let stage = Stage::new();
+    let out = on_terminal(&stage.site.command(&["status", "-w"]), (10, 40), "\u{1b}[J");
+    let told = String::from_utf8(out.stdout).unwrap();
+    let page = told.split("\u{1b}[J").next().unwrap();
+    assert!(page.contains("nym-node-default: `nymvisor run` is NOT\u{1b}[K\r\n"), "{page:?}");
+    assert!(page.contains("more lines in `nymvisor status`"), "{page:?}");
+    let lines: Vec<&str> = page.split("\u{1b}[K\r\n").collect();
+    assert!(lines.len() == 10 && lines[9].is_empty(), "{lines:?}");
+    assert!(lines[1..].iter().all(|line| line.chars().count() <= 40), "{lines:?}");
+}
+
+#[test]
+fn on_a_terminal_that_can_not_be_redrawn_a_change_is_a_line() {
+    let stage = Stage::new();
+    let mut command = stage.site.command(&["status", "-w"]);
+    let out = on_terminal(command.env("TERM", "dumb"), (24, 80), "is NOT up");
+    let told = String::from_utf8(out.stdout).unwrap();
+    assert!(!told.contains('\u{1b}') && told.contains(" run is NOT up; 1.0.0 down"), "{told:?}");
+}
+
 #[test]
 fn who_reads_no_more_ends_it() {
     let stage = Stage::new();

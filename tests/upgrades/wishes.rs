@@ -4,6 +4,7 @@ use std::fs;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use nymvisor::host::lock::HeldLock;
 use serde_json::{Value, json};
 
 use super::{add_ok, assert_never_stopped, end, queued, started, until_polled, until_runs};
@@ -144,6 +145,16 @@ fn what_is_held_and_cancelled_outlives_the_journal() {
         assert!(refused.stderr.contains("is damaged"), "{command:?}: {}", refused.stderr);
     }
     assert!(stage.site.ok(&["upgrades", "list"]).starts_with("JOURNAL       damaged: "));
+    // What lies beside it is shown all the same.
+    let hold = list(&stage)["hold"].clone();
+    assert_eq!((&hold["requester"]["by"], &hold["until"]), (&"command".into(), &Value::Null));
+    let upgrade = only(&stage);
+    assert_eq!(
+        (upgrade["stage"].as_str(), waits(&upgrade)),
+        (Some("cancelled"), vec!["time", "cancelled", "hold"])
+    );
+    let checked = stage.site.run(&["check"]).stdout;
+    assert!(checked.contains("upgrades are held by the user"), "{checked}");
     let (run, _) = started(&stage);
     let upgrade = only(&stage);
     assert_eq!(
@@ -311,5 +322,57 @@ fn what_has_begun_is_refused_with_its_phase() {
     fs::remove_file(stage.site.home("ignore-int")).unwrap();
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
     until_runs(&stage, "1.1.0");
+    end(run);
+}
+
+/// No `run` is up, and another command has the lock for a moment: each of them is carried out.
+#[test]
+fn commands_at_the_same_time_are_all_carried_out() {
+    let stage = Stage::new();
+    let (run, _) = started(&stage);
+    end(run);
+    let holds: Vec<_> = (1..=6)
+        .map(|hours| format!("{hours}h"))
+        .map(|until| stage.site.command(&["upgrades", "hold", "--until", &until]).spawn().unwrap())
+        .collect();
+    for mut hold in holds {
+        assert!(hold.wait().unwrap().success());
+    }
+    let asked = stage.events().iter().filter(|event| *event == "hold-requested").count();
+    assert_eq!(asked, 6, "{}", stage.story());
+}
+
+/// Who had the lock has ended, and answers nothing.
+#[test]
+fn a_command_that_nobody_answers_does_it_itself_once_the_lock_is_free() {
+    let stage = Stage::new();
+    let (run, _) = started(&stage);
+    end(run);
+    let data = stage.site.path(".nym/nymvisors/instances/nym-node-default/data");
+    let lock = HeldLock::acquire(&data.join("run.lock"), 0o600, "1\n").unwrap();
+    let mut hold = stage.site.command(&["upgrades", "hold"]).spawn().unwrap();
+    let left = || fs::read_dir(data.join("requests")).into_iter().flatten().flatten().count();
+    stage.until("its request", || (left() == 1).then_some(()));
+    drop(lock);
+    assert!(hold.wait().unwrap().success());
+    assert_eq!(left(), 0);
+    assert!(list(&stage)["hold"].is_object());
+}
+
+/// systemd takes the exit status of a second `run` as final: the node would stay down.
+#[test]
+fn a_run_waits_for_the_lock_of_a_command() {
+    let stage = Stage::new();
+    let lock = stage.site.path(".nym/nymvisors/instances/nym-node-default/data/run.lock");
+    let lock = HeldLock::acquire(&lock, 0o600, "1\na command, for a moment\n").unwrap();
+    let mut run = stage.start(&["run"]);
+    let since = std::time::Instant::now();
+    // Longer than whoever has not yet written what it is would be waited for.
+    while since.elapsed() < std::time::Duration::from_millis(300) {
+        assert!(!run.is_over(), "{}", run.stderr());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    drop(lock);
+    stage.until_started(1);
     end(run);
 }

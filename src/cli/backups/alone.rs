@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::super::{Error, run};
+use super::super::{Error, ask, run};
 use crate::config::{Config, Paths};
 use crate::disk::{self, RealDisk};
 use crate::host::lock::{self, HeldLock};
@@ -47,6 +47,8 @@ fn take(path: &Path) -> Result<HeldLock, Error> {
             Ok(lock) => return Ok(lock),
             Err(lock::Error::Busy { pid: Some(pid), .. })
                 if proc::is_ending(pid) && since.elapsed() < HOLDER_ENDS => {}
+            Err(lock::Error::Busy { content, .. })
+                if ask::is_in_passing(&content) && since.elapsed() < HOLDER_ENDS => {}
             Err(error @ lock::Error::Busy { .. }) => {
                 return Err(Error::RunsAlready(format!("nymvisor runs: {error}; {ELSE}")));
             }

@@ -13,7 +13,7 @@ use super::binary::Outlook;
 use super::history::{Down, Past, Timed};
 use super::site::Site;
 use super::version::shown;
-use crate::units::human;
+use crate::units::{human, span};
 
 /// So much of the home is read, or for so long, where nothing else tells how fast it is.
 const SAMPLE_BYTES: u64 = 64 * 1024 * 1024;
@@ -145,6 +145,6 @@ pub(in crate::cli) fn human_ms(ms: u64) -> String {
     match ms {
         0..1000 => format!("{ms} ms"),
         1000..60_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
-        _ => humantime::format_duration(Duration::from_secs(ms / 1000)).to_string(),
+        _ => span(ms / 1000),
     }
 }

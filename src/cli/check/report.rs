@@ -24,7 +24,7 @@ use crate::exit::Exit;
 /// Text is made for a terminal of this width.
 const WIDTH: usize = 80;
 /// Where what was found begins in a line.
-const INDENT: usize = 20;
+pub(super) const INDENT: usize = 20;
 
 /// Everything that was found.
 pub(super) struct Report<'a> {

@@ -10,8 +10,9 @@ use crate::config::{Config, Paths};
 use crate::disk::{Disk, RealDisk};
 use crate::host::files::{self, Files};
 use crate::host::lock::{self, Holder};
+use crate::host::wishes;
 use crate::journal::{self, End, Part, Reading};
-use crate::machine::{State, Version};
+use crate::machine::{Holding, State, Trouble, Version, Wishes};
 use crate::release::{self, History, Plan, if_there, load};
 
 /// A `run` may just be beginning a new segment: so often, and so far apart, it is looked again.
@@ -37,6 +38,8 @@ pub(in crate::cli) struct Site<'a> {
     pub(in crate::cli) head: Option<(u64, journal::Hash)>,
     /// What is wrong with its last segment.
     pub(in crate::cli) damage: Option<String>,
+    /// What is held and cancelled by the file beside the journal, where that can't tell.
+    pub(in crate::cli) kept: Option<Wishes>,
     /// The `run` of this instance that is up.
     pub(in crate::cli) runner: Option<Holder>,
     pub(in crate::cli) now: DateTime<Utc>,
@@ -65,7 +68,7 @@ impl<'a> Site<'a> {
             Some(End { seq, head, state }) => (Some(state), Some((seq, head))),
             None => (None, None),
         };
-        Self {
+        let mut site = Self {
             disk,
             plan: load(disk, &paths.plan()),
             history: if_there(load(disk, &paths.history())).map(Option::unwrap_or_default),
@@ -74,12 +77,54 @@ impl<'a> Site<'a> {
             state,
             head,
             damage,
+            kept: None,
             runner,
             now: Utc::now(),
             config,
             paths,
+        };
+        site.go_by_what_is_kept();
+        site
+    }
+
+    /// What a journal says up to its damage is older than what lies beside it.
+    fn go_by_what_is_kept(&mut self) {
+        if self.damage.is_none() && self.parts.is_ok() {
+            return;
+        }
+        let path = self.paths.wishes();
+        match wishes::kept(self.disk, &path, self.now) {
+            Ok(kept) => {
+                if let Some(state) = &mut self.state {
+                    go_by(state, &kept);
+                }
+                self.kept = Some(kept);
+            }
+            Err(error) => {
+                let what = "can't be read either, and tells what is held and cancelled";
+                let beside = format!("{} {what}: {error}", path.display());
+                self.damage = self.damage.take().map(|damage| format!("{damage}; {beside}"));
+            }
         }
     }
+
+    /// Who wants no upgrade to stop the daemon, now.
+    pub(in crate::cli) fn holding(&self) -> Option<&Holding> {
+        let told = self.state.as_ref().and_then(|state| state.holding.as_ref());
+        let holding = told.or_else(|| self.kept.as_ref()?.holding.as_ref());
+        holding.filter(|holding| holding.until.is_none_or(|end| end > self.now))
+    }
+}
+
+/// What is held and cancelled is as this has it, whatever the journal says.
+pub(in crate::cli) fn go_by(state: &mut State, kept: &Wishes) {
+    state.holding.clone_from(&kept.holding);
+    state.troubles.retain(|trouble| {
+        let is_kept =
+            |other: &Trouble| (&other.name, &other.digest) == (&trouble.name, &trouble.digest);
+        !trouble.is_cancelled() && !kept.cancelled.iter().any(is_kept)
+    });
+    state.troubles.extend(kept.cancelled.iter().cloned());
 }
 
 /// An error in one line, with the system's words.

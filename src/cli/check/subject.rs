@@ -85,16 +85,19 @@ fn queued(site: &Site<'_>, name: Option<&UpgradeName>) -> Result<(Subject, Findi
     Ok((Subject { info, hypothetical: false }, Finding::ok(WHAT, text)))
 }
 
-/// What an engine would take next, holds left aside: what another instance of the data folder
-/// has moved on to comes first.
+/// What an engine would take next: what another instance of the data folder has moved on to comes
+/// first. Where all that is queued is held back, the first of that.
 fn next<'a>(site: &Site<'_>, plan: &'a Plan) -> Option<&'a UpgradeInfo> {
     let Ok(installed) = &site.installed else { return plan.queued_up.first() };
     let is_newer =
         |info: &UpgradeInfo| compare(&info.version.to_string(), &installed.version) == Order::Newer;
     let is_ahead = is_newer(&plan.current) && plan.current.name.as_str() != installed.name;
     let ahead = is_ahead.then_some(&plan.current);
-    let wanted = plan.queued_up.iter().find(|info| is_newer(info) || info.allow_downgrade);
-    ahead.or(wanted).or(plan.queued_up.first())
+    let wanted = || plan.queued_up.iter().filter(|info| is_newer(info) || info.allow_downgrade);
+    let state = site.state.as_ref();
+    let is_held = |info: &UpgradeInfo| state.is_some_and(|state| state.is_held(&info.to_upgrade()));
+    let free = ahead.into_iter().chain(wanted()).find(|info| !is_held(info));
+    free.or(ahead).or_else(|| wanted().next()).or(plan.queued_up.first())
 }
 
 fn nothing(site: &Site<'_>, plan: &Plan, name: Option<&UpgradeName>) -> Finding {

@@ -9,6 +9,7 @@ use crate::config::Moment;
 use crate::disk::Kind;
 use crate::machine::{Hold, Order, Trouble, compare};
 use crate::release::{Spread, UpgradeInfo};
+use crate::units::span;
 
 /// Times further apart than this are told as such.
 const SMALL_SECONDS: i64 = 2;
@@ -139,9 +140,8 @@ pub(super) fn due(site: &Site<'_>, info: &UpgradeInfo) -> DateTime<Utc> {
 /// A hold, or a window that is not open then: it is prepared, and waits.
 fn waits(site: &Site<'_>, info: &UpgradeInfo) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let hold = site.state.as_ref().and_then(|state| state.holding.as_ref());
     let mut from = due(site, info).max(site.now);
-    if let Some(hold) = hold.filter(|hold| hold.until.is_none_or(|end| end > site.now)) {
+    if let Some(hold) = site.holding() {
         let end = hold.until.map_or_else(String::new, |end| format!(" until {}", shown(end)));
         let text = format!("upgrades are held by {}{end}", hold.requester.in_words());
         findings.push(Finding::warn("held", text, "`nymvisor upgrades release` ends that"));
@@ -174,8 +174,7 @@ fn time(site: &Site<'_>, info: &UpgradeInfo) -> Finding {
     const WHAT: &str = "time";
     let due = due(site, info);
     let seconds = (due - site.now).num_seconds();
-    let span = std::time::Duration::from_secs(seconds.unsigned_abs());
-    let span = humantime::format_duration(span);
+    let span = span(seconds.unsigned_abs());
     let text = if seconds > 0 {
         format!("due at {}, in {span}", shown(due))
     } else {

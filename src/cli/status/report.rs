@@ -10,6 +10,7 @@ use super::queue::{self, Expected, Queued};
 use super::seen::{Process, Room, Seen};
 use super::verdict::{self, Point, Verdict};
 use super::waits::{self, HoldNow, WindowsNow};
+use crate::cli::check::site::go_by;
 use crate::health;
 use crate::journal::{Hash, Part};
 use crate::machine::{
@@ -136,7 +137,8 @@ impl Status {
         let state = present(seen, runs);
         let known = seen.state.is_some().then_some(&state).and_then(Option::as_ref);
         let daemon = daemon(seen, &past, &run, known);
-        let held = known.map(|state| failures::held(state, &past, runs)).unwrap_or_default();
+        let told = state.as_ref().filter(|_| seen.state.is_some() || seen.kept.is_some());
+        let held = told.map(|state| failures::held(state, &past, runs)).unwrap_or_default();
         let attention = verdict::points(seen, known, &held);
         let verdict = Verdict::of(seen, &run, &daemon, &attention);
         let queued = seen.queue.is_ok().then_some(state.as_ref()).flatten();
@@ -153,7 +155,7 @@ impl Status {
             }),
             daemon,
             queue: queued.map(|state| queue::of(state, &held, runs, seen)),
-            hold: known.and_then(|state| waits::hold(state, seen.now)),
+            hold: told.and_then(|state| waits::hold(state, seen.now)),
             windows: waits::windows(seen),
             expected_down: queue::expected(seen),
             last_failure: known.and_then(|state| failures::last(&past, state, runs)),
@@ -183,6 +185,9 @@ fn present(seen: &Seen, runs: bool) -> Option<State> {
     let installed = || seen.installed.clone().ok();
     let initial = || Some(State::initial(installed()?, seen.policy.clone()));
     let mut state = seen.state.clone().or_else(initial)?;
+    if let Some(kept) = &seen.kept {
+        go_by(&mut state, kept);
+    }
     if let Ok(queue) = &seen.queue {
         state.queue.current.clone_from(&queue.current);
         state.queue.entries.clone_from(&queue.entries);

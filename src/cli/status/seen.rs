@@ -14,7 +14,9 @@ use crate::disk::Disk;
 use crate::host::lock::Holder;
 use crate::host::{backup, room};
 use crate::journal::{Hash, Part};
-use crate::machine::{Daemon, Draining, Event, Phase, Policy, Queue, Running, State, Version};
+use crate::machine::{
+    Daemon, Draining, Event, Phase, Policy, Queue, Running, State, Version, Wishes,
+};
 use crate::proc;
 use crate::release::{Plan, Spread};
 
@@ -40,6 +42,8 @@ pub struct Seen {
     pub head: Option<(u64, Hash)>,
     /// Why the present can't be told from the journal.
     pub damage: Option<String>,
+    /// What is held and cancelled by the file beside the journal, where that can't tell.
+    pub kept: Option<Wishes>,
     /// Who holds the instance's lock.
     pub runner: Option<Holder>,
     /// The kernel tells who holds locks.
@@ -108,6 +112,7 @@ impl Seen {
             state: site.state,
             head: site.head,
             damage: site.damage.or(unread),
+            kept: site.kept,
             runner: site.runner,
             locks_are_told: fs::File::open("/proc/locks").is_ok(),
             process: daemon.map_or(Process::Unknown, process),

@@ -1,7 +1,6 @@
 //! The status for people: 80 columns, one point a paragraph.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -16,10 +15,10 @@ use crate::cli::backups::plain;
 use crate::cli::check::estimate::human_ms;
 use crate::cli::check::report::wrapped;
 use crate::cli::check::version::shown;
-use crate::units::human;
+use crate::units::{human, span};
 
 /// Where what is said begins in a line.
-const INDENT: usize = 14;
+pub(super) const INDENT: usize = 14;
 /// Where fewer files can be made than this, that is said.
 const INODES_FEW: u64 = 10_000;
 
@@ -39,6 +38,9 @@ impl Status {
             }
         }
         say("run", &self.run_in_words());
+        if self.run.up == Some(false) {
+            say("", "-> start it (systemctl start, or `nymvisor run …`)");
+        }
         say("phase", &self.phase_in_words());
         say("daemon", &self.daemon_in_words());
         if let Some(restarts) = self.restarts_in_words() {
@@ -197,8 +199,8 @@ impl Status {
             let _ = writeln!(text, "{label:<INDENT$}{}", wrapped(&plain(said), INDENT));
         };
         if let Some(damage) = &self.journal.damage {
-            let when = "what is held or cancelled shows once `nymvisor run` has set it aside";
-            say("JOURNAL", &format!("damaged: {damage}; {when}"));
+            let rest = "what is held and cancelled is kept beside it";
+            say("JOURNAL", &format!("damaged: {damage}; {rest}"));
         }
         self.say_what_holds(&mut say);
         text
@@ -325,15 +327,4 @@ fn room_in_words(room: &Room) -> String {
     let few = room.free_inodes.filter(|inodes| *inodes < INODES_FEW);
     let inodes = few.map_or_else(String::new, |free| format!(", only {free} more files"));
     format!("{}: {free} free{inodes}", room.of.join(", "))
-}
-
-/// The two largest units: `3d 2h`.
-fn span(seconds: u64) -> String {
-    let coarse = match seconds {
-        0..3600 => seconds,
-        3600..86_400 => seconds - seconds % 60,
-        _ => seconds - seconds % 3600,
-    };
-    let text = humantime::format_duration(Duration::from_secs(coarse)).to_string();
-    text.replace("days", "d").replace("day", "d")
 }

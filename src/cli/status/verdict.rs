@@ -4,10 +4,13 @@ use serde::Serialize;
 
 use super::failures::Held;
 use super::report::{DaemonNow, RunNow};
-use super::seen::Seen;
+use super::seen::{Room, Seen};
 use crate::exit::Exit;
 use crate::health::Need;
 use crate::machine::{AfterFailure, Failed, Phase, State};
+
+/// With less than this a file system is as good as full.
+const FULL_BYTES: u64 = 256 * 1024;
 
 /// How the instance is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -82,6 +85,10 @@ pub(super) fn points(seen: &Seen, state: Option<&State>, held: &[Held]) -> Vec<P
         let text = format!("the backup {path} is gone, and a roll-back would need it: put it back");
         say(text, Some("nymvisor backups verify".to_owned()));
     }
+    for room in seen.room.iter().filter(|room| is_full(room)) {
+        let text = format!("no room is left at {} ({})", room.path, room.of.join(", "));
+        say(text, Some("nymvisor prune --dry-run".to_owned()));
+    }
     if let Some(state) = state {
         of_state(state, &mut say);
     }
@@ -91,6 +98,11 @@ pub(super) fn points(seen: &Seen, state: Option<&State>, held: &[Held]) -> Vec<P
         }
     }
     points
+}
+
+/// Too little for a record, a log line and a request.
+fn is_full(room: &Room) -> bool {
+    room.free_bytes.is_some_and(|bytes| bytes < FULL_BYTES) || room.free_inodes == Some(0)
 }
 
 fn of_state(state: &State, say: &mut impl FnMut(String, Option<String>)) {

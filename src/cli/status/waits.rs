@@ -138,9 +138,10 @@ impl Outlook {
 
     /// The window in which everything else is over, or that is to come now.
     fn wait_for_window(&mut self, windows: &Windows, name: &str, now: DateTime<Utc>) {
-        let Moment::Closed { opens_at } = windows.at(self.earliest_at.unwrap_or(now)) else {
-            return;
-        };
+        // Where a person has to settle something first: not before all else is over.
+        let ends = self.waits.iter().filter_map(|waits| waits.until);
+        let from = self.earliest_at.unwrap_or_else(|| ends.fold(now, DateTime::max));
+        let Moment::Closed { opens_at } = windows.at(from) else { return };
         let text = match opens_at {
             Some(opens_at) => format!("the maintenance window opens at {}", shown(opens_at)),
             None => "no maintenance window opens".to_owned(),

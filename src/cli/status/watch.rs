@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::Value;
+use terminal_size::{Height, Width};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::report::Status;
 use super::seen::Seen;
+use super::text::INDENT;
 use crate::cli::Error;
 use crate::cli::check::version::shown;
-use crate::cli::output::Output;
+use crate::cli::output::{self, Output};
 use crate::config::{Config, Paths};
 use crate::disk::Disk;
 use crate::exit::Exit;
@@ -71,7 +73,8 @@ struct Screen {
 
 impl Screen {
     fn new(output: Output) -> Self {
-        let redraws = output == Output::Text && io::stdout().is_terminal();
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let redraws = output == Output::Text && io::stdout().is_terminal() && !is_dumb;
         Self { output, redraws, last: None }
     }
 
@@ -84,7 +87,7 @@ impl Screen {
         };
         let is_news = self.last.as_ref() != Some(&line);
         let text = match self.output {
-            Output::Text if self.redraws => page(&status.to_text(), is_first),
+            Output::Text if self.redraws => page(&fitted(&status.to_text(), room()), is_first),
             Output::Text if is_news => format!("{} {line}\n", shown(status.at)),
             Output::Json if is_news => status.to_json(),
             Output::Text | Output::Json => return Ok(true),
@@ -92,6 +95,27 @@ impl Screen {
         self.last = Some(line);
         written(&text)
     }
+}
+
+/// Rows and columns of the terminal on stdout, where it tells them.
+fn room() -> Option<(usize, usize)> {
+    let (Width(columns), Height(rows)) = terminal_size::terminal_size_of(io::stdout())?;
+    (rows > 3 && usize::from(columns) > 2 * INDENT).then(|| (rows.into(), columns.into()))
+}
+
+/// No more than there is room for: a screen that moves up would not be redrawn in its place.
+fn fitted(text: &str, room: Option<(usize, usize)>) -> String {
+    let Some((rows, columns)) = room else { return text.to_owned() };
+    let text: String =
+        text.lines().map(|line| output::hung(line, INDENT, columns) + "\n").collect();
+    let count = text.lines().count();
+    if count < rows {
+        return text;
+    }
+    let mut shown: Vec<&str> = text.lines().take(rows - 2).collect();
+    let rest = format!("({} more lines in `nymvisor status`)", count - shown.len());
+    shown.push(&rest);
+    shown.join("\n") + "\n"
 }
 
 /// What redraws the screen without a flicker.

@@ -36,10 +36,10 @@ pub(super) fn list(disk: &dyn Disk, env: &Env, output: Output) -> Result<(), Err
     // A plan that can't be used is an error here, and told as such.
     let _: Plan = load(disk, &paths.plan())?;
     let status = Status::of(&Seen::look(disk, &config, &paths));
-    output::print(&match output {
-        Output::Json => format!("{}\n", whole(&status)),
-        Output::Text => to_text(&status),
-    })
+    match output {
+        Output::Json => output::print(&format!("{}\n", whole(&status))),
+        Output::Text => output::print_fitting(&to_text(&status), INDENT),
+    }
 }
 
 pub(super) fn show(disk: &dyn Disk, env: &Env, args: &ShowArgs) -> Result<(), Error> {
@@ -53,8 +53,8 @@ pub(super) fn show(disk: &dyn Disk, env: &Env, args: &ShowArgs) -> Result<(), Er
     let (Some(queued), Some(info)) = (queued, info) else {
         return Err(not_queued(&plan, &args.name));
     };
-    output::print(&match args.output.output {
-        Output::Json => format!(
+    match args.output.output {
+        Output::Json => output::print(&format!(
             "{}\n",
             json!({
                 "version": 1,
@@ -64,14 +64,14 @@ pub(super) fn show(disk: &dyn Disk, env: &Env, args: &ShowArgs) -> Result<(), Er
                 "announcement": info.announced(),
                 "local_binary": info.local_binary.as_ref().map(|local| &local.sha256),
             })
-        ),
+        )),
         Output::Text => {
             let mut text = String::new();
             say_upgrade(&mut text, queued, status.at);
             say_announcement(&mut text, queued, info);
-            text
+            output::print_fitting(&text, INDENT)
         }
-    })
+    }
 }
 
 fn say(text: &mut String, label: &str, said: &str) {
