@@ -26,8 +26,8 @@ pub struct State {
     pub queue: Queue,
     /// The upgrade that is being prepared, or that waits for its time.
     pub candidate: Option<Candidate>,
-    /// Upgrades that failed and are not tried at present; oldest first, at most
-    /// [`State::TROUBLES_MAX`].
+    /// Upgrades that failed, or that a person doesn't want, and are not tried at present; oldest
+    /// first, about [`State::TROUBLES_MAX`] at most.
     pub troubles: Vec<Trouble>,
     /// Startup failures in a row.
     pub startup_failures: u32,
@@ -173,8 +173,13 @@ impl Queue {
 }
 
 impl State {
-    /// How many troubles are remembered; the oldest are forgotten first.
+    /// How many troubles are remembered. Of failures the oldest are forgotten first; what a person
+    /// has decided stays, and of cancellations no more are taken.
     pub const TROUBLES_MAX: usize = 64;
+
+    /// How many failures are remembered however many decisions there are: what is forgotten is
+    /// tried again without a pause.
+    pub const FAILURES_MIN: usize = 16;
 
     /// The state of an instance that has never run.
     #[must_use]

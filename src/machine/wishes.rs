@@ -101,4 +101,10 @@ impl Trouble {
     pub fn is_cancelled(&self) -> bool {
         self.failure.code == Code::Cancelled
     }
+
+    /// It is held back by a person's word: cancelled, or rolled back.
+    #[must_use]
+    pub fn is_decision(&self) -> bool {
+        matches!(self.failure.code, Code::Cancelled | Code::RolledBack)
+    }
 }

@@ -118,6 +118,10 @@ fn cancel(
     if next.state.troubles.iter().find(is_it).is_some_and(Trouble::is_cancelled) {
         return Err(format!("{name} is cancelled already"));
     }
+    let decisions = next.state.troubles.iter().filter(|it| it.is_decision() && !is_it(it));
+    if decisions.count() >= State::TROUBLES_MAX {
+        return Err(full(&next.state));
+    }
     let text = format!("cancelled by {}", requester.in_words());
     let failure = Failure { code: Code::Cancelled, text };
     let (name, digest) = (name.clone(), digest.clone());
@@ -135,6 +139,19 @@ fn cancel(
         "{name} is cancelled for this instance; `nymvisor retry {name}` takes that back, and other \
          content announced under this name is another upgrade"
     ))
+}
+
+/// No more can be remembered: what to take back, the oldest that nobody has queued any more first.
+fn full(state: &State) -> String {
+    let queued = |it: &&Trouble| state.queue.entries.iter().any(|entry| entry.name == it.name);
+    let mut decisions = state.troubles.iter().filter(|it| it.is_decision());
+    let oldest = decisions.clone().find(|it| !queued(it)).or_else(|| decisions.next());
+    let name = oldest.map_or("<NAME>", |it| &it.name);
+    format!(
+        "{} upgrades were cancelled or rolled back here, and no more can be remembered; say \
+         `nymvisor retry {name}`, or the name of another that is not needed any more, first",
+        State::TROUBLES_MAX
+    )
 }
 
 /// What outlives the journal is written beside it.
