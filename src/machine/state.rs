@@ -209,13 +209,14 @@ impl State {
 
     /// The upgrade that this instance should prepare now, if any: the first that is newer than
     /// what it runs (or allowed not to be) and that nothing holds back. Where another instance of
-    /// the data folder is ahead, what that one runs comes first.
+    /// the data folder is ahead, what that one runs comes first. What its pre-upgrade command has
+    /// put off keeps its turn, and what is prepared.
     #[must_use]
     pub fn next_upgrade(&self) -> Option<&Upgrade> {
         let current = self.queue.current.iter().filter(|_| !self.is_ahead_of_plan());
         current
             .chain(&self.queue.entries)
-            .find(|upgrade| self.wants(upgrade) && !self.is_held(upgrade))
+            .find(|it| self.wants(it) && (!self.is_held(it) || self.is_put_off(it)))
     }
 
     /// Whether history, plan and link have not followed what this instance has committed: they

@@ -239,7 +239,7 @@ async fn heed_requests(setup: Rc<Setup>, teller: Teller) {
             }
             match request {
                 Ok(request) => {
-                    teller.tell(request.into_event(id));
+                    teller.tell(request.into_event(id, true));
                 }
                 Err(error) => tracing::warn!("request {id} can't be read: {error}"),
             }
