@@ -271,6 +271,7 @@ impl Config {
             keeps_windows: self.nymvisor.maintenance_windows.is_some(),
             hooks: Hooks {
                 pre_upgrade: daemon.pre_upgrade_command.is_some(),
+                per_stop: daemon.pre_upgrade_command.is_some(),
                 pre_start: daemon.pre_start_command.is_some(),
                 post_upgrade: daemon.post_upgrade_command.is_some(),
                 on_failure: daemon.on_failure_command.is_some(),

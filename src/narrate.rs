@@ -188,7 +188,7 @@ pub fn event(event: &Event, back: Option<&Attempt>) -> String {
             work::fetched(*attempt, *bytes, source, sha256)
         }
         Event::BinaryChecked { attempt, binary } => work::checked(*attempt, binary),
-        Event::RoomFound { attempt, needed_bytes, free_bytes } => {
+        Event::RoomFound { attempt, needed_bytes, free_bytes, by_plan: _ } => {
             work::room_found(*attempt, *needed_bytes, *free_bytes)
         }
         Event::HomeCopied { attempt, entries, bytes } => work::copied(*attempt, *entries, *bytes),

@@ -50,13 +50,17 @@ pub struct Request {
 }
 
 impl Request {
-    /// The fact that it is for the engine; `id` is the request's number.
+    /// The fact that it is for the engine; `id` is the request's number, and `run_is_up` where it
+    /// is taken up by a `run`.
     #[must_use]
-    pub fn into_event(self, id: String) -> Event {
+    pub fn into_event(self, id: String, run_is_up: bool) -> Event {
         let (requester, request) = (self.requester, id);
         match self.wish {
             Wish::Retry { name } => Event::RetryRequested { name, requester, request },
-            Wish::Hold { until } => Event::HoldRequested { until, requester, request },
+            Wish::Hold { until } => {
+                let run_is_up = Some(run_is_up);
+                Event::HoldRequested { until, requester, request, run_is_up }
+            }
             Wish::Release => Event::ReleaseRequested { requester, request },
             Wish::Cancel(upgrade) => Event::CancelRequested { upgrade, requester, request },
             Wish::RollBack { to, keep_data } => {

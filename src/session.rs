@@ -71,6 +71,7 @@ pub fn begin(beginning: Beginning) -> Result<(Opened, Event), Error> {
     let installed = installed(&disk, &paths, &owner)?;
     // Where a new chain begins, these are all that is left to tell of earlier roll-backs.
     let wishes = wishes(&*disk, &paths, at);
+    let are_kept = !wishes.are_none();
     let mut troubles = Files::new(disk.clone(), paths.clone()).rolled_back();
     troubles.extend(wishes.cancelled);
     let initial = State {
@@ -79,9 +80,12 @@ pub fn begin(beginning: Beginning) -> Result<(Opened, Event), Error> {
         holding: wishes.holding,
         ..State::initial(installed, policy.clone())
     };
-    let opened = journal::open(disk, &paths.journal(), owner, session, initial, at)?;
+    let opened = journal::open(disk.clone(), &paths.journal(), owner, session, initial, at)?;
     if let Some(mishap) = &opened.mishap {
         tracing::warn!("{}", journal::describe(mishap));
+    }
+    if are_kept && opened.state.wishes().are_none() && !opened.journal.is_failing() {
+        take_away_wishes(&*disk, &paths);
     }
     let (nymvisor, pid) = (env!("CARGO_PKG_VERSION").to_owned(), std::process::id());
     Ok((opened, Event::SessionStarted { nymvisor, pid, policy }))
@@ -97,6 +101,18 @@ fn wishes(disk: &dyn Disk, paths: &Paths, at: DateTime<Utc>) -> Wishes {
         );
         Wishes::default()
     })
+}
+
+/// A release is on record, and its end was interrupted: should the journal be damaged one day, what
+/// is left would bring the hold back.
+fn take_away_wishes(disk: &dyn Disk, paths: &Paths) {
+    if let Err(error) = wishes::keep(disk, &paths.wishes(), &Wishes::default()) {
+        tracing::warn!(
+            "{} can't be removed ({error}), and tells of what is no longer held or cancelled; \
+             remove it",
+            paths.wishes().display()
+        );
+    }
 }
 
 /// The version this instance runs: by its version file, else by its journal, else by the link,

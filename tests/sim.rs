@@ -9,6 +9,7 @@ mod chooser;
 mod disk;
 mod host;
 pub(crate) mod install;
+mod kept;
 mod mended;
 mod random;
 mod stories;

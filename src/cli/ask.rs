@@ -108,7 +108,7 @@ fn alone(paths: &Paths, owner: Owner, request: Request, what: &str) -> Result<An
         return Ok((false, format!("{what}: nothing was run here yet; `nymvisor run` is first")));
     };
     let session = format!("{}-{}", Utc::now().format("%Y%m%dT%H%M%S%.3fZ"), std::process::id());
-    let event = request.into_event(session.clone());
+    let event = request.into_event(session.clone(), false);
     let opened =
         journal::open(Arc::new(RealDisk), &paths.journal(), owner, session, state, Utc::now())?;
     let answer = |state: &State| {

@@ -20,7 +20,6 @@ use super::files::Files;
 use super::http::Timeouts;
 use super::manager::Manager;
 use super::signals::Signals;
-use super::wishes::Keeper;
 use super::{Host, Stimulus, reaper};
 use crate::config::{Config, Paths};
 use crate::disk::Disk;
@@ -91,7 +90,7 @@ pub struct LocalHost {
     hold: Option<AbortHandle>,
     windows: Option<AbortHandle>,
     /// Who keeps what is held and cancelled beside the journal.
-    wishes: Arc<Keeper>,
+    wishes: calendar::Keeping,
     reminder: Option<AbortHandle>,
     work: Option<Work>,
     lock: UpgradeLock,
@@ -162,7 +161,7 @@ impl LocalHost {
             due: None,
             hold: None,
             windows: None,
-            wishes: Arc::default(),
+            wishes: calendar::Keeping::default(),
             reminder: None,
             work: None,
             lock: UpgradeLock::default(),

@@ -26,6 +26,11 @@ impl Keeper {
         self.last.fetch_add(1, Ordering::SeqCst) + 1
     }
 
+    /// The number of the last word.
+    pub fn last(&self) -> u64 {
+        self.last.load(Ordering::SeqCst)
+    }
+
     /// The same as [`keep`], unless a later word has been given its number meanwhile.
     pub fn keep(
         &self,
@@ -35,14 +40,15 @@ impl Keeper {
         wishes: &Wishes,
     ) -> io::Result<()> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if number == self.last.load(Ordering::SeqCst) { keep(disk, path, wishes) } else { Ok(()) }
+        if number == self.last() { keep(disk, path, wishes) } else { Ok(()) }
     }
 }
 
-/// Writes them, or removes the file where there are none.
+/// Writes them, or removes the file where there are none; durable once it returns.
 pub fn keep(disk: &dyn Disk, path: &Path, wishes: &Wishes) -> io::Result<()> {
     if wishes.are_none() {
-        return disk::remove_if_there(disk, path);
+        disk::remove_if_there(disk, path)?;
+        return disk.sync_dir(disk::folder_of(path));
     }
     let mut bytes = serde_json::to_vec_pretty(wishes)?;
     bytes.push(b'\n');

@@ -8,6 +8,7 @@ use super::recover::{Observed, Row};
 use super::state::Queue;
 use super::values::{
     Announcement, Archive, Binary, Daemon, Ending, Failure, Policy, Requester, Upgrade, Version,
+    is_off,
 };
 
 /// Something that happened. Times, codes and digests arrive in here and nowhere else.
@@ -118,6 +119,10 @@ pub enum Event {
         requester: Requester,
         /// Which request to answer.
         request: String,
+        /// Whether a `run` is up. `None` in records of sessions that refused it while an upgrade
+        /// was under way, or rested.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run_is_up: Option<bool>,
     },
     /// The operator lets upgrades stop the daemon again.
     ReleaseRequested {
@@ -203,6 +208,9 @@ pub enum Event {
         needed_bytes: u64,
         /// Bytes that are free where it goes.
         free_bytes: u64,
+        /// The plan was read after that, and what it says told before: the daemon is stopped next.
+        #[serde(default, skip_serializing_if = "is_off")]
+        by_plan: bool,
     },
     /// The home is copied into the backup, as it was while the daemon ran.
     HomeCopied {

@@ -21,13 +21,17 @@ pub enum Hook {
     OnFailure,
 }
 
-/// The points at which there is a command.
+/// The points at which there is a command, and by which rules it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a key of the configuration file")]
 pub struct Hooks {
     /// See [`Hook::PreUpgrade`].
     #[serde(default, skip_serializing_if = "is_off")]
     pub pre_upgrade: bool,
+    /// What that command says is of one stop: where it puts that off, what is prepared stays so;
+    /// and a yes is for no stop that comes after a wait. Sessions on record may be without it.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub per_stop: bool,
     /// See [`Hook::PreStart`].
     #[serde(default, skip_serializing_if = "is_off")]
     pub pre_start: bool,

@@ -11,6 +11,7 @@ use super::event::Event;
 use super::phase::{AfterDrain, AfterFailure, Attempt, Phase, PhaseName, Swapping, Wait};
 use super::state::{Queue, State};
 use super::values::{Binary, Daemon, Version};
+use super::wishes::Holding;
 
 /// How often an attempt is taken up after crashes before it is given up.
 pub const RESUMPTIONS_MAX: u32 = 3;
@@ -90,7 +91,7 @@ pub enum Row {
     AttemptResumed,
     /// The same, too often.
     AttemptGivenUp,
-    /// An attempt was interrupted, and the plan no longer asks for it.
+    /// An attempt was interrupted, and the plan no longer asks for it, or a person holds upgrades.
     AttemptWithdrawn,
     /// An attempt was interrupted, and its binary is not as it was checked.
     AttemptUnprepared,
@@ -187,8 +188,13 @@ fn is_moved(from: &Version, observed: &Observed) -> bool {
     observed.version.as_ref().is_some_and(|version| version != from)
 }
 
-/// A plan that can't be read withdraws nothing: the last known one holds.
+/// A plan that can't be read withdraws nothing: the last known one holds. What a person holds by
+/// now has to begin anew once it is released; nobody is to find it going on after all.
 fn is_asked_for(state: &State, attempt: &Attempt, observed: &Observed) -> bool {
+    let holds = |holding: &Holding| holding.until.is_none_or(|until| until > observed.at);
+    if state.holding.as_ref().is_some_and(holds) {
+        return false;
+    }
     let queue = observed.queue.as_ref().unwrap_or(&state.queue);
     queue.current.iter().chain(&queue.entries).any(|upgrade| upgrade.is(&attempt.upgrade))
 }

@@ -26,8 +26,8 @@ pub struct State {
     pub queue: Queue,
     /// The upgrade that is being prepared, or that waits for its time.
     pub candidate: Option<Candidate>,
-    /// Upgrades that failed and are not tried at present; oldest first, at most
-    /// [`State::TROUBLES_MAX`].
+    /// Upgrades that failed, or that a person doesn't want, and are not tried at present; oldest
+    /// first, about [`State::TROUBLES_MAX`] at most.
     pub troubles: Vec<Trouble>,
     /// Startup failures in a row.
     pub startup_failures: u32,
@@ -173,8 +173,13 @@ impl Queue {
 }
 
 impl State {
-    /// How many troubles are remembered; the oldest are forgotten first.
+    /// How many troubles are remembered. Of failures the oldest are forgotten first; what a person
+    /// has decided stays, and of cancellations no more are taken.
     pub const TROUBLES_MAX: usize = 64;
+
+    /// How many failures are remembered however many decisions there are: what is forgotten is
+    /// tried again without a pause.
+    pub const FAILURES_MIN: usize = 16;
 
     /// The state of an instance that has never run.
     #[must_use]
@@ -204,13 +209,14 @@ impl State {
 
     /// The upgrade that this instance should prepare now, if any: the first that is newer than
     /// what it runs (or allowed not to be) and that nothing holds back. Where another instance of
-    /// the data folder is ahead, what that one runs comes first.
+    /// the data folder is ahead, what that one runs comes first. What its pre-upgrade command has
+    /// put off keeps its turn, and what is prepared.
     #[must_use]
     pub fn next_upgrade(&self) -> Option<&Upgrade> {
         let current = self.queue.current.iter().filter(|_| !self.is_ahead_of_plan());
         current
             .chain(&self.queue.entries)
-            .find(|upgrade| self.wants(upgrade) && !self.is_held(upgrade))
+            .find(|it| self.wants(it) && (!self.is_held(it) || self.is_put_off(it)))
     }
 
     /// Whether history, plan and link have not followed what this instance has committed: they

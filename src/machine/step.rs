@@ -108,7 +108,7 @@ fn dispatch(next: &mut Next, event: &Event) -> Step {
             rollback::data_settled(next, *attempt)
         }
         Event::CameDue { attempt, .. } => prepare::came_due(next, *attempt),
-        Event::RoomFound { attempt, .. } => prepare::room_found(next, *attempt),
+        Event::RoomFound { attempt, by_plan, .. } => prepare::room_found(next, *attempt, *by_plan),
         Event::HomeCopied { attempt, .. } => prepare::home_copied(next, *attempt),
         Event::CopyRefreshed { attempt, .. } => prepare::copy_refreshed(next, *attempt),
         Event::BackupExamined { archive } => backups::examined(next, archive),

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::state::{State, Trouble};
+use super::state::{Hold, State, Trouble};
 use super::values::{Code, Requester, Upgrade};
 
 /// A person wants no upgrade to stop the daemon.
@@ -41,6 +41,8 @@ pub enum KeptBack {
     Hold,
     /// No maintenance window is open.
     Window,
+    /// Its pre-upgrade command has put it off.
+    Command,
 }
 
 /// What must outlive the journal: it is kept beside it as well.
@@ -84,7 +86,20 @@ impl State {
         let ignores = upgrade.rescheduled.as_ref().is_some_and(|wish| wish.ignores_windows);
         let is_open = matches!(self.window, Some(Window::Open { .. }));
         let waits = self.policy.keeps_windows && !ignores && !is_open;
-        waits.then_some(KeptBack::Window)
+        if waits {
+            return Some(KeptBack::Window);
+        }
+        self.is_put_off(upgrade).then_some(KeptBack::Command)
+    }
+
+    /// Whether the pre-upgrade command has put `upgrade` off, and the pause is not over.
+    #[must_use]
+    pub fn is_put_off(&self, upgrade: &Upgrade) -> bool {
+        let said_so = |trouble: &Trouble| {
+            let is_command = matches!(trouble.failure.code, Code::HookPostponed | Code::HookFailed);
+            trouble.hold == Hold::Pause && is_command
+        };
+        self.policy.hooks.per_stop && self.trouble_with(upgrade).is_some_and(said_so)
     }
 
     /// What must outlive the journal.
@@ -100,5 +115,11 @@ impl Trouble {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.failure.code == Code::Cancelled
+    }
+
+    /// It is held back by a person's word: cancelled, or rolled back.
+    #[must_use]
+    pub fn is_decision(&self) -> bool {
+        matches!(self.failure.code, Code::Cancelled | Code::RolledBack)
     }
 }

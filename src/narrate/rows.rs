@@ -14,7 +14,9 @@ pub fn row(row: Row) -> &'static str {
         Row::AttemptTakenUp => "an upgrade was stopped in order; it is taken up again",
         Row::AttemptResumed => "an upgrade was interrupted by a crash; it is taken up again",
         Row::AttemptGivenUp => "an upgrade was interrupted too often; the old version runs",
-        Row::AttemptWithdrawn => "an upgrade was interrupted, and is no longer in the plan",
+        Row::AttemptWithdrawn => {
+            "an upgrade was interrupted, and is held by a person or no longer in the plan"
+        }
         Row::AttemptUnprepared => "an upgrade was interrupted, and its binary has changed",
         Row::SwapInterrupted => "an upgrade was interrupted after its commit; it is finished",
         Row::RollBackResumed => "a roll-back is due, or was interrupted; it is performed",

@@ -142,7 +142,10 @@ fn broken_off_before_anything_moved_it_blocks_nothing() {
     assert_eq!(read(&stage, "file-7"), "changed");
     let mut run = stage.start(&NOTHING);
     stage.until_log("started 1.1.0", 2);
-    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    let end = run.stop(Signal::SIGINT);
+    assert_eq!(end.status, Some(0));
+    let expected = "was broken off before it had moved anything: the data is as it was";
+    assert!(end.stderr.contains(expected), "{}", end.stderr);
     assert!(!stage.site.home("nymvisor/restoring.json").exists());
     assert!(fs::read_dir(stage.site.home("nymvisor/rollbacks")).unwrap().next().is_none());
     assert_eq!(read(&stage, "file-7"), "changed");

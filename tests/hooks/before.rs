@@ -60,6 +60,41 @@ fn anything_else_holds_the_upgrade_back_and_the_daemon_runs_on() {
     }
 }
 
+/// The copy of the home may be of any size: it is made once.
+#[test]
+fn what_is_put_off_stays_prepared() {
+    let stage = hooked("pre-upgrade", "exit 31");
+    let run = started(&stage);
+    stage.announce("1.1.0");
+    stage.until_event("hook-ended", 1);
+    let status = || -> serde_json::Value {
+        serde_json::from_str(&stage.site.run(&["status", "--output", "json"]).stdout).unwrap()
+    };
+    let (status, queued) = (status(), &status()["queue"][0]);
+    assert_eq!((&queued["stage"], &queued["next"]), (&"paused".into(), &true.into()), "{status:#}");
+    assert!(queued["until"].is_string(), "{status:#}");
+    assert_eq!(queued["waits_for"][0]["what"], "pause");
+    assert_eq!(status["verdict"], "ok", "{status:#}");
+    let asked_again = |times| {
+        stage.site.ok(&["retry", "v1.1.0"]);
+        stage.until_event("hook-ended", times);
+    };
+    asked_again(2);
+    script(&stage, "pre-upgrade.sh", "echo late > \"$DAEMON_HOME/late\"; exit 0");
+    asked_again(3);
+    stage.until_log("started 1.1.0", 1);
+    stage.until_phase("Running");
+    let count = |name: &str| stage.events().iter().filter(|event| *event == name).count();
+    assert_eq!((count("home-copied"), count("binary-fetched")), (1, 1), "{}", stage.story());
+    assert_eq!(count("copy-refreshed"), 1, "{}", stage.story());
+    // What came since is in it.
+    let backup = &stage.archives()[0];
+    let tar = std::process::Command::new("tar").arg("--zstd").arg("-tf").arg(backup).output();
+    assert!(String::from_utf8(tar.unwrap().stdout).unwrap().lines().any(|it| it.ends_with("late")));
+    assert_eq!(stage.assert_consistent(), "v1.1.0", "{}", stage.story());
+    end(&stage, run);
+}
+
 #[test]
 fn retry_asks_a_command_again_that_said_abort() {
     let stage = hooked("pre-upgrade", "exit 30");

@@ -213,6 +213,8 @@ fn every_legal_pair_of_phase_and_event_is_taken() {
         let faults = within(&[[0, 0, 2, 0, 0]], 600);
         search("usual", Beginning::Unread(phase), &usual(), faults, &mut taken);
     }
+    let finished = within(&[[1, 0, 2, 0, 0]], 1500);
+    search("usual", Beginning::At(PhaseName::Swapping), &usual(), finished, &mut taken);
     for from in [Beginning::First, Beginning::Ready, Beginning::Waits, Beginning::Failed] {
         search("usual", from, &usual(), anything(1500), &mut taken);
     }

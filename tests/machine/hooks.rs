@@ -5,6 +5,7 @@ use nymvisor::machine::{
     Upgrade, Wait,
 };
 
+use super::put_off::as_before;
 use crate::model::hooks::{ENDINGS, ended_so};
 use crate::model::luck::Luck;
 use crate::model::show;
@@ -30,7 +31,7 @@ fn rolls_back() -> Policy {
 }
 
 /// The first command that waits ends so.
-fn ends(tale: &mut Tale, ending: HookEnding) {
+pub(super) fn ends(tale: &mut Tale, ending: HookEnding) {
     let work = &mut tale.engine.world.work;
     let at = work.iter().position(|effect| matches!(effect, Effect::RunHook(_))).unwrap();
     let Effect::RunHook(call) = work.remove(at) else { panic!("no command") };
@@ -73,19 +74,28 @@ fn who_said_yes_is_asked_again_after_a_hold() {
 }
 
 /// The daemon runs on, whatever the pre-upgrade command says.
-#[test]
-fn what_the_pre_upgrade_command_says() {
+fn said_before_an_upgrade(policy: &Policy) -> String {
     let mut table = String::new();
     for ahead in [true, false] {
         for ending in every_ending() {
-            let mut tale = Tale::hooked(Policy { prepare_ahead: ahead, ..all() }, &u1());
+            let mut tale = Tale::hooked(Policy { prepare_ahead: ahead, ..policy.clone() }, &u1());
             tale.due().forget();
             ends(&mut tale, ending);
             assert!(matches!(tale.engine.state.phase, Phase::Running(_)), "{ending:?}");
             table.push_str(&format!("{tale}\n"));
         }
     }
-    insta::assert_snapshot!(table);
+    table
+}
+
+#[test]
+fn what_the_pre_upgrade_command_says() {
+    insta::assert_snapshot!(said_before_an_upgrade(&all()));
+}
+
+#[test]
+fn what_it_said_in_sessions_of_before() {
+    insta::assert_snapshot!(said_before_an_upgrade(&as_before(&all())));
 }
 
 #[test]

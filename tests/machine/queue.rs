@@ -1,9 +1,10 @@
 //! What is queued, and what never is.
 
-use nymvisor::machine::{Code, Event, PhaseName, Timer, Upgrade};
+use nymvisor::machine::{Code, Effect, Event, Failure, PhaseName, State, Timer, Upgrade};
 
 use crate::model::tale::Tale;
 use crate::model::values::{by_command, failure, policy, upgrade};
+use crate::model::wishes::cancel;
 
 #[test]
 fn h27_what_is_not_newer_is_dropped_from_the_queue() {
@@ -128,4 +129,69 @@ fn nothing_is_fetched_for_a_plan_that_cannot_be_read() {
     queue-read genesis [u1]: Running 1001 | #2 u1 fetching | u1 free (1)
       => watch-due #2 00:10, fetch-binary #2 u1
     ");
+}
+
+fn fails_for_good(number: usize) -> Failure {
+    Failure { code: Code::DigestMismatch, text: format!("the {number}th") }
+}
+
+/// So many upgrades that failed for good are on record.
+fn with_failures(tale: &mut Tale, numbers: std::ops::Range<usize>) {
+    for number in numbers {
+        let failed = upgrade(&format!("f{number}"), &format!("2.{number}.0"), 10);
+        tale.queue(&failed);
+        let attempt = tale.engine.state.last_attempt;
+        tale.event(Event::WorkFailed { attempt, failure: fails_for_good(number) });
+        tale.engine.world.files.queue.as_mut().unwrap().entries.clear();
+        tale.engine.world.work.clear();
+    }
+    tale.read_plan();
+}
+
+fn is_remembered(tale: &Tale, name: &str) -> bool {
+    tale.engine.state.troubles.iter().any(|trouble| trouble.name == name)
+}
+
+/// Else an upgrade that a person doesn't want would be performed.
+#[test]
+fn what_a_person_has_cancelled_is_never_pushed_out_by_failures() {
+    let mut tale = Tale::running(policy());
+    let unwanted = upgrade("unwanted", "1.1.0", 10);
+    tale.queue(&unwanted).event(cancel(&unwanted));
+    tale.engine.world.files.queue.as_mut().unwrap().entries.clear();
+    with_failures(&mut tale, 0..State::TROUBLES_MAX + 6);
+    assert_eq!(tale.engine.state.troubles.len(), State::TROUBLES_MAX);
+    assert!(is_remembered(&tale, "unwanted"));
+    // Of failures the oldest go, and the last word counts.
+    assert!(!is_remembered(&tale, "f6") && is_remembered(&tale, "f7"));
+    tale.queue(&unwanted);
+    assert!(tale.engine.state.candidate.is_none(), "{tale}");
+}
+
+#[test]
+fn what_cannot_be_remembered_is_not_cancelled_and_failures_keep_their_pauses() {
+    let mut tale = Tale::running(policy());
+    let number = |number: usize| upgrade(&format!("c{number}"), &format!("1.{number}.0"), 10);
+    for at in 0..State::TROUBLES_MAX {
+        tale.event(cancel(&number(at)));
+    }
+    with_failures(&mut tale, 0..State::FAILURES_MIN + 3);
+    let troubles = &tale.engine.state.troubles;
+    assert_eq!(troubles.len(), State::TROUBLES_MAX + State::FAILURES_MIN);
+    assert!(!is_remembered(&tale, "f2") && is_remembered(&tale, "f3"));
+    let answered = |tale: &Tale| {
+        let last = tale.engine.records.last().unwrap();
+        last.effects.iter().find_map(|effect| match effect {
+            Effect::Answer { granted, text, .. } => Some((*granted, text.clone())),
+            _ => None,
+        })
+    };
+    tale.event(cancel(&number(State::TROUBLES_MAX)));
+    let (granted, text) = answered(&tale).unwrap();
+    assert!(!granted && text.contains("64 upgrades were cancelled"), "{text}");
+    assert!(text.contains("nymvisor retry c0"), "{text}");
+    let (requester, request) = (by_command(number(0)).requester, "r".to_owned());
+    tale.event(Event::RetryRequested { name: "c0".to_owned(), requester, request });
+    tale.event(cancel(&number(State::TROUBLES_MAX)));
+    assert!(answered(&tale).unwrap().0);
 }

@@ -1,7 +1,7 @@
 //! Holds, cancellations, windows and new times: prepared all the same, and nothing stopped.
 
 use nymvisor::machine::{
-    Code, Effect, Event, Hold, KeptBack, PhaseName, Policy, Stage, State, Upgrade, Window, Wishes,
+    Code, Effect, Event, Hold, KeptBack, PhaseName, Policy, Stage, State, Upgrade, Window,
 };
 
 use crate::model::stimulus::How;
@@ -9,7 +9,7 @@ use crate::model::tale::Tale;
 use crate::model::values::{at, policy, upgrade};
 use crate::model::wishes::{cancel, hold, release, rescheduled, window};
 
-fn u1() -> Upgrade {
+pub(super) fn u1() -> Upgrade {
     upgrade("u1", "1.1.0", 10)
 }
 
@@ -17,20 +17,20 @@ fn windows() -> Policy {
     Policy { keeps_windows: true, ..policy() }
 }
 
-fn state(tale: &Tale) -> &State {
+pub(super) fn state(tale: &Tale) -> &State {
     &tale.engine.state
 }
 
-fn stage(tale: &Tale) -> Stage {
+pub(super) fn stage(tale: &Tale) -> Stage {
     state(tale).candidate.as_ref().unwrap().stage.clone()
 }
 
-fn orders(tale: &Tale) -> Vec<&'static str> {
+pub(super) fn orders(tale: &Tale) -> Vec<&'static str> {
     tale.engine.records.last().unwrap().effects.iter().map(Effect::name).collect()
 }
 
 /// The answer to the last request.
-fn answer(tale: &Tale) -> (bool, String) {
+pub(super) fn answer(tale: &Tale) -> (bool, String) {
     let found = tale.engine.records.iter().rev().flat_map(|record| &record.effects);
     let mut answers = found.filter_map(|effect| match effect {
         Effect::Answer { granted, text, .. } => Some((*granted, text.clone())),
@@ -92,19 +92,6 @@ fn who_is_held_on_the_last_steps_gives_back_the_lock() {
     tale.event(release());
     assert!(matches!(stage(&tale), Stage::Refreshing(_)), "{tale}");
     tale.until(PhaseName::BackingUp);
-}
-
-#[test]
-fn what_has_begun_is_neither_held_nor_cancelled() {
-    for phase in [PhaseName::BackingUp, PhaseName::Verifying, PhaseName::Swapping] {
-        let mut tale = Tale::at(policy(), &u1(), phase);
-        tale.event(hold(None));
-        assert_eq!(answer(&tale), (false, "what has begun is not held".to_owned()));
-        tale.event(cancel(&u1()));
-        assert_eq!(answer(&tale), (false, "u1 is past its preparation".to_owned()));
-        assert_eq!(state(&tale).wishes(), Wishes::default());
-        tale.until(PhaseName::Restarting);
-    }
 }
 
 /// A roll-back is no upgrade; it is not held, and doesn't wait for a window.
@@ -313,6 +300,26 @@ fn what_is_not_prepared_ahead_waits_as_well() {
     tale.event(window(true)).event(window(false)).work(1);
     assert!(matches!(stage(&tale), Stage::Ready(None)), "{tale}");
     tale.event(window(true)).until(PhaseName::Downloading);
+}
+
+/// What a person sets for later while room is looked for is heard before the daemon is stopped.
+#[test]
+fn another_time_that_comes_with_the_room_counts_also_where_nothing_is_prepared() {
+    let unprepared = Policy { prepare_ahead: false, ..policy() };
+    let mut tale = Tale::running(unprepared.clone());
+    tale.queue(&u1()).due();
+    plan_has(&mut tale, &rescheduled(&u1(), 30, false));
+    tale.work(1);
+    assert!(matches!(stage(&tale), Stage::Ready(None)), "{tale}");
+    assert_eq!(state(&tale).phase.name(), PhaseName::Running);
+    tale.due().until(PhaseName::Downloading);
+    // Records of before, by which nobody looked at the plan, lead where they led.
+    let mut tale = Tale::running(unprepared);
+    tale.queue(&u1()).due();
+    plan_has(&mut tale, &rescheduled(&u1(), 30, false));
+    let (attempt, needed_bytes, free_bytes) = (state(&tale).last_attempt, 10, 100);
+    tale.event(Event::RoomFound { attempt, needed_bytes, free_bytes, by_plan: false });
+    assert_eq!(state(&tale).phase.name(), PhaseName::Draining, "{tale}");
 }
 
 /// A journal of before must replay to the letter: nothing of all this is written where nobody

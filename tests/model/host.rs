@@ -225,7 +225,7 @@ impl World {
             }
             Effect::CheckRoom { attempt } => {
                 luck.or(&[Code::NoRoom])?;
-                Event::RoomFound { attempt: *attempt, needed_bytes: 10, free_bytes: 100 }
+                values::room_found(*attempt)
             }
             Effect::CopyHome { .. }
             | Effect::RefreshCopy { .. }

@@ -35,8 +35,10 @@ pub(crate) struct Oracle {
     /// A maintenance window is open.
     open: bool,
     health: hooks::Health,
-    /// Upgrades to which the pre-upgrade command has said yes in this session.
+    /// Upgrades to which the pre-upgrade command has said yes, for the stop that comes next.
     hooked: BTreeSet<u64>,
+    /// What it has put off, until the pause is over.
+    put_off: BTreeSet<(String, String)>,
 }
 
 impl Oracle {
@@ -99,6 +101,10 @@ impl Oracle {
             Event::CancelRequested { upgrade, .. } if is_granted(record) => {
                 self.quarantine.insert((upgrade.name.clone(), upgrade.digest.clone()));
             }
+            Event::RetryRequested { name, .. } => self.put_off.retain(|(held, _)| held != name),
+            Event::PauseElapsed { name, digest } => {
+                self.put_off.remove(&(name.clone(), digest.clone()));
+            }
             Event::WindowOpened { .. } => self.open = true,
             Event::WindowClosed { .. } => self.open = false,
             _ => {}
@@ -116,6 +122,7 @@ impl Oracle {
                 self.open = false;
                 self.locked.clear();
                 self.hooked.clear();
+                self.put_off.clear();
             }
             Event::StopRequested { .. } => self.stopping = true,
             Event::Recovered { row, observed } => self.recovered(*row, observed),
@@ -202,7 +209,7 @@ impl Oracle {
             Effect::SpawnDaemon(_) if !self.may_start(record) => {
                 return Err("a start before the command said yes".to_owned());
             }
-            Effect::RunHook(call) => self.note_call(call),
+            Effect::RunHook(call) => return self.note_call(call),
             Effect::CheckHealth { .. } => self.health = hooks::Health::Open,
             Effect::SpawnDaemon(_) if self.up => return Err("a second daemon".to_owned()),
             Effect::SpawnDaemon(_) if self.stopping => {
@@ -244,14 +251,24 @@ impl Oracle {
         Ok(())
     }
 
-    /// Nothing begins that a person holds, or outside of a window, or that is cancelled.
+    /// Nothing begins before its time, or that a person holds, or outside of a window.
     fn may_begin_now(&self, before: &State, record: &Record, after: &State) -> Result<(), String> {
         let Some(attempt) = after.phase.attempt().filter(|attempt| attempt.back.is_none()) else {
             return Ok(());
         };
-        let is_candidate = |candidate: &Candidate| candidate.id == attempt.id;
-        if !before.candidate.as_ref().is_some_and(is_candidate) {
+        let is_candidate = |candidate: &&Candidate| candidate.id == attempt.id;
+        let Some(candidate) = before.candidate.as_ref().filter(is_candidate) else {
             return Ok(());
+        };
+        // What the plan says was not heard by sessions on record that didn't ask for it.
+        let comes_due = matches!(
+            record.event,
+            Event::CameDue { .. }
+                | Event::Recovered { .. }
+                | Event::RoomFound { by_plan: false, .. }
+        );
+        if !candidate.due && !comes_due {
+            return Err(format!("an upgrade begins before its time: {record:?}"));
         }
         let upgrade = &attempt.upgrade;
         let ignores = upgrade.rescheduled.as_ref().is_some_and(|wish| wish.ignores_windows);

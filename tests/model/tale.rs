@@ -129,6 +129,18 @@ impl Tale {
         self.tell()
     }
 
+    /// All that can be carried out is, but for orders of this name.
+    pub(crate) fn finish_all_but(&mut self, name: &str) -> &mut Self {
+        loop {
+            let world = &self.engine.world;
+            let mut ready = (0..world.work.len()).filter(|at| world.can_finish(*at));
+            let Some(pick) = ready.position(|at| world.work[at].name() != name) else {
+                return self.tell();
+            };
+            self.engine.finish(pick, Luck::Good).unwrap();
+        }
+    }
+
     /// Orders are carried out, and the daemon ends when it is asked to, until `phase` is reached.
     pub(crate) fn until(&mut self, phase: PhaseName) -> &mut Self {
         for _ in 0..20 {

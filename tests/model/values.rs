@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use nymvisor::machine::{
-    Archive, Binary, Code, Daemon, Failure, Hooks, Policy, Queue, Requester, Upgrade, Version,
+    Archive, Binary, Code, Daemon, Event, Failure, Hooks, Policy, Queue, Requester, Upgrade,
+    Version,
 };
 
 /// So many minutes after the beginning of the tests' time.
@@ -93,7 +94,13 @@ pub(crate) fn policy() -> Policy {
 /// Every command is there, and the health is checked.
 #[expect(clippy::needless_pass_by_value, reason = "it changes what it is given")]
 pub(crate) fn with_hooks(policy: Policy) -> Policy {
-    let hooks = Hooks { pre_upgrade: true, pre_start: true, post_upgrade: true, on_failure: true };
+    let hooks = Hooks {
+        pre_upgrade: true,
+        per_stop: true,
+        pre_start: true,
+        post_upgrade: true,
+        on_failure: true,
+    };
     Policy { hooks, checks_health: true, ..policy }
 }
 
@@ -124,3 +131,8 @@ pub(crate) const CODES: [Code; 24] = [
     Code::HookFailed,
     Code::Unhealthy,
 ];
+
+/// There is room, and the plan was heard.
+pub(crate) fn room_found(attempt: u64) -> Event {
+    Event::RoomFound { attempt, needed_bytes: 10, free_bytes: 100, by_plan: true }
+}

@@ -28,7 +28,8 @@ pub(crate) fn rescheduled(upgrade: &Upgrade, minutes: i64, ignores_windows: bool
 /// What a person who wants upgrades held asks for.
 pub(crate) fn hold(minutes: Option<i64>) -> Event {
     let until = minutes.map(values::at);
-    Event::HoldRequested { until, requester: person(), request: "r3".to_owned() }
+    let (request, run_is_up) = ("r3".to_owned(), Some(true));
+    Event::HoldRequested { until, requester: person(), request, run_is_up }
 }
 
 pub(crate) fn release() -> Event {

@@ -163,11 +163,30 @@ fn wishes() -> Vec<Named> {
     let windows = Settings { keeps_windows: true, ..usual() };
     let no_backup = Settings { skip_backup: true, ..windows };
     let later = Do(Stimulus::Tamper(Tamper::Reschedule(U1, true)));
+    let held = || Do(Hold(true));
+    let under_way = [Do(Announce(U1)), Until("seal-backup"), held()];
+    let not_ahead = Settings { prepare_ahead: false, ..usual() };
     let cancelled = [Do(Announce(U1)), Until("check-binary"), Do(Cancel(U1)), Rest];
     let retried = [&cancelled[..], &[Do(Retry(U1)), Rest]].concat();
     vec![
         ("held before it is queued", "u1", of(usual(), &[Do(Hold(false)), Do(Announce(U1)), Rest])),
         ("held on its last steps", "u1", of(usual(), &announced("take-lock", Do(Hold(true))))),
+        ("held while it is under way", "u1", of(usual(), &announced("seal-backup", held()))),
+        (
+            "held while it is under way, and killed",
+            "u1",
+            of(usual(), &[&under_way[..], &[KILLED, Rest]].concat()),
+        ),
+        (
+            "held while it is under way, and stopped",
+            "u1",
+            of(usual(), &[&under_way[..], &[Do(Stop), Rest]].concat()),
+        ),
+        (
+            "rescheduled, and not prepared",
+            "u1",
+            of(not_ahead, &announced("check-room", later.clone())),
+        ),
         ("held until a time", "u1", of(usual(), &[Do(Hold(true)), Do(Announce(U1)), Rest])),
         ("cancelled, and tried again", "u1", of(usual(), &retried)),
         ("rescheduled while it is copied", "u1", of(usual(), &announced("copy-home", later))),

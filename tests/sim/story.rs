@@ -314,7 +314,7 @@ impl Play {
     }
 }
 
-fn owner() -> Owner {
+pub(super) fn owner() -> Owner {
     Owner { instance: INSTANCE.to_owned(), daemon: DAEMON.to_owned() }
 }
 

@@ -193,7 +193,7 @@ fn history(row: Row) -> &'static str {
         Row::AttemptTakenUp => "a stop request after the drain had begun",
         Row::AttemptResumed => "a kill or power cut between the drain and the commit point",
         Row::AttemptGivenUp => "the fourth kill of the same attempt: something about it kills us",
-        Row::AttemptWithdrawn => "a kill or a stop, and then the plan was changed by hand",
+        Row::AttemptWithdrawn => "a kill or a stop; the plan was changed by hand, or upgrades held",
         Row::AttemptUnprepared => "a kill or a stop, and then the binary was replaced or removed",
         Row::SwapInterrupted => {
             "a kill or power cut after the rename of the version file, before link or record"

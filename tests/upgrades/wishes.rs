@@ -5,6 +5,7 @@ use std::fs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use nymvisor::host::lock::HeldLock;
+use nymvisor::release::PlanLock;
 use serde_json::{Value, json};
 
 use super::{add_ok, assert_never_stopped, end, queued, started, until_polled, until_runs};
@@ -304,15 +305,16 @@ fn a_new_time_while_nothing_runs_counts_and_one_that_is_past_is_refused() {
 
 /// Past its preparation: the daemon is asked to end, and takes its time.
 #[test]
-fn what_has_begun_is_refused_with_its_phase() {
+fn what_has_begun_goes_on_and_only_what_comes_after_it_is_held() {
     let stage = Stage::new();
     stage.switch("ignore-int", "1");
     let (run, pid) = started(&stage);
     stage.announce("1.1.0");
     stage.until_phase("Draining");
+    let said = stage.site.ok(&["upgrades", "hold"]);
+    assert!(said.contains("the upgrade to v1.1.0 is under way and goes on; if it is"), "{said}");
     for command in [
-        &["upgrades", "hold"][..],
-        &["upgrades", "cancel", "v1.1.0"],
+        &["upgrades", "cancel", "v1.1.0"][..],
         &["upgrades", "reschedule", "v1.1.0", "--delay", "1h"],
     ] {
         let error = refused(&stage, command);
@@ -321,6 +323,79 @@ fn what_has_begun_is_refused_with_its_phase() {
     assert_eq!(only(&stage)["stage"], "under-way");
     fs::remove_file(stage.site.home("ignore-int")).unwrap();
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
+    until_runs(&stage, "1.1.0");
+    add_ok(&stage, "1.2.0", "--now");
+    stage.until_event("home-copied", 2);
+    assert_eq!(waits(&only(&stage)), ["hold"]);
+    end(run);
+}
+
+/// At night: held, stopped, started again, and the node runs what it ran before.
+#[test]
+fn what_is_interrupted_while_upgrades_are_held_waits_for_the_release() {
+    let stage = Stage::new();
+    stage.switch("ignore-int", "1");
+    let (mut run, _) = started(&stage);
+    stage.announce("1.1.0");
+    stage.until_phase("Draining");
+    stage.site.ok(&["upgrades", "hold"]);
+    run.kill();
+    fs::remove_file(stage.site.home("ignore-int")).unwrap();
+    let said = stage.site.ok(&["upgrades", "hold", "--until", "12h"]);
+    assert!(said.contains("v1.1.0 was interrupted, and waits as well"), "{said}");
+    let list = stage.site.ok(&["upgrades", "list"]);
+    assert!(list.contains("interrupted; the next `nymvisor run` starts what ran before"), "{list}");
+    let run = stage.start(&["run"]);
+    stage.until_log("started 1.0.0", 2);
+    stage.until_event("home-copied", 2);
+    assert_eq!(waits(&only(&stage)), ["hold"]);
+    stage.site.ok(&["upgrades", "release"]);
+    until_runs(&stage, "1.1.0");
+    end(run);
+}
+
+/// Whoever is told so can rely on it, or is told that it is not so.
+#[test]
+fn an_answer_waits_for_what_it_promises_to_keep() {
+    let stage = Stage::new();
+    let (run, _) = started(&stage);
+    let kept = stage.site.path(".nym/nymvisors/instances/nym-node-default/data/wishes.json");
+    for _ in 0..10 {
+        stage.site.ok(&["upgrades", "hold"]);
+        assert!(kept.exists());
+        stage.site.ok(&["upgrades", "release"]);
+        assert!(!kept.exists());
+    }
+    fs::create_dir(&kept).unwrap();
+    let said = stage.site.ok(&["upgrades", "hold"]);
+    assert!(
+        said.contains("only the journal tells so, for") && said.contains("wishes.json"),
+        "{said}"
+    );
+    end(run);
+}
+
+/// Without preparation the upgrade lock is taken only after the stop: who sets another time right
+/// before is heard all the same.
+#[test]
+fn another_time_right_before_the_stop_is_heard_where_nothing_is_prepared() {
+    let stage = Stage::new().with("DAEMON_PREPARE_AHEAD", "false");
+    let (run, pid) = started(&stage);
+    add_ok(&stage, "1.1.0", "--upgrade-delay 2s");
+    let lock = PlanLock::acquire(&stage.site.data(".locks/plan")).unwrap();
+    stage.until_event("came-due", 1);
+    let path = stage.site.data("upgrade-plan.json");
+    let mut plan = read_json(&path);
+    let requester = json!({ "by": "command", "uid": 1, "user": "nym" });
+    plan["queuedUp"][0]["rescheduled"] =
+        json!({ "at": "2098-01-01T00:00:00Z", "requester": requester });
+    fs::write(path.with_extension("new"), plan.to_string()).unwrap();
+    fs::rename(path.with_extension("new"), &path).unwrap();
+    drop(lock);
+    stage.until_event("room-found", 1);
+    assert_eq!(waits(&only(&stage)), ["time"]);
+    assert_never_stopped(&stage, pid);
+    stage.site.ok(&["upgrades", "reschedule", "v1.1.0", "--now"]);
     until_runs(&stage, "1.1.0");
     end(run);
 }

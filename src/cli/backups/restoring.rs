@@ -146,7 +146,12 @@ fn take_away_what_is_over(paths: &Paths) -> Result<(), Error> {
     let Some(restoring) = Restoring::load(paths)? else { return Ok(()) };
     let job = restoring.job(paths);
     if !restore::has_begun(&job)? {
-        tracing::warn!("`backups restore {}` was broken off; nothing was touched", restoring.name);
+        let name = &restoring.name;
+        tracing::warn!(
+            "`nymvisor backups restore {name}` was broken off before it had moved anything: the \
+             data is as it was, and the node is started on it; to restore all the same, stop \
+             nymvisor and say it again"
+        );
     }
     restore::abandon(&job)?;
     Restoring::remove(paths)

@@ -10,7 +10,8 @@ use crate::cli::check::estimate::basis_of;
 use crate::cli::check::history::Past;
 use crate::cli::check::version::shown;
 use crate::machine::{
-    Candidate, Hold, Order, Phase, Requester, Restarting, Stage, State, Upgrade, Wait, compare,
+    Candidate, Hold, Order, Phase, PhaseName, Requester, Restarting, Stage, State, Upgrade, Wait,
+    compare,
 };
 
 /// An upgrade in the plan.
@@ -110,7 +111,7 @@ fn queued(
     seen: &Seen,
 ) -> Queued {
     let held = held.iter().find(|held| held.name == upgrade.name && held.digest == upgrade.digest);
-    let (stage, text) = stage(upgrade, state, held, runs);
+    let (stage, text) = stage(upgrade, state, held, runs, seen.now);
     let outlook = match stage {
         "under-way" | "superseded" => Outlook::default(),
         _ => waits::outlook(upgrade, state, held, seen),
@@ -141,10 +142,12 @@ fn stage(
     state: &State,
     held: Option<&Held>,
     runs: bool,
+    now: DateTime<Utc>,
 ) -> (&'static str, String) {
     let under_way = state.phase.attempt().filter(|attempt| attempt.upgrade.is(upgrade));
     if let Some(attempt) = under_way.filter(|attempt| attempt.back.is_none()) {
-        return under_way_in(&state.phase, attempt.resumed, runs);
+        let is_held = waits::hold(state, now).is_some();
+        return under_way_in(&state.phase, attempt.resumed, runs, is_held);
     }
     if let Some(held) = held.filter(|held| runs || held.hold == Hold::Quarantine) {
         if held.is_cancelled() {
@@ -178,12 +181,16 @@ fn stage(
     }
 }
 
-fn under_way_in(phase: &Phase, resumed: u32, runs: bool) -> (&'static str, String) {
+fn under_way_in(phase: &Phase, resumed: u32, runs: bool, is_held: bool) -> (&'static str, String) {
     let rests = matches!(phase, Phase::Restarting(Restarting { wait: Wait::Session { .. }, .. }));
     let text = match (runs && !rests, resumed) {
         (true, 0) => format!("under way, in the phase {}", phase.name()),
         (true, times) => {
             format!("under way, in the phase {}; taken up again {times} times", phase.name())
+        }
+        (false, _) if is_held && phase.name() != PhaseName::Swapping => {
+            "interrupted; the next `nymvisor run` starts what ran before, for upgrades are held"
+                .to_owned()
         }
         (false, _) => "interrupted; the next `nymvisor run` goes on with it".to_owned(),
     };

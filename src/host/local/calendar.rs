@@ -1,10 +1,14 @@
 //! Holds that end, and windows that open and close: the wall clock, which may jump.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
-use tokio::task::spawn_local;
+use tokio::sync::watch;
+use tokio::task::{spawn_blocking, spawn_local};
 
 use super::super::due::until;
 use super::super::windows;
+use super::super::wishes::Keeper;
 use super::LocalHost;
 use crate::config::Moment;
 use crate::machine::{Event, Wishes};
@@ -36,15 +40,58 @@ impl LocalHost {
         }
     }
 
+    /// Who is told that it is granted can rely on it, whatever becomes of the journal: see
+    /// [`Keeping::settled`].
     pub(super) fn keep_wishes(&mut self, wishes: Wishes) {
         let (path, disk) = (self.setup.paths.wishes(), self.setup.disk.clone());
-        let keeper = self.wishes.clone();
+        let keeper = self.wishes.keeper.clone();
         let number = keeper.number();
-        self.chore("a hold or a cancellation could not be kept beside the journal", move || {
-            keeper
-                .keep(number, &*disk, &path, &wishes)
-                .map_err(|error| format!("{}: {error}", path.display()))
+        let done = spawn_blocking(move || {
+            let kept = keeper.keep(number, &*disk, &path, &wishes);
+            kept.map_err(|error| format!("{}: {error}", path.display()))
         });
+        let word = self.wishes.word.clone();
+        self.chores.push(spawn_local(async move {
+            let kept = done.await.map_err(|error| error.to_string()).flatten();
+            if let Err(error) = &kept {
+                tracing::error!(
+                    "what is held or cancelled is not kept beside the journal: {error}"
+                );
+            }
+            word.send_modify(|word| {
+                if word.number < number {
+                    *word = Word { number, error: kept.err() };
+                }
+            });
+        }));
+    }
+}
+
+/// What is kept beside the journal, by word after word.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Keeping {
+    keeper: Arc<Keeper>,
+    /// The last one that was written, or could not be.
+    word: watch::Sender<Word>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Word {
+    number: u64,
+    error: Option<String>,
+}
+
+impl Keeping {
+    /// Waits until all that is to be kept by now has been written; why it could not be, where this
+    /// had to wait.
+    pub(super) async fn settled(&self) -> Option<String> {
+        let last = self.keeper.last();
+        if self.word.borrow().number >= last {
+            return None;
+        }
+        let mut word = self.word.subscribe();
+        let word = word.wait_for(|word| word.number >= last).await.ok()?;
+        word.error.clone()
     }
 }
 

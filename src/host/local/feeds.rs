@@ -89,12 +89,23 @@ impl LocalHost {
         }));
     }
 
-    pub(super) fn answer(&mut self, request: String, granted: bool, text: String) {
+    /// Once what it promises to keep is kept.
+    pub(super) fn answer(&mut self, request: String, granted: bool, mut text: String) {
         let (folder, disk) = (self.setup.paths.requests(), self.setup.disk.clone());
-        self.chore("a request could not be answered", move || {
-            requests::answer(&*disk, &folder, &request, &Answer { granted, text })
-                .map_err(|error| format!("{}: {error}", folder.display()))
-        });
+        let keeping = self.wishes.clone();
+        self.chores.retain(|chore| !chore.is_finished());
+        self.chores.push(spawn_local(async move {
+            if let Some(error) = keeping.settled().await {
+                text = format!("{text}; only the journal tells so, for {error}");
+            }
+            let answered = spawn_blocking(move || {
+                requests::answer(&*disk, &folder, &request, &Answer { granted, text })
+                    .map_err(|error| format!("{}: {error}", folder.display()))
+            });
+            if let Err(error) = answered.await.map_err(|error| error.to_string()).flatten() {
+                tracing::error!("a request could not be answered: {error}");
+            }
+        }));
     }
 }
 
@@ -228,7 +239,7 @@ async fn heed_requests(setup: Rc<Setup>, teller: Teller) {
             }
             match request {
                 Ok(request) => {
-                    teller.tell(request.into_event(id));
+                    teller.tell(request.into_event(id, true));
                 }
                 Err(error) => tracing::warn!("request {id} can't be read: {error}"),
             }

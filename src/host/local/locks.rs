@@ -19,7 +19,7 @@ use crate::release::{self, PlanLock};
 /// From one look at what another instance may hold for long to the next.
 const LONG_PAUSE: Duration = Duration::from_millis(500);
 /// `add-upgrade` holds plan and upgrade lock for moments, which the daemon lives through.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The upgrade lock, where it is held.

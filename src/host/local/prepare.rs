@@ -8,16 +8,17 @@ use chrono::Utc;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
 
+use super::super::files::Files;
 use super::super::{backup, place, room};
 use super::binary::{Fetched, checked, fetched};
 use super::copy::Copy;
-use super::locks::{NameLock, lock_name};
+use super::locks::{LOCK_PATIENCE, NameLock, lock_name, plan_failure};
 use super::{LocalHost, our_failure};
 use crate::config::Paths;
 use crate::disk::{Disk, try_writing_into};
 use crate::journal;
-use crate::machine::{Binary, Code, Event, Failure, Upgrade};
-use crate::release::UpgradeName;
+use crate::machine::{Binary, Code, Event, Failure, Queue, Upgrade};
+use crate::release::{PlanLock, UpgradeName};
 
 /// How many threads compress a backup, at most.
 const BACKUP_WORKERS_MAX: usize = 2;
@@ -129,10 +130,14 @@ impl LocalHost {
         });
     }
 
+    /// Where nothing is prepared ahead the daemon is stopped next, and the lock that keeps others
+    /// from setting another time is taken only then: the plan is looked at last.
     pub(super) fn check_room(&mut self, attempt: u64) {
         let (setup, files) = (self.setup.clone(), self.files.clone());
+        let teller = self.teller.clone();
         self.step(attempt, async move {
             let skip = setup.config.daemon.unsafe_skip_backup;
+            let by_plan = !setup.config.daemon.prepare_ahead;
             let (paths, disk) = (setup.paths.clone(), setup.disk.clone());
             let instance = setup.config.nymvisor.id.clone();
             let found = spawn_blocking(move || {
@@ -142,10 +147,15 @@ impl LocalHost {
                     try_writing(&*disk, paths.backups(), &instance)?;
                 }
                 room_for_records(&*disk, &paths)?;
-                room_for_backup(&paths, skip)
+                let room = room_for_backup(&paths, skip)?;
+                let plan = by_plan.then(|| planned(&files, &paths)).transpose()?;
+                Ok::<_, Failure>((room, plan))
             });
-            let (needed_bytes, free_bytes) = found.await.map_err(our_failure)??;
-            Ok(Event::RoomFound { attempt, needed_bytes, free_bytes })
+            let ((needed_bytes, free_bytes), plan) = found.await.map_err(our_failure)??;
+            if let Some(queue) = plan {
+                teller.tell(Event::QueueRead { queue });
+            }
+            Ok(Event::RoomFound { attempt, needed_bytes, free_bytes, by_plan })
         });
     }
 
@@ -199,6 +209,13 @@ fn changed(upgrade: &Upgrade) -> Failure {
         upgrade.name
     );
     Failure { code: Code::BinaryChanged, text }
+}
+
+/// What the plan says while nobody changes it.
+fn planned(files: &Files, paths: &Paths) -> Result<Queue, Failure> {
+    let lock = PlanLock::acquire_within(&paths.plan_lock(), LOCK_PATIENCE);
+    let _lock = lock.map_err(|error| plan_failure(&error))?;
+    Ok(files.queue()?)
 }
 
 /// Writes a file into a folder that the upgrade will write to once the daemon is down.

@@ -166,6 +166,7 @@ fn ahead(state: &State) -> String {
     text.push_str(match candidate.and_then(|candidate| state.kept_back(&candidate.upgrade)) {
         Some(KeptBack::Hold) => ", held by a person",
         Some(KeptBack::Window) => ", waits for a maintenance window",
+        Some(KeptBack::Command) => ", put off by the pre-upgrade command",
         None => "",
     });
     if !state.recording {

@@ -4,8 +4,8 @@ use super::super::effect::{Effect, Outcome};
 use super::super::hook::{Aftermath, Hook, HookCall, HookEnding, Notice, Verdict};
 use super::super::phase::{AfterFailure, Attempt, Failed, Phase, PhaseName, Restarting, Wait, Why};
 use super::super::state::{Stage, State};
-use super::super::values::{Failure, Remedy, Upgrade};
-use super::{Next, Rejected, Step, daemon, prepare};
+use super::super::values::{Binary, Failure, Remedy, Upgrade};
+use super::{Next, Rejected, Step, daemon, prepare, queue, wishes};
 
 /// A command has ended. `about` is the preparation or attempt that it belonged to.
 pub(super) fn ended(
@@ -45,11 +45,19 @@ pub(super) fn is_asked_first(state: &State) -> bool {
     state.policy.hooks.pre_upgrade && !is_passed
 }
 
+/// Whether it has, also once the last steps have begun: what it said was of an earlier moment.
+pub(super) fn is_asked_anew(state: &State) -> bool {
+    state.policy.hooks.per_stop && is_asked_first(state)
+}
+
 /// Before the last steps with a candidate that is due: the pre-upgrade command, where there is one.
 /// It runs beside the daemon; while that is down, it waits for it. Whether the candidate waits.
 pub(super) fn come_first(next: &mut Next) -> bool {
     if !is_asked_first(&next.state) {
         return false;
+    }
+    if is_asked_anew(&next.state) {
+        wishes::give_back_lock(next);
     }
     let is_up = matches!(next.state.phase, Phase::Running(_));
     let call = call(Hook::PreUpgrade, &next.state);
@@ -88,8 +96,21 @@ fn pre_upgrade_ended(next: &mut Next, about: Option<u64>, ending: HookEnding, sa
         Remedy::Pause | Remedy::AwaitBinary => "it is tried again later".to_owned(),
     };
     let text = format!("{}; {then}", describe(Hook::PreUpgrade, ending, said));
-    prepare::failed(next, &Failure { code, text });
+    let failure = Failure { code, text };
+    if next.state.policy.hooks.per_stop && code.remedy() == Remedy::Pause {
+        put_off(next, binary, &failure);
+    } else {
+        prepare::failed(next, &failure);
+    }
     Ok(())
+}
+
+/// Not now: it is asked again after a pause, and until then nothing of what is prepared is undone.
+fn put_off(next: &mut Next, binary: Option<Binary>, failure: &Failure) {
+    let Some(candidate) = next.state.candidate.as_mut() else { return };
+    candidate.stage = Stage::Ready(binary);
+    let upgrade = candidate.upgrade.clone();
+    queue::hold(next, &upgrade, failure);
 }
 
 /// What a command did, with its last words.

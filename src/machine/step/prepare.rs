@@ -150,16 +150,20 @@ pub(super) fn came_due(next: &mut Next, id: u64) -> Step {
     Ok(())
 }
 
-pub(super) fn room_found(next: &mut Next, id: u64) -> Step {
+/// There is room; `by_plan` where the last word of the plan was heard before.
+pub(super) fn room_found(next: &mut Next, id: u64, by_plan: bool) -> Step {
     let Some(candidate) = candidate(next, id) else { return Err(Rejected::Stale) };
     let Stage::Sizing(binary) = &candidate.stage else { return Err(Rejected::Stale) };
     let is_prepared = binary.is_some();
+    let is_due = candidate.due || !by_plan;
     // Where the daemon can't be stopped now, what was not prepared looks for room again then.
     candidate.stage = Stage::Ready(binary.clone());
     if is_prepared {
         copy_home(next);
         advance(next);
-    } else if may_go_on(&next.state) {
+    } else if hooks::is_asked_anew(&next.state) {
+        advance(next);
+    } else if is_due && may_go_on(&next.state) {
         stop_daemon_for_upgrade(next);
     }
     Ok(())
@@ -186,17 +190,16 @@ pub(super) fn home_copied(next: &mut Next, id: u64) -> Step {
 }
 
 pub(super) fn copy_refreshed(next: &mut Next, id: u64) -> Step {
+    let waits = wishes::keep_back(&next.state) || hooks::is_asked_anew(&next.state);
     let Some(candidate) = candidate(next, id) else { return Err(Rejected::Stale) };
     let Stage::Refreshing(binary) = candidate.stage.clone() else { return Err(Rejected::Stale) };
-    let due = candidate.due;
-    if !due || wishes::keep_back(&next.state) {
-        let stage = Stage::Ready(Some(binary));
-        next.state.candidate.as_mut().into_iter().for_each(|it| it.stage = stage.clone());
-        return Ok(());
+    if candidate.due && !waits {
+        let lock = take_lock(candidate, binary);
+        next.order(lock);
+    } else {
+        candidate.stage = Stage::Ready(Some(binary));
+        advance(next);
     }
-    let Some(candidate) = self::candidate(next, id) else { return Err(Rejected::Stale) };
-    let lock = take_lock(candidate, binary);
-    next.order(lock);
     Ok(())
 }
 
@@ -285,7 +288,7 @@ pub(super) fn is_due_and_on_its_way(state: &State) -> bool {
 
 /// No attempt begins unless it can be recorded, and what the plan asks for is known: one that has
 /// not followed the last upgrade would ask for it again. Nor while it is kept back.
-fn may_begin(state: &State) -> bool {
+pub(super) fn may_begin(state: &State) -> bool {
     let is_known = state.recording && state.plan_reads && !state.is_ahead_of_plan();
     is_known && !wishes::keep_back(state)
 }

@@ -179,13 +179,20 @@ pub(super) fn hold(next: &mut Next, upgrade: &Upgrade, failure: &Failure) {
     }
 }
 
-/// The last word on an announcement counts; the oldest troubles are forgotten first.
+/// The last word on an announcement counts; the oldest failures are forgotten first. What a person
+/// has decided is not forgotten: an upgrade that nobody wants would be performed.
 pub(super) fn remember(state: &mut State, trouble: Trouble) {
     let troubles = &mut state.troubles;
     troubles.retain(|known| known.name != trouble.name || known.digest != trouble.digest);
     troubles.push(trouble);
-    let excess = troubles.len().saturating_sub(State::TROUBLES_MAX);
-    troubles.drain(..excess);
+    let decisions = troubles.iter().filter(|known| known.is_decision()).count();
+    let room = State::TROUBLES_MAX.saturating_sub(decisions).max(State::FAILURES_MIN);
+    let mut excess = (troubles.len() - decisions).saturating_sub(room);
+    troubles.retain(|known| {
+        let goes = excess > 0 && !known.is_decision();
+        excess -= usize::from(goes);
+        !goes
+    });
 }
 
 /// 1, 2, 4 … minutes, an hour at most.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::super::effect::Effect;
 use super::super::event::Event;
+use super::super::phase::{AfterDrain, Draining, Phase, PhaseName};
 use super::super::state::{Candidate, Hold, Stage, State, Trouble};
 use super::super::values::{Announcement, Code, Failure, Requester};
 use super::super::wishes::{Holding, Window};
@@ -14,8 +15,8 @@ const UNRECORDED: &str = "the journal can't be written, and this must be on the 
 
 /// One of the facts of this room.
 pub(super) fn heard(next: &mut Next, event: &Event) -> Step {
-    if let Event::HoldRequested { until, requester, request } = event {
-        let answer = hold(next, *until, requester);
+    if let Event::HoldRequested { until, requester, request, run_is_up } = event {
+        let answer = hold(next, *until, requester, *run_is_up);
         return answered(next, request, answer);
     }
     if let Event::ReleaseRequested { request, .. } = event {
@@ -49,17 +50,21 @@ fn answered(next: &mut Next, request: &str, answer: Result<String, String>) -> S
     Ok(())
 }
 
+/// What has begun goes on as long as its session does: it is of use to nobody half done.
 fn hold(
     next: &mut Next,
     until: Option<DateTime<Utc>>,
     requester: &Requester,
+    run_is_up: Option<bool>,
 ) -> Result<String, String> {
     if !next.state.recording {
         return Err(UNRECORDED.to_owned());
     }
-    if next.state.phase.attempt().is_some_and(|attempt| attempt.back.is_none()) {
+    let begun = begun(&next.state, run_is_up == Some(true));
+    if begun.is_some() && run_is_up.is_none() {
         return Err("what has begun is not held".to_owned());
     }
+    let begun = begun.unwrap_or_default();
     let before = next.state.holding.replace(Holding { until, requester: requester.clone() });
     next.order(Effect::WatchHold { until });
     keep(next);
@@ -71,7 +76,47 @@ fn hold(
         Some(until) => format!("upgrades are held until {}", until.format("%Y-%m-%d %H:%M:%SZ")),
         None => "upgrades are held until `nymvisor upgrades release`".to_owned(),
     };
-    Ok(format!("{text}: they are prepared, and none stops the daemon{replaced}"))
+    Ok(format!("{text}: they are prepared, and none stops the daemon{replaced}{begun}"))
+}
+
+/// What becomes of an upgrade that has begun, once upgrades are held; `None` where there is none.
+fn begun(state: &State, run_is_up: bool) -> Option<String> {
+    let attempt = state.phase.attempt().filter(|attempt| attempt.back.is_none())?;
+    let fate = match state.phase.name() {
+        PhaseName::Failed => "has failed, and waits as well",
+        PhaseName::Swapping => "is finished, for its new version is in its place, or about to be",
+        PhaseName::Running
+        | PhaseName::Draining
+        | PhaseName::BackingUp
+        | PhaseName::Locking
+        | PhaseName::Downloading
+        | PhaseName::Verifying
+        | PhaseName::Restarting => {
+            if run_is_up && !is_ending(&state.phase) {
+                "is under way and goes on; if it is interrupted before its new version is in its \
+                 place, it waits as well"
+            } else {
+                "was interrupted, and waits as well: the next `nymvisor run` starts what ran before"
+            }
+        }
+    };
+    Some(format!("; the upgrade to {} {fate}", attempt.upgrade.name))
+}
+
+/// Whether a stop was requested, and what is under way rests until the next session.
+fn is_ending(phase: &Phase) -> bool {
+    let is_asked = |draining: &Draining| matches!(draining.then, AfterDrain::End(_));
+    match phase {
+        Phase::Draining(draining) => is_asked(draining),
+        Phase::Restarting(_) => true,
+        Phase::Running(_)
+        | Phase::BackingUp(_)
+        | Phase::Locking(_)
+        | Phase::Downloading(_)
+        | Phase::Verifying(_)
+        | Phase::Swapping(_)
+        | Phase::Failed(_) => false,
+    }
 }
 
 fn release(next: &mut Next) -> Result<String, String> {
@@ -118,6 +163,10 @@ fn cancel(
     if next.state.troubles.iter().find(is_it).is_some_and(Trouble::is_cancelled) {
         return Err(format!("{name} is cancelled already"));
     }
+    let decisions = next.state.troubles.iter().filter(|it| it.is_decision() && !is_it(it));
+    if decisions.count() >= State::TROUBLES_MAX {
+        return Err(full(&next.state));
+    }
     let text = format!("cancelled by {}", requester.in_words());
     let failure = Failure { code: Code::Cancelled, text };
     let (name, digest) = (name.clone(), digest.clone());
@@ -135,6 +184,19 @@ fn cancel(
         "{name} is cancelled for this instance; `nymvisor retry {name}` takes that back, and other \
          content announced under this name is another upgrade"
     ))
+}
+
+/// No more can be remembered: what to take back, the oldest that nobody has queued any more first.
+fn full(state: &State) -> String {
+    let queued = |it: &&Trouble| state.queue.entries.iter().any(|entry| entry.name == it.name);
+    let mut decisions = state.troubles.iter().filter(|it| it.is_decision());
+    let oldest = decisions.clone().find(|it| !queued(it)).or_else(|| decisions.next());
+    let name = oldest.map_or("<NAME>", |it| &it.name);
+    format!(
+        "{} upgrades were cancelled or rolled back here, and no more can be remembered; say \
+         `nymvisor retry {name}`, or the name of another that is not needed any more, first",
+        State::TROUBLES_MAX
+    )
 }
 
 /// What outlives the journal is written beside it.
@@ -195,12 +257,18 @@ pub(super) fn settle(next: &mut Next) {
 /// Others need the lock while this one waits, for days perhaps. What is copied stays copied, but
 /// what the pre-upgrade command said is of the moment in which it was asked.
 fn stand_back(next: &mut Next) {
-    let waits = keep_back(&next.state);
-    let Some(Candidate { stage, due, hooked, .. }) = &mut next.state.candidate else { return };
-    if !waits && *due {
-        return;
+    let may_begin = prepare::may_begin(&next.state) || !next.state.policy.hooks.per_stop;
+    let waits = keep_back(&next.state) || !may_begin;
+    let Some(Candidate { due, hooked, .. }) = &mut next.state.candidate else { return };
+    if waits || !*due {
+        *hooked = false;
+        give_back_lock(next);
     }
-    *hooked = false;
+}
+
+/// The lock of a candidate that has it; what is copied is not copied again.
+pub(super) fn give_back_lock(next: &mut Next) {
+    let Some(Candidate { stage, .. }) = &mut next.state.candidate else { return };
     if let Stage::Locked(binary) = stage {
         *stage = Stage::Ready(Some(binary.clone()));
         next.order(Effect::ReleaseLock);

@@ -4,7 +4,7 @@
 //! in the same order, from 1, and what nothing refers to any more is left out: so the space of
 //! states is finite.
 
-use nymvisor::machine::{Archive, Binary, Code, State};
+use nymvisor::machine::{Archive, Binary, Code, Hold, State};
 
 use crate::model::engine::Engine;
 use crate::model::numbers::Number;
@@ -49,12 +49,17 @@ pub(super) fn renumber(engine: &mut Engine) {
 }
 
 /// How often something failed, and why, decides how long a pause is and what is told of it:
-/// neither is anything here.
+/// neither is anything here. But what its command has put off stays prepared.
 fn forget_counts(state: &mut State) {
+    let per_stop = state.policy.hooks.per_stop;
     for trouble in &mut state.troubles {
         trouble.times = 1;
-        if trouble.failure.code != Code::Io && !trouble.is_cancelled() {
-            trouble.failure = values::failure(Code::Io);
+        let by_command =
+            matches!(trouble.failure.code, Code::HookPostponed | Code::HookFailed) && per_stop;
+        let is_put_off = by_command && trouble.hold == Hold::Pause;
+        let code = if is_put_off { Code::HookPostponed } else { Code::Io };
+        if trouble.failure.code != code && !trouble.is_cancelled() {
+            trouble.failure = values::failure(code);
         }
     }
 }

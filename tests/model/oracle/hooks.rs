@@ -37,9 +37,11 @@ impl Oracle {
             Event::HookEnded { hook: Hook::PreUpgrade, attempt: Some(id), ending, .. } => {
                 if says_yes(*ending) {
                     self.hooked.insert(*id);
-                }
-                if let (HookEnding::Exited(30), Some(upgrade)) = (ending, self.upgrades.get(id)) {
-                    self.quarantine.insert((upgrade.name.clone(), upgrade.digest.clone()));
+                } else if let Some(upgrade) = self.upgrades.get(id) {
+                    let key = (upgrade.name.clone(), upgrade.digest.clone());
+                    let is_for_good = *ending == HookEnding::Exited(30);
+                    let held = if is_for_good { &mut self.quarantine } else { &mut self.put_off };
+                    held.insert(key);
                 }
             }
             Event::HealthPassed { .. } => {
@@ -67,19 +69,29 @@ impl Oracle {
         self.failures = 0;
     }
 
-    pub(super) fn note_call(&mut self, call: &HookCall) {
-        if let (Hook::PreUpgrade, Some(id), Some(upgrade)) =
-            (call.hook, call.attempt, &call.upgrade)
-        {
-            self.upgrades.insert(id, upgrade.clone());
+    pub(super) fn note_call(&mut self, call: &HookCall) -> Result<(), String> {
+        let (Hook::PreUpgrade, Some(id), Some(upgrade)) = (call.hook, call.attempt, &call.upgrade)
+        else {
+            return Ok(());
+        };
+        self.upgrades.insert(id, upgrade.clone());
+        if self.put_off.contains(&(upgrade.name.clone(), upgrade.digest.clone())) {
+            return Err("what was put off is asked about before the pause is over".to_owned());
         }
+        Ok(())
     }
 
-    /// What a command said is of the moment in which it was asked: not for after a wait.
+    /// What a command said is of the stop that comes next: not for one after a wait, however short.
     pub(super) fn forget_what_was_said(&mut self, after: &State) {
-        if let Some(candidate) = after.candidate.as_ref().filter(|_| self.held)
-            && let Stage::Ready(_) = candidate.stage
-        {
+        let (Some(candidate), Some(policy)) = (&after.candidate, &self.policy) else { return };
+        let wish = candidate.upgrade.rescheduled.as_ref();
+        let ignores = wish.is_some_and(|wish| wish.ignores_windows);
+        let closed = policy.keeps_windows && !ignores && !self.open;
+        let can_be_known = after.recording && after.plan_reads;
+        let waits = self.held || closed || !candidate.due || !can_be_known;
+        // Sessions on record may have asked anew only where no last step had begun.
+        let counts = policy.hooks.per_stop || matches!(candidate.stage, Stage::Ready(_));
+        if waits && counts {
             self.hooked.remove(&candidate.id);
         }
     }

@@ -192,7 +192,7 @@ impl Machine {
         let waiting = waiting.unwrap_or_default();
         let (id, request) = waiting.into_iter().find(|(id, _)| !self.session.taken.contains(id))?;
         self.session.taken.insert(id.clone());
-        Some(request.ok()?.into_event(id))
+        Some(request.ok()?.into_event(id, true))
     }
 
     fn read_plan(&mut self) -> Reported {

@@ -10,6 +10,7 @@ use nymvisor::machine::{Binary, Code, Event, Failure, Upgrade};
 
 use super::super::install::{binary_of, details, is_whole};
 use super::Machine;
+use crate::model::values;
 
 /// Bytes whose digest is right.
 #[derive(Debug)]
@@ -113,7 +114,7 @@ impl Machine {
             code: if error.is_for_want_of_room() { Code::NoRoom } else { Code::Io },
             text: error.to_string(),
         })?;
-        Ok(Event::RoomFound { attempt, needed_bytes: 10, free_bytes: 100 })
+        Ok(values::room_found(attempt))
     }
 
     pub(super) fn take_lock(&mut self, attempt: u64, upgrade: &Upgrade) -> Result<Event, Failure> {

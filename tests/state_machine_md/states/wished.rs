@@ -5,19 +5,17 @@ use nymvisor::machine::{Event, Holding, Policy, State, Window};
 use super::{more, representatives, u1};
 use crate::model::values::by_command;
 
-/// The same state while a person holds upgrades, and while one asks for a window, where a story
-/// may lead there: no attempt begins while one is held.
+/// The same state while a person holds upgrades, and while one asks for a window.
 fn wished(state: &State) -> Vec<State> {
     if state.recovering {
         return Vec::new();
     }
     let holding = Some(Holding { until: Some(u1().due_at), requester: by_command(u1()).requester });
-    let may_be_held = state.phase.attempt().is_none_or(|attempt| attempt.back.is_some());
-    let held = may_be_held.then(|| State { holding, ..state.clone() });
+    let held = State { holding, ..state.clone() };
     let policy = Policy { keeps_windows: true, ..state.policy.clone() };
     let window = Some(Window::Asked);
     let asks = state.candidate.is_some().then(|| State { policy, window, ..state.clone() });
-    held.into_iter().chain(asks).collect()
+    std::iter::once(held).chain(asks).collect()
 }
 
 /// All of them. While a run ends nothing but a wish or the calendar meets what is ready.
