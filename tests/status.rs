@@ -49,6 +49,7 @@ fn seen(tale: &Tale) -> Seen {
         state: (!parts.is_empty()).then(|| engine.state.clone()),
         parts,
         damage: None,
+        unread: Vec::new(),
         runner: Some(Holder { pid: Some(SESSION), content: format!("{SESSION}\n") }),
         locks_are_told: true,
         process: Process::Lives { uptime_ms: Some(7_504_000) },

@@ -37,6 +37,8 @@ pub(in crate::cli) struct Site<'a> {
     pub(in crate::cli) head: Option<(u64, journal::Hash)>,
     /// What is wrong with its last segment.
     pub(in crate::cli) damage: Option<String>,
+    /// What can't be read of the segments before that.
+    pub(in crate::cli) unread: Vec<String>,
     /// The `run` of this instance that is up.
     pub(in crate::cli) runner: Option<Holder>,
     pub(in crate::cli) now: DateTime<Utc>,
@@ -57,9 +59,9 @@ impl<'a> Site<'a> {
             }
             std::thread::sleep(LOOK_PAUSE);
         };
-        let (parts, end, damage) = match read {
-            Ok(Reading { parts, end, damage }) => (Ok(parts), end, damage),
-            Err(error) => (Err(error), None, None),
+        let (parts, end, damage, unread) = match read {
+            Ok(Reading { parts, end, damage, unread }) => (Ok(parts), end, damage, unread),
+            Err(error) => (Err(error), None, None, Vec::new()),
         };
         let (state, head) = match end {
             Some(End { seq, head, state }) => (Some(state), Some((seq, head))),
@@ -74,6 +76,7 @@ impl<'a> Site<'a> {
             state,
             head,
             damage,
+            unread,
             runner,
             now: Utc::now(),
             config,
