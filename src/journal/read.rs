@@ -62,8 +62,8 @@ pub struct Segment {
     pub lines: Vec<String>,
 }
 
-/// The segments of the journal in `folder` from number `first` on, in order. Each is read when it is
-/// asked for: of a long journal one is in memory at a time.
+/// The segments of the journal in `folder` from number `first` on, in order. Each is read when it
+/// is asked for: of a long journal one is in memory at a time.
 pub fn read_from<'a>(
     disk: &'a dyn Disk,
     folder: &'a Path,
