@@ -32,6 +32,7 @@ mod prune;
 mod retry;
 mod rollback;
 mod run;
+mod sharing;
 mod split;
 pub mod status;
 mod systemd_unit;

@@ -1,7 +1,9 @@
-//! Whether all is well, as far as a state tells: what `status` and `/healthz` have in common. Pure.
+//! Whether all is well, as far as a state tells, and what failed: what `status`, the metrics and
+//! the journal's readers have in common. Pure.
 
 use crate::machine::{
-    AfterDrain, Code, Daemon, DrainStep, Draining, Hold, Phase, Running, State, Trouble,
+    AfterDrain, Code, Daemon, DrainStep, Draining, Event, Failed, Failure, Hold, Phase, PhaseName,
+    Record, Running, State, Trouble,
 };
 
 /// So many failures in a row of what is only paused are more than a hiccup.
@@ -106,6 +108,46 @@ pub fn points(state: &State) -> Vec<Point> {
         }
     }
     points
+}
+
+/// The failure that an event tells of.
+#[must_use]
+pub fn failure(event: &Event) -> Option<&Failure> {
+    if let Event::WorkFailed { failure, .. }
+    | Event::SpawnFailed { failure }
+    | Event::HealthFailed { failure, .. }
+    | Event::JournalFailed { failure }
+    | Event::PlanLost { failure }
+    | Event::BackupDamaged { failure, .. } = event
+    {
+        return Some(failure);
+    }
+    None
+}
+
+/// Whether the daemon has ended so that it counts as a crash, and nobody had asked it to end.
+#[must_use]
+pub fn is_crash(record: &Record) -> bool {
+    let Event::DaemonEnded { ending, .. } = &record.event else { return false };
+    ending.is_crash() && record.from == PhaseName::Running
+}
+
+/// What failed, where a record that led to this state tells of a failure.
+#[must_use]
+pub fn failed(record: &Record, after: &State) -> Option<Code> {
+    if let Some(failure) = failure(&record.event) {
+        return Some(failure.code);
+    }
+    // It says more than the event: that a new version failed its start, for example.
+    if let Phase::Failed(Failed { failure, .. }) = &after.phase
+        && record.from != PhaseName::Failed
+    {
+        return Some(failure.code);
+    }
+    if let Event::HookEnded { hook, ending, .. } = &record.event {
+        return ending.code().filter(|_| hook.decides());
+    }
+    is_crash(record).then_some(Code::DaemonCrashed)
 }
 
 /// The process of the daemon that serves in this phase. What an earlier session left may be any

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 mod browser;
 mod exported;
 mod followed;
+mod gaps;
 mod reported;
 mod shown;
 mod timeline;

@@ -50,6 +50,7 @@ fn seen(tale: &Tale) -> Seen {
         parts,
         damage: None,
         kept: None,
+        unread: Vec::new(),
         runner: Some(Holder { pid: Some(SESSION), content: format!("{SESSION}\n") }),
         locks_are_told: true,
         process: Process::Lives { uptime_ms: Some(7_504_000) },

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::output::{hint, warn};
-use super::{Error, config as show, install, probe, user};
+use super::{Error, config as show, install, probe, sharing, user};
 use crate::config::{self, Config, Env, Paths};
 use crate::disk::{self, Disk, folder_of};
 use crate::release::{self, BuildInfo, CurrentVersion, Plan, UpgradeInfo, UpgradeName};
@@ -53,6 +53,9 @@ pub(super) fn init(disk: &dyn Disk, env: &Env, args: &InitArgs) -> Result<(), Er
     if let Err(error) = written {
         undo.roll_back();
         return Err(error);
+    }
+    if let Err(error) = sharing::register(disk, &paths) {
+        warn(&format!("`prune` elsewhere can't know of this instance: {error}"));
     }
     show::print_config(args.output, &config)?;
     hint(&format!(

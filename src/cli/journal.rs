@@ -10,7 +10,6 @@ use crate::config::{self, Config, Env, Paths};
 use crate::disk::Disk;
 use crate::exit::Exit;
 use crate::journal::{self, Owner};
-use crate::machine::State;
 
 mod about;
 mod agreement;
@@ -94,12 +93,20 @@ impl Book {
     /// What is new since the last call.
     pub(super) fn read(&mut self, disk: &dyn Disk) -> Result<Vec<Item>, Error> {
         let from = self.trail.segment();
-        let segments = journal::read_from(disk, &self.folder(), &self.owner(), from)?;
-        Ok(self.trail.take(segments))
+        let (folder, owner) = (self.folder(), self.owner());
+        let mut items = Vec::new();
+        for segment in journal::read_from(disk, &folder, &owner, from)? {
+            self.trail.take(segment?, &mut items);
+        }
+        Ok(items)
     }
 
-    /// The state after the last record that was read.
-    pub(super) fn state(&self) -> Option<&State> {
-        self.trail.state()
+    /// What the records that were read tell of this upgrade.
+    pub(super) fn story<'a>(
+        &'a self,
+        name: &str,
+        entries: impl Iterator<Item = &'a Entry>,
+    ) -> Story<'a> {
+        Story::of(name, entries, self.trail.state(), self.trail.is_untold(name))
     }
 }

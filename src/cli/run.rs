@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
-use super::{Error, ask, backups, user};
+use super::{Error, ask, backups, sharing, user};
 use crate::config::{self, Config, Env, Paths};
 use crate::digest;
 use crate::disk::RealDisk;
@@ -47,6 +47,9 @@ pub(super) fn run(env: &Env, args: Vec<OsString>) -> Result<(), Error> {
     user::check_owner([paths.instance().as_path(), paths.data(), paths.home()])?;
     if !config.nymvisor.disable_logs {
         logs::begin(&paths.logs(), config.nymvisor.log_retention);
+    }
+    if let Err(error) = sharing::register(&RealDisk, &paths) {
+        tracing::warn!("`prune` elsewhere can't know of this instance: {error}");
     }
     let token_prefix = token_prefix(&paths);
     let grace = config.daemon.shutdown_grace_period;

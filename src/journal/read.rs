@@ -34,6 +34,8 @@ pub struct Reading {
     pub end: Option<End>,
     /// What is wrong with its last segment, which is the one that tells the present.
     pub damage: Option<String>,
+    /// What can't be read of the segments before that.
+    pub unread: Vec<String>,
 }
 
 /// The end of what can be read.
@@ -60,28 +62,30 @@ pub struct Segment {
     pub lines: Vec<String>,
 }
 
-/// The segments of the journal in `folder` from number `first` on, in order.
-pub fn read_from(
-    disk: &dyn Disk,
-    folder: &Path,
-    owner: &Owner,
+/// The segments of the journal in `folder` from number `first` on, in order. Each is read when it
+/// is asked for: of a long journal one is in memory at a time.
+pub fn read_from<'a>(
+    disk: &'a dyn Disk,
+    folder: &'a Path,
+    owner: &'a Owner,
     first: u64,
-) -> Result<Vec<Segment>, Error> {
-    let mut segments = Vec::new();
-    for number in numbers(disk, folder)?.into_iter().filter(|number| *number >= first) {
-        let path = segment::path(folder, number);
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (content, lines) = match segment::read_bytes(disk, &path)? {
-            Ok(bytes) => {
-                let lines = bytes.split(|byte| *byte == b'\n').skip(1);
-                let lines = lines.map(|line| String::from_utf8_lossy(line).into_owned()).collect();
-                (read_segment(&bytes, owner), lines)
-            }
-            Err(why) => (Err(why), Vec::new()),
-        };
-        segments.push(Segment { number, file, content, lines });
-    }
-    Ok(segments)
+) -> Result<impl Iterator<Item = Result<Segment, Error>> + use<'a>, Error> {
+    let numbers = numbers(disk, folder)?.into_iter().filter(move |number| *number >= first);
+    Ok(numbers.map(move |number| one(disk, folder, owner, number)))
+}
+
+fn one(disk: &dyn Disk, folder: &Path, owner: &Owner, number: u64) -> Result<Segment, Error> {
+    let path = segment::path(folder, number);
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (content, lines) = match segment::read_bytes(disk, &path)? {
+        Ok(bytes) => {
+            let lines = bytes.split(|byte| *byte == b'\n').skip(1);
+            let lines = lines.map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+            (read_segment(&bytes, owner), lines)
+        }
+        Err(why) => (Err(why), Vec::new()),
+    };
+    Ok(Segment { number, file, content, lines })
 }
 
 impl Segment {
@@ -117,7 +121,7 @@ pub fn read(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Vec<Part>, 
 pub fn read_to_end(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Reading, Error> {
     let mut reading = Reading::default();
     for segment in read_from(disk, folder, owner, 0)? {
-        reading.take(segment);
+        reading.take(segment?);
     }
     Ok(reading)
 }
@@ -125,10 +129,16 @@ pub fn read_to_end(disk: &dyn Disk, folder: &Path, owner: &Owner) -> Result<Read
 impl Reading {
     fn take(&mut self, segment: Segment) {
         let (beginning, end) = (segment.beginning(), segment.end());
+        self.unread.extend(self.damage.take());
         self.parts.extend(beginning.clone().map(Part::Note));
         self.end = None;
-        self.damage = beginning;
-        let Ok(content) = segment.content else { return };
+        let Ok(content) = segment.content else {
+            self.damage = beginning;
+            return;
+        };
+        if let Some(Mishap::WriteFailed { seq, .. }) = content.header.after {
+            self.withdraw(seq);
+        }
         let seq = content.records.last().map_or(content.header.seq, |line| line.record.seq);
         self.end = Some(End { seq, head: content.head, state: content.state });
         self.damage.clone_from(&end);
@@ -139,6 +149,20 @@ impl Reading {
             line,
         }));
         self.parts.extend(end.map(Part::Note));
+    }
+}
+
+impl Reading {
+    /// What could not be synced counts no more, and stands in the next segment again. The note that
+    /// says so is the last part.
+    fn withdraw(&mut self, after: u64) {
+        let note = self.parts.pop();
+        let is_void = |part: &mut Part| match part {
+            Part::Note(_) => false,
+            Part::Record { record, .. } => record.seq > after,
+        };
+        while self.parts.pop_if(is_void).is_some() {}
+        self.parts.extend(note);
     }
 }
 

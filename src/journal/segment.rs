@@ -185,6 +185,12 @@ fn describe(record: &Record, illegal: &Illegal) -> BadLine {
     let event = record.event.name();
     BadLine::Illegal(match illegal {
         Illegal::Refused(why) => format!("{event} is refused in {} ({why:?})", record.from),
+        Illegal::Differs(made)
+            if (made.from, made.state.phase.name()) == (record.from, record.to)
+                && made.effects.len() == record.effects.len() =>
+        {
+            format!("{event} orders something else there than this record")
+        }
         Illegal::Differs(made) => format!(
             "{event} leads from {} to {} with {} orders, not from {} to {} with {}",
             made.from,

@@ -7,8 +7,7 @@ use chrono::{DateTime, Utc};
 use super::tally::Tally;
 use crate::health;
 use crate::machine::{
-    Archive, Attempt, Code, Event, Failed, Failure, Phase, PhaseName, Record, Restarting, State,
-    Version, Why,
+    Archive, Attempt, Code, Event, Phase, PhaseName, Record, Restarting, State, Version, Why,
 };
 use crate::spans::{Cost, Spent};
 
@@ -146,7 +145,7 @@ impl Figures {
         if record.from != record.to || self.phase_since.is_none() {
             self.phase_since = Some(record.at);
         }
-        if let Some(code) = failure(record, state) {
+        if let Some(code) = health::failed(record, state) {
             self.failures.add(code, 1);
         }
         self.take_daemon(record);
@@ -188,7 +187,7 @@ impl Figures {
             if let (false, Some(why)) = (is_first, why) {
                 self.restarts.add(why, 1);
             }
-        } else if is_crash(record) {
+        } else if health::is_crash(record) {
             self.crashes += 1;
         }
     }
@@ -244,34 +243,10 @@ fn why(phase: &Phase) -> Option<Why> {
     if let Phase::Restarting(Restarting { why, .. }) = phase { Some(*why) } else { None }
 }
 
-fn is_crash(record: &Record) -> bool {
-    let Event::DaemonEnded { ending, .. } = &record.event else { return false };
-    ending.is_crash() && record.from == PhaseName::Running
-}
-
 fn failed(attempt: u64, under_way: Option<&Attempt>) -> Outcome {
     match under_way.filter(|of| of.id == attempt) {
         None => Outcome::PreparationFailed,
         Some(of) if of.back.is_some() => Outcome::RollBackFailed,
         Some(_) => Outcome::AttemptFailed,
     }
-}
-
-/// What failed, where the record tells of a failure.
-fn failure(record: &Record, state: &State) -> Option<Code> {
-    if let Event::WorkFailed { failure, .. }
-    | Event::SpawnFailed { failure }
-    | Event::JournalFailed { failure }
-    | Event::PlanLost { failure }
-    | Event::BackupDamaged { failure, .. } = &record.event
-    {
-        return Some(failure.code);
-    }
-    // It says more than the event: that a new version failed its start, for example.
-    if let Phase::Failed(Failed { failure: Failure { code, .. }, .. }) = &state.phase
-        && record.from != PhaseName::Failed
-    {
-        return Some(*code);
-    }
-    is_crash(record).then_some(Code::DaemonCrashed)
 }

@@ -18,6 +18,9 @@ fn browser(page: &Path, options: &[&str]) -> Option<Output> {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new(program)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"])
+        // It is to ask nobody on the network for anything of its own.
+        .args(["--disable-quic", "--no-first-run", "--disable-background-networking"])
+        .args(["--disable-component-update", "--disable-sync"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .args(options)
         .arg(format!("file://{}", page.display()))
@@ -45,7 +48,9 @@ fn a_browser_reads_in_it_what_the_journal_says() {
     let stage = Stage::new();
     let mut run = stage.start(&["run"]);
     stage.until_started(1);
-    stage.announce("1.1.0");
+    let mut announced = stage.announcement("1.1.0");
+    announced["notes"] = "Read <this> first.".into();
+    stage.publish(&announced);
     stage.until_event("backup-examined", 1);
     assert_eq!(run.stop(nix::sys::signal::Signal::SIGINT).status, Some(0), "{}", stage.story());
     let page = stage.site.path("report.html");
@@ -56,6 +61,8 @@ fn a_browser_reads_in_it_what_the_journal_says() {
     let verified: Value = serde_json::from_str(&verified).unwrap();
     let head = verified["head"]["hash"].as_str().unwrap();
     assert!(text.contains(head) && said.contains(head) && text.contains("clean"), "{text}");
+    assert!(text.contains("Read <this> first."), "{text}");
+    assert!(text.contains(&stage.server.url("/bin/1.1.0")), "where its binary came from: {text}");
     let exported = stage.site.ok(&["journal", "export", "--upgrade", "v1.1.0"]);
     let exported: Value = serde_json::from_str(&exported).unwrap();
     for record in exported["records"].as_array().unwrap() {

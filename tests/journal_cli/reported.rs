@@ -1,14 +1,14 @@
 //! What `journal report` writes.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
 use nymvisor::machine::{Code, Event, Failure, Requester, Upgrade};
 use serde_json::Value;
 
 use super::written::{Told, announced};
 use crate::model::tale::Tale;
-use crate::model::values::policy;
+use crate::model::values::{policy, upgrade};
 use crate::support::site::Site;
 
 pub(super) const MARKUP: &str = "</span><script>document.title='owned'</script>\
@@ -74,6 +74,28 @@ fn every_record_of_the_upgrade_is_in_it() {
     }
 }
 
+/// The second time the file that was fetched before lies in its place.
+#[test]
+fn where_the_binary_came_from_first_is_told() {
+    let mut tale = Tale::new(policy());
+    tale.start().work(2).queue(&upgrade("u1", "1.1.0", 10)).work(2).fail(Code::NoRoom);
+    let (name, digest) = ("u1".to_owned(), "digest-of-u1".to_owned());
+    tale.event(Event::PauseElapsed { name, digest }).work(2);
+    let fetches = std::cell::Cell::new(0);
+    let told = Told::with(&tale, |event| match event {
+        Event::BinaryFetched { attempt, sha256, bytes, .. } => {
+            fetches.set(fetches.get() + 1);
+            let source = ["https://dl.example/first", "in place"][fetches.get() - 1].to_owned();
+            Event::BinaryFetched { attempt, sha256, bytes, source }
+        }
+        event => event,
+    });
+    assert_eq!(fetches.get(), 2, "{:?}", told.records.last());
+    let html = report(&told, &[]);
+    let binary = html.split("<dt>Binary</dt>").nth(1).unwrap().split("</dd>").next().unwrap();
+    assert!(binary.contains("https://dl.example/first"), "{binary}");
+}
+
 #[test]
 fn whatever_comes_from_outside_is_text() {
     let told = hostile();
@@ -98,7 +120,7 @@ fn a_report_of_all_has_a_section_for_each_and_says_what_is_not_clean() {
     let html = report(&told, &[]);
     assert!(html.contains("<h2>u1</h2>"));
     assert!(html.contains("NOT clean: the files on disk differ"));
-    assert!(html.contains("note: the last line of 00000001.jsonl was cut short"));
+    assert_eq!(html.matches("note: the last line of 00000001.jsonl was cut short").count(), 1);
     let json = told.site.run(&["journal", "report", "--html", "r.html", "-o", "json"]);
     let json: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((&json["verdict"], &json["exit_status"]), (&"files".into(), &13.into()));
@@ -114,11 +136,30 @@ fn the_file_is_whole_or_as_it_was() {
     let html = report(&told, &[]);
     assert!(html.starts_with("<!DOCTYPE html>") && html.ends_with("</html>\n"));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    for bad in ["no-such-folder/report.html", "."] {
-        let outcome = told.site.run(&["journal", "report", "--html", bad]);
-        assert_eq!(outcome.status, 3, "{}", outcome.stdout);
+    let written = |path: &str| told.site.run(&["journal", "report", "--html", path]);
+    let fifo = told.site.path("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::os::unix::fs::symlink("fifo", told.site.path("to-fifo")).unwrap();
+    std::os::unix::fs::symlink("nowhere", told.site.path("to-nowhere")).unwrap();
+    // Nothing but a file is replaced: as root `/dev/stdout` would be gone for good.
+    for (bad, status) in [
+        ("no-such-folder/report.html", 3),
+        (".", 1),
+        ("fifo", 1),
+        ("to-fifo", 1),
+        ("to-nowhere", 3),
+    ] {
+        let outcome = written(bad);
+        assert_eq!(outcome.status, status, "{bad}: {}", outcome.stdout);
         assert!(outcome.stderr.contains("can't write the report to"), "{}", outcome.stderr);
     }
+    assert!(fs::metadata(&fifo).unwrap().file_type().is_fifo());
+    // A link stays, and what it leads to is replaced.
+    let link = told.site.path("link.html");
+    std::os::unix::fs::symlink("report.html", &link).unwrap();
+    fs::write(&file, "old").unwrap();
+    assert_eq!(written("link.html").status, 13);
+    assert!(fs::read_to_string(&file).unwrap().ends_with("</html>\n") && link.is_symlink());
     let names = fs::read_dir(told.site.path("")).unwrap().map(|entry| entry.unwrap().file_name());
     let left: Vec<_> = names.filter(|name| name.to_string_lossy().contains(".new")).collect();
     assert!(left.is_empty(), "{left:?}");

@@ -1,6 +1,6 @@
 //! What `journal show` chooses.
 
-use nymvisor::machine::{Code, Event, PhaseName};
+use nymvisor::machine::{Code, Event, PhaseName, Requester};
 
 use super::chosen;
 use super::written::Told;
@@ -34,6 +34,38 @@ fn what_happens_while_another_waits_is_not_about_it() {
     let signal = told.seq("signal-received");
     assert!(!chosen(&told, &["--upgrade", "u1"]).contains(&signal));
     assert_eq!(chosen(&told, &["--upgrade", "u2"]), [signal + 1]);
+}
+
+#[test]
+fn what_holds_up_the_upgrade_that_is_prepared_is_about_it() {
+    let mut tale = Tale::new(policy());
+    tale.start().work(2);
+    let requester = Requester::Command { uid: 0, user: "somebody".to_owned() };
+    let hold = |tale: &mut Tale| {
+        let (requester, request) = (requester.clone(), "r1".to_owned());
+        tale.event(Event::HoldRequested { until: None, requester, request });
+    };
+    hold(&mut tale);
+    tale.queue(&upgrade("u1", "1.1.0", 10)).work(4);
+    hold(&mut tale);
+    let told = Told::of(&tale);
+    let about = chosen(&told, &["--upgrade", "u1"]);
+    let first = told.seq("hold-requested");
+    assert!(!about.contains(&first), "nothing is prepared yet");
+    assert_eq!(about.last(), Some(&(told.records.len() as u64)));
+    assert_eq!(told.records.last().unwrap().event.name(), "hold-requested");
+    // It is ready, and waits: how long is not known yet.
+    let text = told.site.ok(&["journal", "timeline"]);
+    assert!(text.starts_with("u1: being prepared, or ready and waiting\n"), "{text}");
+    assert!(text.contains(" so far, from "), "{text}");
+    let json = told.site.ok(&["journal", "timeline", "--output", "json"]);
+    assert!(json.contains("\"open\":true"), "{json}");
+    assert!(!told_whole().contains(" so far"));
+}
+
+/// The timeline of an upgrade that is over.
+fn told_whole() -> String {
+    Told::upgraded().site.ok(&["journal", "timeline"])
 }
 
 #[test]

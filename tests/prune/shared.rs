@@ -6,8 +6,9 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
+use nix::unistd::{Pid, mkfifo};
 use nymvisor::disk::RealDisk;
 use nymvisor::machine::{Requester, Version};
 use nymvisor::requests::{self, Request, Wish};
@@ -205,4 +206,57 @@ fn what_a_waiting_roll_back_names_stays() {
         fs::remove_file(&file).unwrap();
     }
     assert_eq!(fates(&pruned(&stage, 0, &[]), "versions")[2], "+v1.2.0: beyond-count");
+}
+
+/// One of another root is found by the mark that it leaves in the data folder.
+#[test]
+fn an_instance_of_another_root_is_asked_as_well() {
+    let mut stage = upgraded(&["1.1.0", "1.2.0", "1.3.0"]);
+    stage.set("NYMVISOR_VERSION_RETENTION", "1");
+    let (root, home) = (stage.site.path("other"), second_home(&stage));
+    fs::create_dir_all(&home).unwrap();
+    let there = |arguments: &[&str]| {
+        let mut command = stage.site.command(arguments);
+        command.env("NYM_HOME_DIR", &root).env("DAEMON_HOME", &home);
+        command.env("NYMVISOR_UPGRADE_DATA_DIRECTORY", stage.site.path(".nym/nymvisors/data"));
+        command
+    };
+    let binary = stage.site.binary("nym-node", "1.3.0");
+    let out = there(&["init", binary.to_str().unwrap()]).output().unwrap();
+    assert!(out.status.success(), "{out:?}");
+    let version = home.join("nymvisor/current-version-info.json");
+    let was = fs::read_to_string(&version).unwrap();
+    fs::write(&version, was.replace("1.3.0", "1.1.0")).unwrap();
+
+    let report = pruned(&stage, 0, &["--dry-run"]);
+    assert_eq!(fates(&report, "versions")[1], "v1.1.0: needed");
+    assert_eq!(report["versions"]["items"][1]["text"], "the instance 'nym-node-default' runs it");
+    // Who can't be asked may run any of them.
+    let folder = root.join(".nym/nymvisors/instances/nym-node-default");
+    for (place, said) in [
+        (root.clone(), "there is no instance in "),
+        (folder.join("config/config.toml"), "there is no instance in "),
+        (version.clone(), "can't be asked what it runs: it has no journal, and "),
+    ] {
+        let away = stage.site.path("away");
+        fs::rename(&place, &away).unwrap();
+        let why = hindrance(&pruned(&stage, 1, &[]), "versions").to_owned();
+        assert!(why.contains(said) && why.contains("nothing is removed"), "{why}");
+        fs::rename(&away, &place).unwrap();
+    }
+    // A mark that is lost is left again at the next start.
+    let marks = stage.site.data(".used-by");
+    let mark = fs::read_dir(&marks).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read_to_string(&mark).unwrap();
+    fs::write(&mark, "{").unwrap();
+    let why = hindrance(&pruned(&stage, 1, &[]), "versions").to_owned();
+    assert!(why.contains("should name an instance that uses this data folder"), "{why}");
+    fs::remove_file(&mark).unwrap();
+    assert_eq!(fates(&pruned(&stage, 0, &["--dry-run"]), "versions")[1], "+v1.1.0: beyond-count");
+    let mut run = Guarded(there(&["run", "run"]).stdout(Stdio::null()).spawn().unwrap());
+    eventually("its mark", || fs::read_to_string(&mark).ok().filter(|now| *now == text));
+    kill(Pid::from_raw(run.0.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    eventually("its end", || run.0.try_wait().unwrap());
+    // Those of the folder's own root leave none: they lie beside one another.
+    assert_eq!(fs::read_dir(&marks).unwrap().count(), 1);
 }

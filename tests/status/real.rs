@@ -15,6 +15,7 @@ use nymvisor::machine::{Daemon, Event, State, step};
 use nymvisor::proc;
 use serde_json::{Value, json};
 
+use crate::journal_verify::forge::Forged;
 use crate::model::tale::Tale;
 use crate::model::values::{genesis, policy};
 use crate::support::run::Stage;
@@ -227,6 +228,26 @@ fn a_daemon_that_is_down_and_a_journal_that_is_damaged() {
     run.kill();
     let version = stage.site.home("nymvisor/current-version-info.json");
     assert_eq!(read_json(&version)["name"], "genesis");
+}
+
+#[test]
+fn what_cannot_be_read_of_the_past_is_told() {
+    let stage = Stage::new();
+    let mut run = stage.start(&NOTHING);
+    stage.until_started(1);
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    let folder = stage.site.path(".nym/nymvisors/instances/nym-node-default/data/journal");
+    Forged::read(&folder).split(&[2]).write();
+    assert!(asked(&stage.site).1["journal"].get("unread").is_none());
+    let first = folder.join("00000001.jsonl");
+    let text = fs::read_to_string(&first).unwrap();
+    fs::write(&first, text.replacen("session-started", "session-starteD", 1)).unwrap();
+    let (exit, said) = asked(&stage.site);
+    assert_eq!((exit, &said["journal"]["damage"]), (21, &json!(null)), "{said:#}");
+    let unread = said["journal"]["unread"][0].as_str().unwrap();
+    assert!(unread.starts_with("00000001.jsonl, line 2: its hash does not fit"), "{unread}");
+    let text = stage.site.run(&["status"]).stdout;
+    assert!(text.contains("what is told of the past may lack something:"), "{text}");
 }
 
 /// A session of this very process, whose daemon it is as well, if it was started then.

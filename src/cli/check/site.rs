@@ -40,6 +40,8 @@ pub(in crate::cli) struct Site<'a> {
     pub(in crate::cli) damage: Option<String>,
     /// What is held and cancelled by the file beside the journal, where that can't tell.
     pub(in crate::cli) kept: Option<Wishes>,
+    /// What can't be read of the segments before that.
+    pub(in crate::cli) unread: Vec<String>,
     /// The `run` of this instance that is up.
     pub(in crate::cli) runner: Option<Holder>,
     pub(in crate::cli) now: DateTime<Utc>,
@@ -60,9 +62,9 @@ impl<'a> Site<'a> {
             }
             std::thread::sleep(LOOK_PAUSE);
         };
-        let (parts, end, damage) = match read {
-            Ok(Reading { parts, end, damage }) => (Ok(parts), end, damage),
-            Err(error) => (Err(error), None, None),
+        let (parts, end, damage, unread) = match read {
+            Ok(Reading { parts, end, damage, unread }) => (Ok(parts), end, damage, unread),
+            Err(error) => (Err(error), None, None, Vec::new()),
         };
         let (state, head) = match end {
             Some(End { seq, head, state }) => (Some(state), Some((seq, head))),
@@ -78,6 +80,7 @@ impl<'a> Site<'a> {
             head,
             damage,
             kept: None,
+            unread,
             runner,
             now: Utc::now(),
             config,

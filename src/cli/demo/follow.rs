@@ -49,6 +49,6 @@ impl Follower {
 
     /// What is told of the upgrade.
     pub(super) fn story(&self) -> Story<'_> {
-        Story::of(UPGRADE, self.entries(), self.book.state())
+        self.book.story(UPGRADE, self.entries())
     }
 }

@@ -96,7 +96,7 @@ impl Memory {
 }
 
 /// Names of the upgrades of which the two states say different things.
-fn differences(before: &State, after: &State) -> BTreeSet<String> {
+pub(super) fn differences(before: &State, after: &State) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     if before.candidate != after.candidate {
         let candidates = before.candidate.iter().chain(&after.candidate);
@@ -148,6 +148,15 @@ fn named(before: &State, record: &Record) -> Option<String> {
     }
     if let Event::CancelRequested { upgrade, .. } = &record.event {
         return Some(upgrade.name.clone());
+    }
+    if let Event::HoldRequested { .. }
+    | Event::ReleaseRequested { .. }
+    | Event::HoldElapsed { .. }
+    | Event::WindowOpened { .. }
+    | Event::WindowClosed { .. } = &record.event
+    {
+        // It says when what is prepared may begin.
+        return before.candidate.as_ref().map(|candidate| candidate.upgrade.name.clone());
     }
     if let Event::RollBackRequested { .. } = &record.event {
         return before.last_performed().map(|last| last.upgrade.name.clone());

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::about::Tried;
 use super::trail::Entry;
+use super::words;
 use crate::machine::{Event, PhaseName, Stage};
 use crate::spans::{self, Bar, Down, Lane, is_running};
 
@@ -16,6 +17,8 @@ pub(in crate::cli) struct Chart {
     pub(in crate::cli) bars: Vec<Bar>,
     /// The times without a daemon.
     pub(in crate::cli) downs: Vec<Down>,
+    /// It is not over: no record tells of its end yet.
+    pub(in crate::cli) open: bool,
 }
 
 /// What a chart shows.
@@ -31,7 +34,7 @@ pub(in crate::cli) enum Kind {
 
 impl Chart {
     fn new(kind: Kind) -> Self {
-        Self { kind, bars: Vec::new(), downs: Vec::new() }
+        Self { kind, bars: Vec::new(), downs: Vec::new(), open: true }
     }
 
     /// Its beginning and its end.
@@ -40,9 +43,10 @@ impl Chart {
         Some((from, self.bars.iter().map(|bar| bar.to).max()?.max(from)))
     }
 
-    /// How long all of it took.
-    pub(in crate::cli) fn whole(&self) -> TimeDelta {
-        self.ends().map_or(TimeDelta::zero(), |(from, to)| to - from)
+    /// How long all of it took, in words: `58.9 ms`, `58.9 ms so far`.
+    pub(in crate::cli) fn took(&self) -> String {
+        let took = self.ends().map_or(TimeDelta::zero(), |(from, to)| to - from);
+        words::duration(took) + if self.open { " so far" } else { "" }
     }
 
     /// Where a stretch begins and how long it is, in parts of `parts`; at least `least` long, and
@@ -96,6 +100,7 @@ fn preparations(name: &str, entries: &[&Entry]) -> Vec<Chart> {
             if let Some(last) = chart.bars.last_mut() {
                 last.to = entry.record.at;
             }
+            chart.open = false;
             charts.push(chart);
         }
     }
@@ -134,6 +139,7 @@ fn attempts(name: &str, entries: &[&Entry]) -> Vec<Chart> {
         {
             // It goes on.
             chart.bars.pop_if(is_running);
+            chart.open = false;
             charts.push(chart);
         }
     }

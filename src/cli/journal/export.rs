@@ -7,14 +7,14 @@ use serde_json::json;
 
 use super::Book;
 use super::filter::{self, Filter};
-use super::show::entries;
+use super::show::{self, entries};
 use super::trail::{Entry, Item};
 use crate::cli::Error;
 use crate::cli::output;
 use crate::config::Env;
 use crate::disk::Disk;
 use crate::journal::Owner;
-use crate::machine::{Effect, Event, Failure, PhaseName};
+use crate::machine::{Code, Effect, PhaseName};
 use crate::narrate;
 
 /// In which format.
@@ -40,11 +40,9 @@ pub(in crate::cli) struct ExportArgs {
 pub(super) fn export(disk: &dyn Disk, env: &Env, args: &ExportArgs) -> Result<(), Error> {
     let mut book = Book::of(disk, env)?;
     let items = book.read(disk)?;
-    if let Some(name) = &args.filter.upgrade {
-        let known = filter::upgrades(entries(&items));
-        if !known.contains(name) {
-            return Err(filter::unknown(name, &known));
-        }
+    args.filter.expect_known(&items)?;
+    if args.output == Format::Csv {
+        show::warn_of_gaps(&items);
     }
     let last_session = filter::last_session(entries(&items));
     let wanted = entries(&items).filter(|entry| args.filter.wants(entry, last_session));
@@ -87,7 +85,7 @@ impl<'a> Row<'a> {
             event: record.event.name(),
             to: record.to,
             upgrades: about.join(" "),
-            failure: failure(&record.event).map(code).unwrap_or_default(),
+            failure: entry.failed.map(name).unwrap_or_default(),
             text: narrate::text(record, entry.back.as_deref()),
             orders: orders.join(" "),
             file: &entry.file,
@@ -103,20 +101,8 @@ fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-fn failure(event: &Event) -> Option<&Failure> {
-    if let Event::WorkFailed { failure, .. }
-    | Event::SpawnFailed { failure }
-    | Event::PlanLost { failure }
-    | Event::JournalFailed { failure }
-    | Event::BackupDamaged { failure, .. } = event
-    {
-        return Some(failure);
-    }
-    None
-}
-
-fn code(failure: &Failure) -> String {
-    let code = serde_json::to_value(failure.code).unwrap_or_default();
+fn name(code: Code) -> String {
+    let code = serde_json::to_value(code).unwrap_or_default();
     code.as_str().unwrap_or_default().to_owned()
 }
 

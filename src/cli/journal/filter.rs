@@ -3,7 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 
-use super::trail::Entry;
+use super::show::entries;
+use super::trail::{Entry, Item};
+use super::words;
 use crate::cli::Error;
 use crate::machine::PhaseName;
 use crate::narrate;
@@ -42,6 +44,12 @@ impl Filter {
             || self.failures
     }
 
+    /// An error where no record is about the upgrade that is asked for.
+    pub(super) fn expect_known(&self, items: &[Item]) -> Result<(), Error> {
+        let is_unknown = |name: &&String| !upgrades(entries(items)).contains(name);
+        self.upgrade.as_ref().filter(is_unknown).map_or(Ok(()), |name| Err(unknown(name, items)))
+    }
+
     /// Whether `entry` is wanted, in a journal with this last session.
     pub(super) fn wants(&self, entry: &Entry, last_session: Option<&str>) -> bool {
         let record = &entry.record;
@@ -77,12 +85,25 @@ pub(super) fn upgrades<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Stri
 }
 
 /// That no record is about this upgrade.
-pub(super) fn unknown(name: &str, known: &[String]) -> Error {
-    let known = match known {
-        [] => "it tells of no upgrade".to_owned(),
-        known => format!("it tells of {}", known.join(", ")),
+pub(super) fn unknown(name: &str, items: &[Item]) -> Error {
+    let known = match upgrades(entries(items)).as_slice() {
+        [] => format!("it tells of {}", none(items)),
+        known => format!("it tells of {}{}", known.join(", "), since(items).unwrap_or_default()),
     };
     Error::Refused(format!("the journal has no record about an upgrade {name:?}; {known}"))
+}
+
+/// That a journal tells of none: `no upgrade yet`.
+pub(super) fn none(items: &[Item]) -> String {
+    format!("no upgrade{}", since(items).unwrap_or_else(|| " yet".to_owned()))
+}
+
+/// Since when a journal tells of anything, where that is not its beginning.
+fn since(items: &[Item]) -> Option<String> {
+    let first = entries(items).next().map(|entry| &entry.record);
+    first.filter(|record| record.seq > 1).map(|record| {
+        format!(" since record {} of {}, where it begins", record.seq, words::time(record.at))
+    })
 }
 
 /// A time: RFC 3339, or a duration before now.

@@ -36,11 +36,9 @@ pub(super) fn show(disk: &dyn Disk, env: &Env, args: &ShowArgs) -> Result<(), Er
         return follow::follow(disk, &mut book, args);
     }
     let items = book.read(disk)?;
-    if let Some(name) = &args.filter.upgrade {
-        let known = filter::upgrades(entries(&items));
-        if !known.contains(name) {
-            return Err(filter::unknown(name, &known));
-        }
+    args.filter.expect_known(&items)?;
+    if args.output.output == Output::Json {
+        warn_of_gaps(&items);
     }
     let nothing = items.is_empty();
     let lines = lines(&items, args, args.last);
@@ -58,26 +56,44 @@ pub(super) fn entries(items: &[Item]) -> impl DoubleEndedIterator<Item = &Entry>
     items.iter().filter_map(Item::entry)
 }
 
-/// The lines to print, each with its newline: the last so many of those that are wanted.
+/// Says on stderr which records can't be told, for those who read the rest elsewhere.
+pub(super) fn warn_of_gaps(items: &[Item]) {
+    for gap in items.iter().filter_map(Item::gap) {
+        output::warn(&plain(gap));
+    }
+}
+
+/// The lines to print, each with its newline: the last so many records of those that are wanted,
+/// and what is to be said of the journal between them.
 pub(super) fn lines(items: &[Item], args: &ShowArgs, last: Option<usize>) -> Vec<String> {
     let last_session = filter::last_session(entries(items));
     let wanted = items.iter().filter(|item| match item {
         // What happened to the journal belongs to all of it.
         Item::Note(_) => !args.filter.is_any(),
+        // Any of them may be among those that can't be told.
+        Item::Gap(_) => true,
         Item::Entry(entry) => args.filter.wants(entry, last_session),
     });
-    let mut lines: Vec<String> = wanted.filter_map(|item| line(item, args.output.output)).collect();
-    if let Some(last) = last {
-        lines.drain(..lines.len().saturating_sub(last));
-    }
-    lines
+    let wanted: Vec<&Item> = wanted.collect();
+    let is_entry = |(_, item): &(usize, &&Item)| item.entry().is_some();
+    let first = match last {
+        None => 0,
+        Some(0) => wanted.len(),
+        Some(last) => {
+            let mut found = wanted.iter().enumerate().rev().filter(is_entry);
+            found.nth(last - 1).map_or(0, |(at, _)| at)
+        }
+    };
+    wanted.into_iter().skip(first).filter_map(|item| line(item, args.output.output)).collect()
 }
 
 fn line(item: &Item, output: Output) -> Option<String> {
     match (item, output) {
-        (Item::Note(note), Output::Text) => Some(format!("        --- {}\n", plain(note))),
+        (Item::Note(text) | Item::Gap(text), Output::Text) => {
+            Some(format!("        --- {}\n", plain(text)))
+        }
         // Notes are not lines of the journal; what they tell stands in the headers.
-        (Item::Note(_), Output::Json) => None,
+        (Item::Note(_) | Item::Gap(_), Output::Json) => None,
         (Item::Entry(entry), Output::Text) => {
             let line = plain(&narrate::line(&entry.record, entry.back.as_deref()));
             Some(output::fitting(&line, HANG) + "\n")

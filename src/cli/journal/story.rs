@@ -8,6 +8,9 @@ use crate::machine::{
     Archive, Attempt, Binary, Event, Failure, Hold, PhaseName, State, Upgrade, Version,
 };
 
+/// Where a binary came from that was not fetched.
+const IN_PLACE: &str = "in place";
+
 /// One upgrade, as the journal tells it.
 #[derive(Debug)]
 pub(in crate::cli) struct Story<'a> {
@@ -23,8 +26,8 @@ pub(in crate::cli) struct Story<'a> {
     pub(in crate::cli) performed: Option<DateTime<Utc>>,
     /// When it was rolled back, if that was later.
     pub(in crate::cli) rolled_back: Option<DateTime<Utc>>,
-    /// Where its binary came from.
-    pub(in crate::cli) source: Option<&'a str>,
+    /// Digest of the file that was its binary last, and where that came from.
+    pub(in crate::cli) fetched: Option<(&'a str, &'a str)>,
     /// Its binary, as it was checked.
     pub(in crate::cli) binary: Option<&'a Binary>,
     /// The backup that was made for it, as it is known best.
@@ -37,6 +40,8 @@ pub(in crate::cli) struct Story<'a> {
     pub(in crate::cli) outcome: Outcome,
     /// Its preparations and attempts.
     pub(in crate::cli) charts: Vec<Chart>,
+    /// Something happened to it that no record here tells: what is not told may have been.
+    pub(in crate::cli) untold: bool,
 }
 
 /// What was announced.
@@ -63,10 +68,12 @@ pub(in crate::cli) enum Outcome {
     RolledBack,
     /// Held back, or paused, after this failure.
     Held(Failure),
-    /// It is being prepared, or ready and not due.
+    /// It is being prepared, or ready: what it waits for `upgrades list` tells.
     Prepared,
     /// Queued.
     Queued,
+    /// Performed by the history of the data folder, and no record here tells of it.
+    InHistory,
     /// Neither performed nor queued any more.
     Gone,
 }
@@ -80,8 +87,12 @@ impl Outcome {
             Self::OnTrial => "performed; its startup period is not over".to_owned(),
             Self::RolledBack => "rolled back".to_owned(),
             Self::Held(failure) => format!("held back: {}", failure.text),
-            Self::Prepared => "being prepared, or ready and not due".to_owned(),
+            Self::Prepared => "being prepared, or ready and waiting".to_owned(),
             Self::Queued => "queued".to_owned(),
+            Self::InHistory => {
+                "performed, by the history of the data folder; no record here tells of it"
+                    .to_owned()
+            }
             Self::Gone => "not performed, and no longer queued".to_owned(),
         }
     }
@@ -96,6 +107,7 @@ impl Outcome {
             Self::Held(_) => "held",
             Self::Prepared => "prepared",
             Self::Queued => "queued",
+            Self::InHistory => "in-history",
             Self::Gone => "gone",
         }
     }
@@ -106,7 +118,8 @@ impl<'a> Story<'a> {
     pub(in crate::cli) fn of(
         name: &str,
         all: impl Iterator<Item = &'a Entry>,
-        end: Option<&State>,
+        end: Option<&'a State>,
+        untold: bool,
     ) -> Self {
         let entries: Vec<&Entry> = all.filter(|entry| entry.is_about(name)).collect();
         let charts = charts(name, &entries);
@@ -117,21 +130,34 @@ impl<'a> Story<'a> {
             from: None,
             performed: None,
             rolled_back: None,
-            source: None,
+            fetched: None,
             binary: None,
             backup: None,
             unsafe_skipped: false,
             failures: Vec::new(),
             outcome: Outcome::Gone,
             charts,
+            untold,
         };
         for entry in &entries {
             story.announcement(entry);
             story.take(entry);
         }
         story.entries = entries;
-        story.outcome = end.map_or(Outcome::Gone, |end| story.outcome(end));
+        if let Some(end) = end {
+            story.take_end(end);
+            story.outcome = story.outcome(end);
+        }
         story
+    }
+
+    /// What the state at the end knows, should no record have told it.
+    fn take_end(&mut self, end: &'a State) {
+        let last = end.performed.as_ref().filter(|last| last.upgrade.name == self.name);
+        if let Some(last) = last.filter(|_| self.untold) {
+            self.from.get_or_insert_with(|| last.from.clone());
+            self.backup = self.backup.or(last.backup.as_ref());
+        }
     }
 
     /// The version that it leads to.
@@ -161,7 +187,13 @@ impl<'a> Story<'a> {
         }
         let is_its = entry.of.as_ref() == Some(&self.name);
         match (&record.event, is_its) {
-            (Event::BinaryFetched { source, .. }, true) => self.source = Some(source),
+            (Event::BinaryFetched { sha256, source, .. }, true) => {
+                // The very file that was fetched before may lie in its place.
+                let is_known = self.fetched.is_some_and(|(known, _)| known == sha256);
+                if source != IN_PLACE || !is_known {
+                    self.fetched = Some((sha256, source));
+                }
+            }
             (Event::BinaryChecked { binary, .. }, true) => self.binary = Some(binary),
             (Event::BackupSealed { archive, .. } | Event::BackupExamined { archive }, true) => {
                 self.backup = Some(archive);
@@ -191,8 +223,8 @@ impl<'a> Story<'a> {
         if self.rolled_back.is_some() {
             return Outcome::RolledBack;
         }
-        if self.performed.is_some() {
-            let trial = end.last_performed().filter(|last| last.upgrade.name == self.name);
+        let trial = end.last_performed().filter(|last| last.upgrade.name == self.name);
+        if self.performed.is_some() || trial.is_some() {
             let lived = trial.is_none_or(|last| last.lived);
             return if lived { Outcome::Performed } else { Outcome::OnTrial };
         }
@@ -204,8 +236,15 @@ impl<'a> Story<'a> {
         if end.candidate.as_ref().is_some_and(|candidate| candidate.upgrade.name == self.name) {
             return Outcome::Prepared;
         }
-        let is_queued = end.queue.entries.iter().any(|entry| entry.name == self.name);
-        if is_queued { Outcome::Queued } else { Outcome::Gone }
+        if end.queue.entries.iter().any(|entry| entry.name == self.name) {
+            return Outcome::Queued;
+        }
+        let is_undone = end.undone.as_ref().is_some_and(|last| last.upgrade.name == self.name);
+        match end.queue.performed.contains(&self.name) {
+            _ if is_undone => Outcome::RolledBack,
+            true => Outcome::InHistory,
+            false => Outcome::Gone,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Book;
 use super::chart::{Chart, Kind};
 use super::filter;
-use super::show::entries;
+use super::show::{self, entries};
 use super::story::Story;
 use super::words;
 use crate::cli::Error;
@@ -26,6 +26,10 @@ pub(in crate::cli) const NAME: usize = 11;
 const HANG: usize = 2;
 /// With this one a line has 80 columns.
 pub(in crate::cli) const SCALE: Scale = Scale { length: 17, cells: 46 };
+
+/// That something happened to an upgrade of which the journal can't tell.
+pub(super) const UNTOLD: &str =
+    "some records about it are not here: they were pruned, are missing, or can't be read";
 
 /// How wide a chart is drawn.
 #[derive(Debug, Clone, Copy)]
@@ -79,14 +83,15 @@ pub(super) fn timeline(disk: &dyn Disk, env: &Env, args: &TimelineArgs) -> Resul
     let mut book = Book::of(disk, env)?;
     let items = book.read(disk)?;
     let known = filter::upgrades(entries(&items));
+    show::warn_of_gaps(&items);
     let name = match &args.upgrade {
         Some(name) if known.contains(name) => name,
-        Some(name) => return Err(filter::unknown(name, &known)),
-        None => known
-            .last()
-            .ok_or_else(|| Error::Refused("the journal tells of no upgrade yet".to_owned()))?,
+        Some(name) => return Err(filter::unknown(name, &items)),
+        None => known.last().ok_or_else(|| {
+            Error::Refused(format!("the journal tells of {}", filter::none(&items)))
+        })?,
     };
-    let story = Story::of(name, entries(&items), book.state());
+    let story = book.story(name, entries(&items));
     output::print(&match args.output.output {
         Output::Text => to_text(&story),
         Output::Json => format!("{}\n", to_json(&story)),
@@ -102,7 +107,9 @@ pub(in crate::cli) fn to_text(story: &Story<'_>) -> String {
         heads.push(format!("asked for by {who}"));
         heads.push(format!("first seen {} (record {})", words::time(first.at), first.seq));
     }
-    if story.charts.is_empty() {
+    if story.untold {
+        heads.push(UNTOLD.to_owned());
+    } else if story.charts.is_empty() {
         heads.push("nothing was prepared, and the daemon was not stopped for it".to_owned());
     }
     let mut text = String::new();
@@ -154,8 +161,7 @@ pub(super) fn title(chart: &Chart) -> String {
 /// A chart with its title, in lines.
 pub(in crate::cli) fn draw(chart: &Chart, scale: Scale) -> Vec<String> {
     let Some((from, _)) = chart.ends() else { return Vec::new() };
-    let whole = words::duration(chart.whole());
-    let title = format!("{}, {whole}, from {}", title(chart), words::time(from));
+    let title = format!("{}, {}, from {}", title(chart), chart.took(), words::time(from));
     let mut lines: Vec<String> = wrapped(&title, HANG).lines().map(str::to_owned).collect();
     let head = lines.len();
     lines.extend(chart.bars.iter().map(|bar| {
@@ -184,6 +190,7 @@ fn to_json(story: &Story<'_>) -> Value {
             "seq": first.seq,
             "at": first.at,
         })),
+        "untold": story.untold,
         "charts": story.charts.iter().map(chart_to_json).collect::<Vec<Value>>(),
     })
 }
@@ -209,6 +216,7 @@ fn chart_to_json(chart: &Chart) -> Value {
         "attempt": attempt,
         "from": ends.map(|(from, _)| from),
         "to": ends.map(|(_, to)| to),
+        "open": chart.open,
         "bars": bars.collect::<Vec<Value>>(),
         "down": chart.downs.iter().map(down_to_json).collect::<Vec<Value>>(),
     })

@@ -4,34 +4,46 @@
 //! states before and after it are made once more, as the machine makes them: what differs between
 //! them is what the record was about.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use super::about::{Memory, Tried};
+use super::about::{Memory, Tried, differences};
+use crate::health;
 use crate::journal::{Header, Mishap, Segment};
-use crate::machine::{Attempt, Candidate, Record, State, replay};
+use crate::machine::{Attempt, Candidate, Code, Record, State, replay};
 
 /// A piece of a journal.
 #[derive(Debug)]
 pub(in crate::cli) enum Item {
     /// Something about the journal itself, in words.
     Note(String),
+    /// Records that should be here can't be told, in words.
+    Gap(String),
     /// A record.
     Entry(Box<Entry>),
 }
 
 impl Item {
-    /// The note, where it is one.
+    /// What it says of the journal, where it is no record.
     pub(in crate::cli) fn note(&self) -> Option<&str> {
         match self {
-            Self::Note(note) => Some(note),
+            Self::Note(text) | Self::Gap(text) => Some(text),
             Self::Entry(_) => None,
+        }
+    }
+
+    /// Which records can't be told, where it is about that.
+    pub(in crate::cli) fn gap(&self) -> Option<&str> {
+        match self {
+            Self::Gap(text) => Some(text),
+            Self::Note(_) | Self::Entry(_) => None,
         }
     }
 
     /// The record, where it is one.
     pub(in crate::cli) fn entry(&self) -> Option<&Entry> {
         match self {
-            Self::Note(_) => None,
+            Self::Note(_) | Self::Gap(_) => None,
             Self::Entry(entry) => Some(entry),
         }
     }
@@ -61,7 +73,9 @@ pub(in crate::cli) struct Entry {
     /// The attempt that it belongs to, until a daemon is up again.
     pub(in crate::cli) tried: Option<Tried>,
     /// What is prepared afterwards.
-    pub(in crate::cli) candidate: Option<Candidate>,
+    pub(in crate::cli) candidate: Option<Box<Candidate>>,
+    /// What failed, where it tells of a failure.
+    pub(in crate::cli) failed: Option<Code>,
     /// The upgrade of this name runs and has not yet lived through its startup period.
     pub(in crate::cli) on_trial: Option<String>,
 }
@@ -86,6 +100,8 @@ pub(in crate::cli) struct Trail {
     /// What was remembered at the beginning of the last segment.
     checkpoint: Memory,
     state: Option<State>,
+    /// Names of the upgrades to which something happened that no record here tells.
+    untold: BTreeSet<String>,
 }
 
 impl Trail {
@@ -99,27 +115,34 @@ impl Trail {
         self.state.as_ref()
     }
 
-    /// What is new in these segments, the last one of the last time included.
-    pub(in crate::cli) fn take(&mut self, segments: Vec<Segment>) -> Vec<Item> {
-        let mut items = Vec::new();
-        let last = self.segment;
-        for segment in segments.into_iter().filter(|read| read.number >= last) {
-            if segment.number > self.segment {
-                self.begin(&segment, &mut items);
-            } else {
-                self.memory = self.checkpoint.clone();
-            }
-            self.read(segment, &mut items);
+    /// Whether something happened to this upgrade that no record here tells.
+    pub(in crate::cli) fn is_untold(&self, name: &str) -> bool {
+        self.untold.contains(name)
+    }
+
+    /// What is new in this segment, which is the last one of the last time or one after it. What
+    /// has been made of those before, and is not given out yet, is in `items`.
+    pub(in crate::cli) fn take(&mut self, segment: Segment, items: &mut Vec<Item>) {
+        match segment.number.cmp(&self.segment) {
+            Ordering::Less => return,
+            Ordering::Equal => self.memory = self.checkpoint.clone(),
+            Ordering::Greater => self.begin(&segment, items),
         }
-        items
+        self.read(segment, items);
     }
 
     fn begin(&mut self, segment: &Segment, items: &mut Vec<Item>) {
-        if let Some(header) = segment.content.as_ref().ok().map(|content| &content.header) {
-            self.withdraw(header, items);
+        let is_unread = segment.content.is_err();
+        match segment.content.as_ref().map(|content| &content.header) {
+            Ok(header) => {
+                self.withdraw(header, items);
+                items.extend(self.gap_before(header));
+                items.extend(segment.beginning().map(Item::Note));
+                self.miss(header);
+            }
+            Err(_) => items.extend(segment.beginning().map(Item::Gap)),
         }
-        items.extend(segment.beginning().map(Item::Note));
-        (self.segment, self.records, self.told_end) = (segment.number, 0, false);
+        (self.segment, self.records, self.told_end) = (segment.number, 0, is_unread);
         self.checkpoint = self.memory.clone();
     }
 
@@ -128,7 +151,7 @@ impl Trail {
         match &header.after {
             Some(Mishap::WriteFailed { seq, .. }) => {
                 let is_void = |item: &mut Item| match item {
-                    Item::Note(_) => false,
+                    Item::Note(_) | Item::Gap(_) => false,
                     Item::Entry(entry) => entry.record.seq > *seq,
                 };
                 while items.pop_if(is_void).is_some() {
@@ -139,6 +162,37 @@ impl Trail {
             Some(Mishap::Damaged { .. }) => self.seq = header.seq,
             Some(Mishap::TornTail { .. }) | None => {}
         }
+    }
+
+    /// The records between what was read before and this segment, in words. What can't be read of
+    /// the segment before was told there.
+    fn gap_before(&self, header: &Header) -> Option<Item> {
+        let begins_anew = matches!(header.after, Some(Mishap::Damaged { .. }));
+        if self.segment == 0 && header.seq > 0 && !begins_anew {
+            return Some(Item::Note(format!(
+                "it begins with record {}: those before were pruned, or are missing, which \
+                 `nymvisor journal verify` tells",
+                header.seq + 1
+            )));
+        }
+        (self.segment > 0 && header.seq > self.seq && !self.told_end).then(|| {
+            let (first, last) = (self.seq + 1, header.seq);
+            Item::Gap(format!(
+                "the records {first} to {last} are missing; `nymvisor journal verify` tells more"
+            ))
+        })
+    }
+
+    /// Takes note of what the state at a segment's beginning says, and no record has told.
+    fn miss(&mut self, header: &Header) {
+        // What was withdrawn follows once more.
+        if let Some(Mishap::WriteFailed { .. }) = header.after {
+            return;
+        }
+        let after = &header.state;
+        let initial = || State::initial(after.installed.clone(), after.policy.clone());
+        let before = self.state.clone().unwrap_or_else(initial);
+        self.untold.extend(differences(&before, after));
     }
 
     fn read(&mut self, segment: Segment, items: &mut Vec<Item>) {
@@ -163,12 +217,13 @@ impl Trail {
                     line,
                     prev: before.to_string(),
                     hash: read.hash.to_string(),
+                    failed: health::failed(&read.record, &after),
                     record: read.record,
                     back: read.back,
                     about: told.about,
                     of: told.of,
                     tried: told.tried,
-                    candidate: after.candidate.clone(),
+                    candidate: after.candidate.clone().map(Box::new),
                     on_trial: told.on_trial,
                 })));
             }
@@ -177,7 +232,7 @@ impl Trail {
         self.state = Some(state);
         if let Some(end) = end.filter(|_| !self.told_end) {
             self.told_end = true;
-            items.push(Item::Note(end));
+            items.push(Item::Gap(end));
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::Error;
+use super::super::sharing::{self, Sharer};
 use super::Task;
 use crate::config::{self, Paths, Root};
 use crate::disk::{self, Disk, RealDisk};
@@ -17,8 +18,8 @@ use crate::machine::{Attempt, Back, Candidate, Link, Performed, Queue, State, Un
 use crate::release::{self, History, Plan, UpgradeName, if_there};
 use crate::requests::{self, Request, Wish};
 
-/// So many of the history's last are kept in any case: what an instance of another root runs, or
-/// goes back to, nobody can ask it.
+/// So many of the history's last are kept in any case: an instance of another root that was not
+/// started since it can leave a mark can't be asked.
 const LAST_KEPT: usize = 2;
 
 /// Names of versions, each with a reason.
@@ -41,6 +42,20 @@ impl InUse {
         for folder in folders(disk, paths.root())? {
             if folder != own {
                 in_use.take_instance(disk, paths.root(), &folder)?;
+            }
+        }
+        for Sharer { mark, folder } in sharing::registered(disk, paths.data())? {
+            if folder == own {
+                continue;
+            }
+            // What is not there any more may be on a disk that is not mounted.
+            if !in_use.take_instance(disk, paths.root(), &folder)? {
+                return Err(Error::Refused(format!(
+                    "there is no instance in {}, or it can't be seen, and it may run any version; \
+                     if it is none any more, remove {}",
+                    folder.display(),
+                    mark.display()
+                )));
             }
         }
         for (pid, program) in processes::programs_below(&paths.upgrades()) {
@@ -103,8 +118,14 @@ impl InUse {
         Ok(())
     }
 
-    /// An instance of this root, whatever data folder its file names: a variable may say another.
-    fn take_instance(&mut self, disk: &dyn Disk, root: &Root, folder: &Path) -> Result<(), Error> {
+    /// An instance of this root, or one that has left its mark, whatever data folder its file
+    /// names: a variable may say another. Whether anything tells of it.
+    fn take_instance(
+        &mut self,
+        disk: &dyn Disk,
+        root: &Root,
+        folder: &Path,
+    ) -> Result<bool, Error> {
         let id = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let unknown = |error: Error| {
             Error::Refused(format!(
@@ -138,7 +159,7 @@ impl InUse {
                 "it has no journal, and {} is not there",
                 file.display()
             )))),
-            None => Ok(()),
+            None => Ok(tells),
         }
     }
 

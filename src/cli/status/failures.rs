@@ -159,20 +159,7 @@ fn code_in(event: &Event) -> Option<Code> {
     if let Event::HookEnded { ending, .. } = event {
         return ending.code();
     }
-    failure_in(event).map(|failure| failure.code)
-}
-
-fn failure_in(event: &Event) -> Option<&Failure> {
-    if let Event::WorkFailed { failure, .. }
-    | Event::SpawnFailed { failure }
-    | Event::HealthFailed { failure, .. }
-    | Event::JournalFailed { failure }
-    | Event::PlanLost { failure }
-    | Event::BackupDamaged { failure, .. } = event
-    {
-        return Some(failure);
-    }
-    None
+    health::failure(event).map(|failure| failure.code)
 }
 
 fn next(failing: &Failing<'_>, past: &Past<'_>, state: &State, runs: bool) -> Next {

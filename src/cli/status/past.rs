@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
+use crate::health;
 use crate::journal::Part;
 use crate::machine::{Attempt, Effect, Event, HookCall, PhaseName, Record, Timer, Version};
 use crate::narrate;
@@ -164,10 +165,8 @@ impl<'a> Past<'a> {
         } else if let Event::WorkFailed { attempt, .. } = &record.event {
             upgrade = self.walk.names.get(attempt).cloned();
             true
-        } else if let Event::DaemonEnded { ending, .. } = &record.event {
-            ending.is_crash() && record.from == PhaseName::Running
         } else {
-            is_failure(&record.event)
+            health::is_crash(record) || health::failure(&record.event).is_some()
         };
         if !failed {
             return None;
@@ -219,15 +218,4 @@ impl<'a> Past<'a> {
         done.phases = cost.phases;
         done.down_us = cost.down_us.filter(|_| spawn.is_some());
     }
-}
-
-fn is_failure(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::SpawnFailed { .. }
-            | Event::HealthFailed { .. }
-            | Event::JournalFailed { .. }
-            | Event::PlanLost { .. }
-            | Event::BackupDamaged { .. }
-    )
 }

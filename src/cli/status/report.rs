@@ -123,6 +123,9 @@ pub struct JournalNow {
     pub at: Option<DateTime<Utc>>,
     /// What is wrong with its last part.
     pub damage: Option<String>,
+    /// What of its older parts can't be read; what is told of the past may lack something.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
     /// What is odd in it.
     pub notes: Vec<String>,
 }
@@ -263,6 +266,7 @@ fn journal(seen: &Seen, past: &Past<'_>) -> JournalNow {
         hash: seen.head.as_ref().map(|(_, hash): &(u64, Hash)| hash.to_string()),
         at: past.last_at,
         damage: seen.damage.clone(),
+        unread: seen.unread.clone(),
         notes: notes.collect(),
     }
 }

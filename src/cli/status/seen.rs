@@ -44,6 +44,8 @@ pub struct Seen {
     pub damage: Option<String>,
     /// What is held and cancelled by the file beside the journal, where that can't tell.
     pub kept: Option<Wishes>,
+    /// What of its older parts can't be read.
+    pub unread: Vec<String>,
     /// Who holds the instance's lock.
     pub runner: Option<Holder>,
     /// The kernel tells who holds locks.
@@ -95,7 +97,7 @@ impl Seen {
     /// Looks. Nothing is changed, no lock is taken.
     pub(in crate::cli) fn look(disk: &dyn Disk, config: &Config, paths: &Paths) -> Self {
         let site = Site::look(disk, config.clone(), paths.clone());
-        let (parts, unread) = match site.parts {
+        let (parts, failed) = match site.parts {
             Ok(parts) => (parts, None),
             Err(error) => (Vec::new(), Some(in_words(&error))),
         };
@@ -111,8 +113,9 @@ impl Seen {
             parts,
             state: site.state,
             head: site.head,
-            damage: site.damage.or(unread),
+            damage: site.damage.or(failed),
             kept: site.kept,
+            unread: site.unread,
             runner: site.runner,
             locks_are_told: fs::File::open("/proc/locks").is_ok(),
             process: daemon.map_or(Process::Unknown, process),

@@ -275,6 +275,10 @@ impl Status {
         let ago = journal.at.map_or_else(String::new, |at| format!(", {} ago", self.ago(at)));
         say("journal", &format!("record {}{ago}, head", journal.seq));
         say("", hash);
+        for unread in &journal.unread {
+            say("", &format!("what is told of the past may lack something: {unread}"));
+            say("", "-> nymvisor journal verify");
+        }
     }
 
     /// One line for a log: what changes with every look is not in it.

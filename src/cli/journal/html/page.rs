@@ -27,6 +27,8 @@ pub(super) struct Page<'a> {
     pub(super) sections: &'a [Section<'a>],
     /// What verifying it found.
     pub(super) verified: &'a Report,
+    /// That it tells of no upgrade, in words.
+    pub(super) none: String,
     /// What happened to the journal itself.
     pub(super) notes: Vec<&'a str>,
     /// How many records the journal has.
@@ -56,7 +58,8 @@ impl Page<'_> {
             section.write(&mut html);
         }
         if self.sections.is_empty() {
-            html.push_str("<p>The journal tells of no upgrade yet.</p>\n");
+            // Writing to a String cannot fail.
+            let _ = writeln!(html, "<p>The journal tells of {}.</p>", Text(&self.none));
         }
         self.rest(&mut html);
         html.push_str("</body>\n</html>\n");

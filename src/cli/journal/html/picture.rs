@@ -20,7 +20,7 @@ pub(super) fn write(chart: &Chart, html: &mut String) {
         html,
         "<h3>{}</h3>\n<p class=\"faint\">{}, from {} to {}</p>\n<div class=\"bars\">",
         Text(&timeline::title(chart)),
-        words::duration(chart.whole()),
+        chart.took(),
         words::time(from),
         words::time(to),
     );

@@ -18,8 +18,8 @@ pub(super) struct Section<'a> {
     pub(super) number: usize,
     /// What the journal tells.
     pub(super) story: Story<'a>,
-    /// Its announcement, where it lies in its folder.
-    pub(super) info: Option<UpgradeInfo>,
+    /// Announcements of its name, as they lie on the disk.
+    pub(super) infos: Vec<UpgradeInfo>,
 }
 
 impl Section<'_> {
@@ -44,14 +44,15 @@ impl Section<'_> {
     fn facts(&self) -> Vec<(&'static str, String)> {
         let (story, number) = (&self.story, self.number);
         let mut facts = vec![("Outcome", outcome(&story.outcome))];
-        let unknown = || "not known: no attempt has begun".to_owned();
+        let unknown = || self.or_untold("not known: no attempt has begun");
         facts.push(("From", story.from.as_ref().map_or_else(unknown, version)));
         facts.extend(story.to().map(|to| ("To", version(&to))));
         facts.extend(
             story.announced.iter().map(|announced| ("Asked for", request(announced, number))),
         );
         facts.extend(self.notes().map(|notes| ("Notes", notes)));
-        facts.push(("Attempts", story.attempts().to_string()));
+        facts.extend(story.untold.then(|| ("Missing", format!("<b>{}</b>", timeline::UNTOLD))));
+        facts.push(("Attempts", self.attempts()));
         facts.extend(story.performed.map(|at| ("Performed", words::time(at))));
         facts.extend(story.rolled_back.map(|at| ("Rolled back", words::time(at))));
         facts.push(("Daemon down", self.down()));
@@ -67,9 +68,9 @@ impl Section<'_> {
 
     /// Only those of the announcement that the journal knows.
     fn notes(&self) -> Option<String> {
-        let info = self.info.as_ref().filter(|info| !info.notes.is_empty())?;
         let known = self.story.announced.last()?.upgrade;
-        (info.digest() == known.digest)
+        let info = self.infos.iter().find(|info| info.digest() == known.digest)?;
+        (!info.notes.is_empty())
             .then(|| format!("<span class=\"notes\">{}</span>", Text(&info.notes)))
     }
 
@@ -89,14 +90,15 @@ impl Section<'_> {
             })
             .collect();
         if downs.is_empty() {
-            downs.push("not stopped for it".to_owned());
+            downs.push(self.or_untold("not stopped for it"));
         }
         downs.join("<br>\n")
     }
 
     fn binary(&self) -> String {
-        let Some(binary) = self.story.binary else { return "none was checked".to_owned() };
-        let source = self.story.source.map_or(String::new(), |from| format!(", {}", Text(from)));
+        let Some(binary) = self.story.binary else { return self.or_untold("none was checked") };
+        let fetched = self.story.fetched.filter(|(sha256, _)| *sha256 == binary.sha256);
+        let source = fetched.map_or(String::new(), |(_, from)| format!(", {}", Text(from)));
         format!(
             "<code>{}</code><br>\nSHA-256, {}{source}",
             Text(&binary.sha256),
@@ -110,8 +112,21 @@ impl Section<'_> {
             None if self.story.unsafe_skipped => {
                 "<span class=\"bad\">none: backups were switched off</span>".to_owned()
             }
-            None => "none was made".to_owned(),
+            None => self.or_untold("none was made"),
         }
+    }
+
+    fn attempts(&self) -> String {
+        match (self.story.attempts(), self.story.untold) {
+            (0, true) => self.or_untold(""),
+            (told, true) => format!("at least {told}"),
+            (told, false) => told.to_string(),
+        }
+    }
+
+    /// What holds where no record says otherwise, if all of them are here.
+    fn or_untold(&self, text: &str) -> String {
+        if self.story.untold { "no record here tells" } else { text }.to_owned()
     }
 }
 
@@ -123,6 +138,7 @@ fn outcome(outcome: &Outcome) -> String {
         | Outcome::OnTrial
         | Outcome::Prepared
         | Outcome::Queued
+        | Outcome::InHistory
         | Outcome::Gone => "",
     };
     format!("<span class=\"{class}\">{}</span>", Text(&outcome.words()))

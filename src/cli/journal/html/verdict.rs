@@ -56,7 +56,9 @@ pub(super) fn write(page: &Page<'_>, html: &mut String) {
     }
     html.push_str("</dl>\n");
     let faults = faults.iter().map(report::fault_to_text);
-    let notes = notes.iter().map(String::as_str).chain(page.notes.iter().copied());
+    // Of most of it both tell, in the same words.
+    let others = page.notes.iter().copied().filter(|note| !notes.iter().any(|it| it == note));
+    let notes = notes.iter().map(String::as_str).chain(others);
     list("bad", faults, html);
     list("faint", notes.map(|note| format!("note: {note}")), html);
     html.push_str(
