@@ -12,11 +12,13 @@ use crate::support::server::Reply;
 use crate::support::site::{Outcome, read_json};
 
 mod announcements;
+mod commands;
 mod examined;
 mod full_disk;
 mod held_back;
 mod killed;
 mod literal_order;
+mod new_times;
 mod plan_file;
 mod retention;
 mod settings;

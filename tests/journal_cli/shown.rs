@@ -43,7 +43,7 @@ fn what_holds_up_the_upgrade_that_is_prepared_is_about_it() {
     let requester = Requester::Command { uid: 0, user: "somebody".to_owned() };
     let hold = |tale: &mut Tale| {
         let (requester, request) = (requester.clone(), "r1".to_owned());
-        tale.event(Event::HoldRequested { until: None, requester, request });
+        tale.event(Event::HoldRequested { until: None, requester, request, run_is_up: Some(true) });
     };
     hold(&mut tale);
     tale.queue(&upgrade("u1", "1.1.0", 10)).work(4);
