@@ -112,9 +112,8 @@ impl LocalHost {
         let watched = self.strays.take().filter(|strays| Some(strays.daemon()) == daemon);
         // Those of earlier sessions have been looked for when this one began.
         let ours = daemon.filter(|daemon| !self.leftovers.contains(daemon));
-        if ours.is_some() && watched.is_none() {
-            // Most of what ends unasked is started again.
-            self.groups.poise();
+        if ours.is_some() {
+            self.poise();
         }
         let strays = watched.or_else(|| Some(Strays::of(ours?, token(&self.setup))));
         let groups = self.groups.clone();
