@@ -12,6 +12,7 @@ use crate::journal::{HeldOrder, Order};
 use crate::machine::{Event, Observed, Record, State};
 
 pub mod backup;
+pub mod cgroup;
 pub mod daemon;
 pub mod due;
 pub mod fetch;

@@ -1,7 +1,14 @@
 //! The `nymvisor` command.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
+use nymvisor::host::daemon;
+
 fn main() -> ExitCode {
-    nymvisor::cli::main(std::env::args_os().collect()).into()
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if let Some(ended) = daemon::wait_if_poised(&args) {
+        return ended;
+    }
+    nymvisor::cli::main(args).into()
 }

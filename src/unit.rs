@@ -152,6 +152,8 @@ RestartSec=30
 ";
 
 const LIMITS: &str = "\
+# Below its own group nymvisor makes one for the daemon, so that nothing of that outlives it.
+Delegate=yes
 # If the kernel ends the daemon for want of memory, nymvisor starts it again.
 OOMPolicy=continue
 LimitNOFILE=65536
@@ -196,7 +198,10 @@ RestrictNamespaces=yes
 RestrictRealtime=yes
 LockPersonality=yes
 ProtectClock=yes
+# All control groups are read-only but that of this service, where it lies as usual. A `Slice=` of
+# its own needs its path here.
 ProtectControlGroups=yes
+ReadWritePaths=-/sys/fs/cgroup/system.slice/%n -/sys/fs/cgroup/unified/system.slice/%n
 ProtectHostname=yes
 ProtectKernelLogs=yes
 ProtectKernelModules=yes

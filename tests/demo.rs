@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use nymvisor::cli::demo::page;
 use tempfile::tempdir;
 
+use crate::support::groups;
 use crate::support::helper::{Guarded, eventually};
 
 mod terminal;
@@ -220,6 +221,9 @@ fn a_killed_demo_takes_its_processes_along() {
     child.0.kill().unwrap();
     child.0.wait().unwrap();
     eventually("their end", || processes_of(temp.path()).is_empty().then_some(()));
+    // No later session does that for an instance that goes with its folder.
+    let folder = fs::read_dir(temp.path()).unwrap().next().unwrap().unwrap().path();
+    groups::remove(&groups::of_instances(&folder.join(".nym/nymvisors/instances")));
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod add_upgrade;
 mod backup;
 mod backups_cli;
 mod bad_input;
+mod cgroup;
 mod check;
 mod cli;
 mod config;

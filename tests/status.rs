@@ -99,6 +99,28 @@ fn an_instance_that_never_ran() {
     assert_eq!(status(&first).verdict, Verdict::Down);
 }
 
+/// The daemon's process may have waited for the end of the one before.
+#[test]
+fn the_uptime_begins_with_the_daemon() {
+    let mut tale = Tale::ready(policy(), &upgrade("u1", "1.1.0", 10));
+    tale.due().until(PhaseName::Draining).until(PhaseName::Running);
+    let mut seen = seen(&tale);
+    let since = status(&seen).daemon.since.unwrap();
+    let recorded = u64::try_from((seen.now - since).num_milliseconds()).unwrap();
+    let grace = seen.policy.shutdown_grace_ms;
+    let table = [
+        (recorded, recorded),
+        (recorded + grace, recorded),
+        (recorded - 1, recorded - 1),
+        // The clock was set.
+        (recorded + grace + 3_600_000, recorded + grace + 3_600_000),
+    ];
+    for (age, uptime) in table {
+        seen.process = Process::Lives { uptime_ms: Some(age) };
+        assert_eq!(status(&seen).daemon.uptime_ms, Some(uptime), "{age} of {recorded}");
+    }
+}
+
 #[test]
 fn running_after_an_upgrade() {
     let mut tale = Tale::ready(policy(), &upgrade("u1", "1.1.0", 10));

@@ -2,7 +2,9 @@
 
 pub(crate) mod auditor;
 pub(crate) mod daemon;
+pub(crate) mod groups;
 pub(crate) mod helper;
+pub(crate) mod nest;
 pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod site;

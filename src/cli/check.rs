@@ -22,6 +22,7 @@ mod commands;
 pub(crate) mod estimate;
 mod finding;
 mod folders;
+mod group;
 pub(crate) mod history;
 mod locks;
 mod reach;
@@ -84,6 +85,7 @@ async fn examine<'a>(site: &'a Site<'_>, args: &CheckArgs) -> Report<'a> {
     let home = room::home(site);
     findings.extend(room::findings(site, subject.as_ref(), &binary, &home));
     findings.extend(folders::findings(site));
+    findings.push(group::finding(site));
     findings.extend(commands::findings(site));
     findings.extend(locks::findings(site, subject.as_ref()));
     findings.extend(record::findings(site));

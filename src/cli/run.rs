@@ -19,7 +19,7 @@ use crate::host::http::Timeouts;
 use crate::host::local::{LocalHost, Setup};
 use crate::host::lock::{self, HeldLock};
 use crate::host::signals::Signals;
-use crate::host::{daemon, memory, processes};
+use crate::host::{cgroup, daemon, memory, processes};
 use crate::journal::Owner;
 use crate::machine::Outcome;
 use crate::session::{self, Beginning};
@@ -52,6 +52,7 @@ pub(super) fn run(env: &Env, args: Vec<OsString>) -> Result<(), Error> {
         tracing::warn!("`prune` elsewhere can't know of this instance: {error}");
     }
     let token_prefix = token_prefix(&paths);
+    let control_groups = paths.control_groups();
     let grace = config.daemon.shutdown_grace_period;
     let owned = |(name, value): (&OsStr, &OsStr)| (name.to_owned(), value.to_owned());
     let environment = env.iter().map(owned).collect();
@@ -60,7 +61,7 @@ pub(super) fn run(env: &Env, args: Vec<OsString>) -> Result<(), Error> {
     // A bug of ours must not cost the daemon its grace: the kernel would kill it with us.
     let run = || LocalSet::new().block_on(&runtime, engine(setup));
     let outcome = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-        end_daemons(&token_prefix, grace);
+        end_daemons(&token_prefix, &control_groups, grace);
         Err(Error::Bug("the engine panicked; the daemon was asked to end".to_owned()))
     });
     // A thread that hangs in a system call must not hold up the end.
@@ -204,8 +205,9 @@ pub(super) fn sought(config: &Config, paths: &Paths, our_args: Vec<OsString>) ->
     }
 }
 
-/// Ends what carries this instance's token: politely first.
-fn end_daemons(token_prefix: &str, grace: Duration) {
+/// Ends what carries this instance's token, or is in a control group of it: politely first. Groups
+/// are left to the next session.
+fn end_daemons(token_prefix: &str, control_groups: &Path, grace: Duration) {
     let left = processes::leftovers(token_prefix);
     for daemon in &left {
         let _ = daemon::signal_leader(*daemon, Signal::SIGINT);
@@ -216,5 +218,8 @@ fn end_daemons(token_prefix: &str, grace: Duration) {
     }
     for daemon in left {
         let _ = daemon::kill_group(daemon);
+    }
+    for group in cgroup::left(control_groups, token_prefix) {
+        let _ = group.kill();
     }
 }

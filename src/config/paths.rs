@@ -139,6 +139,12 @@ impl Paths {
         self.instance_data().join("spread-seed")
     }
 
+    /// `~/.nym/nymvisors/instances/nym-node-default/data/control-groups`
+    #[must_use]
+    pub fn control_groups(&self) -> PathBuf {
+        self.instance_data().join("control-groups")
+    }
+
     /// `~/.nym/nymvisors/instances/nym-node-default/data/run.lock`
     #[must_use]
     pub fn instance_lock(&self) -> PathBuf {

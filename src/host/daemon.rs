@@ -19,8 +19,10 @@ use crate::machine::{Daemon, Ending};
 use crate::proc::{self, Awaited, Stat};
 
 mod image;
+mod poised;
 mod strays;
 
+pub use poised::{Poised, Unreleased, poise, wait_if_poised};
 pub use strays::Strays;
 
 use image::Image;
@@ -134,10 +136,7 @@ fn start(command: &Command, prepared: &mut tokio::process::Command) -> Result<Ru
     let mut tries = 1;
     let child = loop {
         match prepared.spawn() {
-            Err(error)
-                if error.raw_os_error() == Some(Errno::ETXTBSY as i32)
-                    && tries < BUSY_TRIES_MAX =>
-            {
+            Err(error) if is_busy(&error) && tries < BUSY_TRIES_MAX => {
                 tries += 1;
                 std::thread::sleep(BUSY_PAUSE);
             }
@@ -147,6 +146,10 @@ fn start(command: &Command, prepared: &mut tokio::process::Command) -> Result<Ru
     .map_err(failed)?;
     let started = Instant::now();
     identify(child, started)
+}
+
+fn is_busy(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::ETXTBSY as i32)
 }
 
 fn identify(mut child: Child, started: Instant) -> Result<Running, Error> {

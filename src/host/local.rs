@@ -33,6 +33,7 @@ mod binary;
 mod calendar;
 mod copy;
 mod feeds;
+mod groups;
 mod health;
 mod heed;
 mod hooks;
@@ -46,6 +47,7 @@ mod swap;
 mod timers;
 
 use feeds::Announced;
+use groups::Groups;
 use locks::UpgradeLock;
 use prepare::Work;
 use rest::Unrest;
@@ -101,6 +103,8 @@ pub struct LocalHost {
     /// One for each change of the plan's files that is under way; it ends with the change.
     changes: Vec<oneshot::Receiver<()>>,
     leftovers: Vec<crate::machine::Daemon>,
+    /// The control groups of the daemons.
+    groups: Groups,
     /// What the daemon that is asked to end has started.
     strays: Option<super::daemon::Strays>,
     /// The process group of the daemon that was started last.
@@ -152,6 +156,8 @@ impl LocalHost {
             feeds.push(metrics.serve(listen));
             metrics
         });
+        let record = setup.paths.control_groups();
+        let groups = Groups::of(&setup.token_prefix, &setup.session, record);
         Self {
             setup: Rc::new(setup),
             files,
@@ -170,6 +176,7 @@ impl LocalHost {
             chores: Vec::new(),
             changes: Vec::new(),
             leftovers: Vec::new(),
+            groups,
             strays: None,
             daemon_group: Rc::default(),
             examination: copy::Examination::default(),
@@ -344,6 +351,7 @@ impl Host for LocalHost {
         if tokio::time::timeout(CLOSE_PATIENCE, rest).await.is_err() {
             tracing::warn!("what was under way doesn't end; the run ends without it");
         }
+        self.groups.close().await;
         self.release_lock();
     }
 }

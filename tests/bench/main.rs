@@ -28,6 +28,7 @@ mod writer;
 #[allow(dead_code, reason = "the tests use the rest")]
 mod support {
     pub(crate) mod daemon;
+    pub(crate) mod groups;
     pub(crate) mod helper;
     pub(crate) mod run;
     pub(crate) mod server;

@@ -93,9 +93,30 @@ fn one_that_is_not_there_or_no_program_fails_and_says_so() {
 /// What has left the group may hold on to the output: what was said before counts all the same.
 #[test]
 fn its_last_line_is_told_though_its_output_stays_open() {
-    let stage = hooked("pre-upgrade", "setsid sleep 3 & echo the last word; exit 30");
+    let stage = hooked("pre-upgrade", "setsid sleep 3 & printf 'the last word'; exit 30");
     let run = started(&stage);
     stage.announce("1.1.0");
     assert_eq!(stage.until_event("hook-ended", 1).data()["said"], "the last word");
+    end(&stage, run);
+}
+
+/// The daemon is down meanwhile. Of several starts one at least is not slow for other reasons.
+#[test]
+fn a_start_is_not_held_up_by_who_holds_on_to_the_output() {
+    let body = "setsid sh -c 'sleep 2; echo later' & echo now";
+    let stage = hooked("pre-start", body).with("DAEMON_FAILURE_RESTART_DELAY", "5ms");
+    let run = stage.start(&NOTHING);
+    for number in 1..=4 {
+        stage.until_log("started", number);
+        stage.until_phase("Running");
+        stage.kill_daemon();
+    }
+    let ended: Vec<_> =
+        stage.records().into_iter().filter(|it| it.event() == "hook-ended").collect();
+    assert!(ended.iter().all(|it| it.data()["said"] == "now"), "{}", stage.story());
+    let took = ended.iter().map(|it| it.data()["took_ms"].as_u64().unwrap()).min().unwrap();
+    assert!(took < 400, "{took} ms");
+    // What is said then is logged all the same.
+    stage.until("a later word", || run.stderr().contains("pre-start command: later").then_some(()));
     end(&stage, run);
 }

@@ -186,7 +186,8 @@ fn history(row: Row) -> &'static str {
         Row::DaemonLost => "SIGKILL, a power cut or a panic while the daemon was up or due",
         Row::DaemonLeftBehind => {
             "nymvisor was killed and the daemon's parent-death signal did not reach it, or the \
-             kill came between fork and record: only the token in its environment tells of it"
+             kill came between fork and record: only the token in its environment, or its control \
+             group, tells of it"
         }
         Row::GaveUp => "a crash with restarts off, or too many startup failures; then a new run",
         Row::WasFailing => "a kill between the failure of an attempt and the old version's start",

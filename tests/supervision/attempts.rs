@@ -8,7 +8,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::daemon::FakeDaemon;
-use crate::support::run::Stage;
+use crate::support::nest::read_only;
+use crate::support::run::{Run, Stage};
 use crate::support::server::Reply;
 
 const NOTHING: [&str; 0] = [];
@@ -190,11 +191,25 @@ echo "started 1.0.0 $$" >> "$home/events.log"
 while :; do sleep 0.01; done
 "#;
 
+/// A `run`; one that may have no control group for the daemon, where this can be made so.
+fn start(stage: &Stage, may_have_a_group: bool) -> Option<Run> {
+    if may_have_a_group {
+        return Some(stage.start(&NOTHING));
+    }
+    Some(stage.start_command(read_only(&stage.run_command(&NOTHING))?))
+}
+
 #[test]
 fn h05_helpers_that_left_the_group_are_gone_before_the_backup() {
+    for may_have_a_group in [true, false] {
+        helpers_are_gone_before_the_backup(may_have_a_group);
+    }
+}
+
+fn helpers_are_gone_before_the_backup(may_have_a_group: bool) {
     let stage = Stage::new();
     stage.install_script(STRAYS);
-    let mut run = stage.start(&NOTHING);
+    let Some(mut run) = start(&stage, may_have_a_group) else { return };
     stage.until_started(1);
     assert_eq!(stage.daemons().len(), 3);
     stage.announce("1.1.0");
@@ -211,10 +226,11 @@ fn h05_helpers_that_left_the_group_are_gone_before_the_backup() {
 
 #[test]
 fn h05_helpers_that_left_the_group_end_with_the_run_and_with_a_crash() {
-    for end in ["asked", "crashed"] {
+    let ways = [("asked", true), ("crashed", true), ("asked", false), ("crashed", false)];
+    for (end, may_have_a_group) in ways {
         let stage = Stage::new().with("DAEMON_RESTART_ON_FAILURE", "false");
         stage.install_script(STRAYS);
-        let mut run = stage.start(&NOTHING);
+        let Some(mut run) = start(&stage, may_have_a_group) else { return };
         let daemon = stage.until_started(1);
         assert_eq!(stage.daemons().len(), 3);
         if end == "asked" {
@@ -256,9 +272,15 @@ while :; do sleep 0.01; done
 
 #[test]
 fn h05_what_a_helper_started_while_the_daemon_ended_is_gone_before_the_backup() {
+    for may_have_a_group in [true, false] {
+        what_a_helper_started_is_gone_before_the_backup(may_have_a_group);
+    }
+}
+
+fn what_a_helper_started_is_gone_before_the_backup(may_have_a_group: bool) {
     let stage = Stage::new();
     stage.install_script(FORKING);
-    let mut run = stage.start(&NOTHING);
+    let Some(mut run) = start(&stage, may_have_a_group) else { return };
     stage.until_started(1);
     stage.announce("1.1.0");
     stage.until_log("started 1.1.0", 1);

@@ -23,6 +23,7 @@ use nymvisor::{digest, proc};
 use serde_json::{Value, json};
 
 use super::daemon::FakeDaemon;
+use super::groups;
 use super::helper::DEADLINE;
 use super::server::{Reply, Server};
 use super::site::{Site, read_json};
@@ -382,5 +383,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.kill_all();
+        // A session that was killed has left its own.
+        groups::remove(&groups::of_instances(&self.site.path(".nym/nymvisors/instances")));
     }
 }

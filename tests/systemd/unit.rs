@@ -107,6 +107,7 @@ fn what_lies_where_is_what_is_protected() {
     assert_eq!(values(&text, "TimeoutStopSec"), ["330"]);
     let in_tmp = Unit { program: "/tmp/nymvisor".into(), ..elsewhere };
     assert_eq!(values(&in_tmp.text().unwrap(), "PrivateTmp"), ["no"]);
+    assert_eq!(values(&text, "Delegate"), ["yes"]);
     let roots = Unit { user: "root".to_owned(), ..readmes() };
     assert!(values(&roots.text().unwrap(), "CapabilityBoundingSet")[0].contains("CAP_CHOWN"));
 }

@@ -7,7 +7,7 @@ use super::super::{Error, ask, run};
 use crate::config::{Config, Paths};
 use crate::disk::{self, RealDisk};
 use crate::host::lock::{self, HeldLock};
-use crate::host::processes;
+use crate::host::{cgroup, processes};
 use crate::proc;
 
 /// The end of a process that holds a lock takes no longer than this.
@@ -23,6 +23,16 @@ pub(super) fn with_the_home(config: &Config, paths: &Paths) -> Result<[HeldLock;
         return Err(Error::RunsAlready(format!(
             "process {} is a daemon that an earlier `run` left behind; {ELSE}",
             daemon.pid
+        )));
+    }
+    if let Some(group) = cgroup::left(&paths.control_groups(), &run::token_prefix(paths)).first() {
+        let who = match group.members().first() {
+            Some(pid) => format!("process {pid} was started by a daemon"),
+            None => "processes that fork on and on were started by a daemon".to_owned(),
+        };
+        return Err(Error::RunsAlready(format!(
+            "{who} of an earlier `run`, and outlived it, in {}; {ELSE}",
+            group.path().display()
         )));
     }
     if let Some(stranger) = processes::foreign(&run::sought(config, paths, Vec::new())) {

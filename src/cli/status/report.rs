@@ -18,6 +18,9 @@ use crate::machine::{
     Running, State, Version, Wait,
 };
 
+/// What comes to the grace period while a process waits to be the daemon.
+const WAIT_SLACK_MS: u64 = 30_000;
+
 /// How the instance is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
@@ -221,6 +224,16 @@ fn run(seen: &Seen, past: &Past<'_>) -> RunNow {
     }
 }
 
+/// For how long a process of this age is the daemon: it may have waited for that while the old one
+/// ended. Where the record says something else than that, the clock was set, and the age counts.
+fn as_daemon(age_ms: u64, spawned_at: Option<DateTime<Utc>>, seen: &Seen) -> u64 {
+    let recorded = spawned_at.and_then(|at| (seen.now - at).num_milliseconds().try_into().ok());
+    let waited = recorded.and_then(|recorded: u64| age_ms.checked_sub(recorded));
+    let at_most = seen.policy.shutdown_grace_ms.saturating_add(WAIT_SLACK_MS);
+    let waited = waited.filter(|waited| *waited <= at_most);
+    age_ms.saturating_sub(waited.unwrap_or_default())
+}
+
 fn daemon(seen: &Seen, past: &Past<'_>, run: &RunNow, state: Option<&State>) -> DaemonNow {
     let in_phase = state.and_then(|state| health::serving(&state.phase)).map(|of| of.pid);
     // Where our number for `run` is not its own, that for the daemon is not either.
@@ -229,7 +242,9 @@ fn daemon(seen: &Seen, past: &Past<'_>, run: &RunNow, state: Option<&State>) -> 
     let lives = matches!(seen.process, Process::Lives { .. });
     let up = in_phase.is_some() && (lives || (elsewhere && running));
     let uptime_ms = match seen.process {
-        Process::Lives { uptime_ms } if up => uptime_ms,
+        Process::Lives { uptime_ms } if up => {
+            uptime_ms.map(|ms| as_daemon(ms, past.spawned_at, seen))
+        }
         Process::Lives { .. } | Process::Gone | Process::Unknown => None,
     };
     let policy = state.map_or(&seen.policy, |state| &state.policy);

@@ -17,7 +17,7 @@ use super::{Command, NOT_INHERITED, TOKEN_VARIABLE};
 #[derive(Debug)]
 pub(super) struct Image {
     /// What the pointers point to.
-    _words: [Vec<CString>; 2],
+    words: [Vec<CString>; 2],
     argv: Pointers,
     envp: Pointers,
 }
@@ -54,8 +54,18 @@ impl Image {
                 CString::new(entry)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let (argv, envp) = (Pointers::to(&arguments), Pointers::to(&environment));
-        Ok(Self { _words: [arguments, environment], argv, envp })
+        Ok(Self::of_words([arguments, environment]))
+    }
+
+    /// Arguments, the program first, and environment.
+    pub(super) fn of_words(words: [Vec<CString>; 2]) -> Self {
+        let [argv, envp] = words.each_ref().map(|words| Pointers::to(words));
+        Self { words, argv, envp }
+    }
+
+    /// What [`Image::of_words`] makes it from.
+    pub(super) fn words(&self) -> &[Vec<CString>; 2] {
+        &self.words
     }
 
     /// Becomes the program; what comes back is why not. For a child between fork and exec.

@@ -24,15 +24,24 @@ use crate::proc;
 pub struct Strays {
     daemon: Daemon,
     token: String,
-    /// A watch was begun, and there was none then.
-    saw_none: bool,
+    /// There was none when a watch was begun, and what tells if one comes.
+    watch: Option<Watch>,
+}
+
+/// What tells of one that comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    /// It becomes a child of ours.
+    Orphans,
+    /// The control group holds it.
+    Group,
 }
 
 impl Strays {
     /// Those of a daemon that has ended, or ends unasked. `token` is the one it was started with.
     #[must_use]
     pub fn of(daemon: Daemon, token: String) -> Self {
-        Self { daemon, token, saw_none: false }
+        Self { daemon, token, watch: None }
     }
 
     /// Begins to watch, before the daemon is asked to end.
@@ -41,7 +50,17 @@ impl Strays {
         // What is orphaned before this call is found by the look after it.
         let is_told = set_child_subreaper(true).is_ok();
         let saw_none = is_told && look(daemon, &token).is_empty();
-        Self { daemon, token, saw_none }
+        Self { daemon, token, watch: saw_none.then_some(Watch::Orphans) }
+    }
+
+    /// The same for a daemon with a control group of its own, in which these processes are: what is
+    /// in it will be ended with it, and what has left it was moved by somebody, which is rare. So
+    /// they are looked for once more only if there is one now.
+    #[must_use]
+    pub fn beyond(daemon: Daemon, token: String, members: &[u32]) -> Self {
+        let found = look(daemon, &token);
+        let are_none = found.iter().all(|stray| members.contains(&stray.pid));
+        Self { daemon, token, watch: are_none.then_some(Watch::Group) }
     }
 
     /// Whose they are.
@@ -90,8 +109,10 @@ impl Strays {
 
     async fn left(&self) -> Vec<Daemon> {
         // One that was seen may hang under the system's first process, and so does what it starts.
-        if self.saw_none && !has_children() {
-            return Vec::new();
+        match self.watch {
+            Some(Watch::Group) => return Vec::new(),
+            Some(Watch::Orphans) if !has_children() => return Vec::new(),
+            Some(Watch::Orphans) | None => {}
         }
         let (daemon, token) = (self.daemon, self.token.clone());
         tokio::task::spawn_blocking(move || look(daemon, &token)).await.unwrap_or_default()

@@ -35,7 +35,11 @@ impl LocalHost {
             }
         }
         self.leftovers = left.daemons;
+        let (found, restless) = self.groups.look(&self.leftovers);
+        self.leftovers.extend(found);
         let leftover = self.leftovers.first().copied();
+        // A start is near, and the look takes a while as well.
+        self.groups.poise();
         let (files, paths) = (self.files.clone(), self.setup.paths.clone());
         let sender = self.teller.0.clone();
         let binary = upgrade.zip(binary);
@@ -48,7 +52,9 @@ impl LocalHost {
             binary: binary.as_ref().and_then(|(of, was)| same_binary(&paths, of, was)),
             backup_holds: archive.as_ref().is_some_and(|archive| backup_holds(&paths, archive)),
         };
+        let groups = self.groups.clone();
         spawn_local(async move {
+            groups.end(restless, None).await;
             // Without an answer no daemon would ever be started.
             loop {
                 let look = look.clone();

@@ -8,6 +8,7 @@ use tokio::task::spawn_local;
 
 use super::super::daemon::{self, Strays};
 use super::super::processes;
+use super::groups::Groups;
 use super::{LocalHost, Setup, Teller, our_failure};
 use crate::machine::{Daemon, Ending, Event, Version};
 use crate::release::UpgradeName;
@@ -23,12 +24,12 @@ impl LocalHost {
     /// comes first.
     pub(super) fn spawn_daemon(&mut self, version: Version) {
         let (setup, teller) = (self.setup.clone(), self.teller.clone());
-        let group = self.daemon_group.clone();
+        let (group, groups) = (self.daemon_group.clone(), self.groups.clone());
         let mut changes = std::mem::take(&mut self.changes);
         // One that has ended is closed.
         changes.retain_mut(|change| change.try_recv() == Err(TryRecvError::Empty));
         if changes.is_empty() {
-            return start(&setup, teller, &version, &group);
+            return start(&setup, teller, &version, &group, &groups);
         }
         spawn_local(async move {
             let agreed = async {
@@ -39,14 +40,19 @@ impl LocalHost {
             if tokio::time::timeout(AGREEMENT_PATIENCE, agreed).await.is_err() {
                 tracing::warn!("the daemon is started before history, plan and link agree");
             }
-            start(&setup, teller, &version, &group);
+            start(&setup, teller, &version, &group, &groups);
         });
     }
 
     pub(super) fn interrupt_daemon(&mut self, daemon: Daemon) {
         let is_leftover = self.leftovers.contains(&daemon);
         if !is_leftover {
-            self.strays = Some(Strays::watched(daemon, token(&self.setup)));
+            let token = token(&self.setup);
+            self.strays = Some(match self.groups.of_daemon(daemon) {
+                Some(group) => Strays::beyond(daemon, token, &group.members()),
+                None => Strays::watched(daemon, token),
+            });
+            self.poise();
         }
         // As late as can be: a look that is old is repeated with the daemon down.
         self.look_at_mappings();
@@ -70,7 +76,21 @@ impl LocalHost {
         }
     }
 
+    /// The next start is near where an upgrade has all it needs: nothing of it is to be done then.
+    fn poise(&self) {
+        if self.lock.borrow().is_some() {
+            self.groups.poise();
+        }
+    }
+
     pub(super) fn kill_group(&self, daemon: Daemon) {
+        let is_leftover = self.leftovers.contains(&daemon);
+        let older = if is_leftover { self.groups.older() } else { Vec::new() };
+        for group in self.groups.of_daemon(daemon).into_iter().chain(older) {
+            if let Err(error) = group.kill() {
+                tracing::warn!("{} can't be killed: {error}", group.path().display());
+            }
+        }
         for killed in self.left_with(daemon) {
             // What is left of an earlier session may have outlived the leader of its group.
             let may_lead_none = self.leftovers.contains(&killed);
@@ -92,8 +112,17 @@ impl LocalHost {
         let watched = self.strays.take().filter(|strays| Some(strays.daemon()) == daemon);
         // Those of earlier sessions have been looked for when this one began.
         let ours = daemon.filter(|daemon| !self.leftovers.contains(daemon));
+        if ours.is_some() {
+            self.poise();
+        }
         let strays = watched.or_else(|| Some(Strays::of(ours?, token(&self.setup))));
+        let groups = self.groups.clone();
         spawn_local(async move {
+            let ended = match ours {
+                Some(ours) => groups.of_daemon(ours).into_iter().collect(),
+                None => groups.older(),
+            };
+            groups.end(ended, daemon).await;
             if let Some(daemon) = daemon {
                 daemon::group_gone(daemon).await;
             }
@@ -105,8 +134,14 @@ impl LocalHost {
     }
 }
 
-fn start(setup: &Setup, teller: Teller, version: &Version, group: &Cell<Option<u32>>) {
-    match spawn(setup, version) {
+fn start(
+    setup: &Setup,
+    teller: Teller,
+    version: &Version,
+    group: &Cell<Option<u32>>,
+    groups: &Groups,
+) {
+    match spawn(setup, version, groups) {
         Ok(mut running) => {
             group.set(Some(running.daemon.pid));
             teller.tell(Event::DaemonSpawned { daemon: running.daemon });
@@ -120,7 +155,7 @@ fn start(setup: &Setup, teller: Teller, version: &Version, group: &Cell<Option<u
     }
 }
 
-fn spawn(setup: &Setup, version: &Version) -> Result<daemon::Running, String> {
+fn spawn(setup: &Setup, version: &Version, groups: &Groups) -> Result<daemon::Running, String> {
     let name = UpgradeName::installed(&version.name).map_err(|error| error.to_string())?;
     let command = daemon::Command {
         binary: setup.paths.binary(&name),
@@ -129,7 +164,7 @@ fn spawn(setup: &Setup, version: &Version) -> Result<daemon::Running, String> {
         remove_env: Vec::new(),
         envs: setup.env.clone(),
     };
-    daemon::spawn(&command).map_err(|error| error.to_string())
+    groups.start(&command).map_err(|error| error.to_string())
 }
 
 /// What this session's daemons carry.

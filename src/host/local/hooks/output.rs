@@ -1,8 +1,6 @@
 //! What a command writes: line by line into our log, and no more than anybody reads.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
+use nix::errno::Errno;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 
@@ -14,20 +12,67 @@ const LINES_MAX: u32 = 1000;
 const SAID_CHARS_MAX: usize = 200;
 /// So much is read at once.
 const CHUNK_BYTES: usize = 8192;
+/// What a pipe may hold: nobody waits for more of one who writes on and on.
+const PIPE_BYTES_MAX: usize = 1 << 20;
 
-/// The last line that was not empty, of what has been heard so far.
-pub(super) type Said = Rc<RefCell<String>>;
+/// Listens to one run of a command.
+pub(super) struct Listener {
+    reader: Receiver,
+    lines: Lines,
+    is_over: bool,
+}
 
-/// Listens until nobody can write any more.
-pub(super) async fn listen(mut reader: Receiver, called: Option<&'static str>, said: Said) {
-    let mut lines = Lines { called, line: Vec::new(), is_cut: false, count: 0, said };
-    let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-    while reader.read_buf(&mut chunk).await.is_ok_and(|bytes| bytes > 0) {
-        for byte in chunk.drain(..) {
-            if byte == b'\n' { lines.end() } else { lines.push(byte) }
+impl Listener {
+    /// Its output is logged where it is `called` so.
+    pub(super) fn new(reader: Receiver, called: Option<&'static str>) -> Self {
+        let lines =
+            Lines { called, line: Vec::new(), is_cut: false, count: 0, said: String::new() };
+        Self { reader, lines, is_over: false }
+    }
+
+    /// Listens until nobody can write any more. Safe to cancel and to call again.
+    pub(super) async fn listen(&mut self) {
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+        while !self.is_over {
+            // What can't be read is as good as the end.
+            let _ = self.reader.read_buf(&mut chunk).await;
+            self.hear(&chunk);
+            chunk.clear();
         }
     }
-    lines.end();
+
+    /// Takes in what has been written by now, and waits for nothing: who has ended has written all
+    /// that it had to say. What is said of it is the last line that was not empty; and who may
+    /// still write is listened to by somebody else.
+    pub(super) fn conclude(mut self) -> (String, Option<Self>) {
+        let (mut chunk, mut heard) = (vec![0; CHUNK_BYTES], 0);
+        // The kernel is asked, and not the runtime, which may not have heard of it yet.
+        while !self.is_over && heard < PIPE_BYTES_MAX {
+            match nix::unistd::read(&self.reader, &mut chunk) {
+                Err(Errno::EAGAIN) => break,
+                Err(Errno::EINTR) => {}
+                read => {
+                    let bytes = read.unwrap_or_default();
+                    self.hear(chunk.get(..bytes).unwrap_or_default());
+                    heard += bytes;
+                }
+            }
+        }
+        self.lines.end();
+        let said = self.lines.said.clone();
+        (said, (!self.is_over).then_some(self))
+    }
+
+    /// Nothing is the end.
+    fn hear(&mut self, chunk: &[u8]) {
+        for byte in chunk {
+            if *byte == b'\n' { self.lines.end() } else { self.lines.push(*byte) }
+        }
+        if chunk.is_empty() {
+            self.lines.end();
+            self.is_over = true;
+        }
+    }
 }
 
 struct Lines {
@@ -35,7 +80,8 @@ struct Lines {
     line: Vec<u8>,
     is_cut: bool,
     count: u32,
-    said: Said,
+    /// The last line that was not empty, of what has been heard so far.
+    said: String,
 }
 
 impl Lines {
@@ -58,7 +104,7 @@ impl Lines {
         let text = if is_cut { format!("{text} …") } else { text.to_owned() };
         self.count = self.count.saturating_add(1);
         self.log(&text);
-        self.said.replace(text.chars().take(SAID_CHARS_MAX).collect());
+        self.said = text.chars().take(SAID_CHARS_MAX).collect();
     }
 
     fn log(&self, text: &str) {

@@ -1,5 +1,6 @@
 //! One command: started, listened to, ended when its time is over, and gone with all of its group.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -8,13 +9,11 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use super::super::super::daemon::{self, Running};
-use super::output;
+use super::output::Listener;
 use crate::machine::{Ending, HookEnding};
 
 /// From the polite signal to the last one.
 const GRACE: Duration = Duration::from_secs(2);
-/// What left the group may hold on to the output: nobody waits for it.
-const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,20 +42,34 @@ pub(in crate::host::local) async fn run(
         Ok(started) => started,
         Err(error) => return Some(Ran::never(error.to_string())),
     };
-    let said = output::Said::default();
-    let listener = spawn_local(output::listen(reader, called, said.clone()));
-    let ending = tokio::select! {
-        ending = running.ended() => Some(of(ending)),
-        () = sleep(patience) => Some(HookEnding::TimedOut),
-        // The sender is there as long as this task may be.
-        _ = stop.wait_for(|stop| *stop) => None,
+    let mut listener = Listener::new(reader, called);
+    let to_its_end = async {
+        let ending = tokio::select! {
+            ending = running.ended() => Some(of(ending)),
+            () = sleep(patience) => Some(HookEnding::TimedOut),
+            // The sender is there as long as this task may be.
+            _ = stop.wait_for(|stop| *stop) => None,
+        };
+        if !matches!(ending, Some(HookEnding::Exited(_) | HookEnding::Killed(_))) {
+            end(&mut running).await;
+        }
+        daemon::group_gone(running.daemon).await;
+        ending
     };
-    if !matches!(ending, Some(HookEnding::Exited(_) | HookEnding::Killed(_))) {
-        end(&mut running).await;
+    let heard = async {
+        listener.listen().await;
+        std::future::pending::<Infallible>().await
+    };
+    let ending = tokio::select! {
+        ending = to_its_end => ending,
+        never = heard => match never {},
+    };
+    let (said, still_open) = listener.conclude();
+    // What left the group may hold on to the output: nobody waits for it.
+    if let Some(mut listener) = still_open {
+        spawn_local(async move { listener.listen().await });
     }
-    daemon::group_gone(running.daemon).await;
-    let _ = timeout(LAST_WORDS, listener).await;
-    Some(Ran { ending: ending?, said: said.take() })
+    Some(Ran { ending: ending?, said })
 }
 
 /// Politely first.

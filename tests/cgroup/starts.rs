@@ -1,0 +1,162 @@
+//! A start in a group: by a process that waits there, and to the daemon like any other start.
+
+use nymvisor::proc;
+
+use super::{Nest, Signal, Stage, fs, is_live, read_only, start_in};
+use crate::support::run::process::until_gone;
+
+/// What a program sees of how it was started.
+const DESCRIBE: &str = r#"
+trap 'exit 0' INT
+{
+    env | grep -v '^NYMVISOR_SESSION_TOKEN=' | sort
+    readlink /proc/$$/fd/0
+    ls /proc/$$/fd
+    grep -E '^(NoNewPrivs|Seccomp|Cpus)' /proc/$$/status
+    # Without a child, for which the shell would block signals for an instant.
+    while read -r line; do
+        case $line in SigB*|SigI*|SigC*) echo "$line" ;; esac
+    done < /proc/$$/status
+    tr '\0' ' ' < /proc/$$/cmdline
+    ps -o nice=,tty= $$
+    pwd; umask; ulimit -a
+} > "$home/seen.new" 2>&1
+mv "$home/seen.new" "$home/seen"
+echo started 1.0.0 $$ >> "$home/events.log"
+while :; do sleep 0.02; done
+"#;
+
+#[test]
+fn the_daemon_sees_no_difference() {
+    let Some(nest) = Nest::new() else { return };
+    let stage = Stage::new();
+    stage.install_script(DESCRIBE);
+    let mut seen = Vec::new();
+    for number in 1..3 {
+        let command = stage.run_command(&["run", "two words", "", "ünï"]);
+        let command = if number == 1 {
+            nest.within(&command)
+        } else {
+            let Some(command) = read_only(&command) else { return };
+            command
+        };
+        let mut run = stage.start_command(command);
+        let pid = stage.until_started(number);
+        assert_eq!(nest.groups().len(), 2 - number);
+        assert_eq!(proc::stat(pid).unwrap().parent, run.pid());
+        assert_eq!(proc::stat(pid).unwrap().group, pid);
+        seen.push(fs::read_to_string(stage.site.home("seen")).unwrap());
+        assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    }
+    assert!(seen[0].contains("/dev/null") && seen[0].contains("DAEMON_HOME="), "{}", seen[0]);
+    assert_eq!(seen[0], seen[1]);
+}
+
+#[test]
+fn one_that_is_no_program_fails_in_the_same_words() {
+    let Some(nest) = Nest::new() else { return };
+    let mut told = Vec::new();
+    for within in [true, false] {
+        let stage = Stage::new()
+            .with("DAEMON_MAX_STARTUP_FAILURES", "2")
+            .with("DAEMON_FAILURE_RESTART_DELAY", "5ms");
+        stage.install(b"<html>not found</html>");
+        let command = stage.run_command(&["run"]);
+        let command = if within {
+            nest.within(&command)
+        } else {
+            let Some(command) = read_only(&command) else { return };
+            command
+        };
+        assert_eq!(stage.start_command(command).wait().status, Some(4));
+        let failed = stage.until_event("spawn-failed", 2);
+        let text = failed.data()["failure"]["text"].as_str().unwrap().to_owned();
+        let here = stage.site.path("").display().to_string();
+        told.push(text.replace(here.trim_end_matches('/'), ""));
+        assert!(nest.groups().is_empty(), "{:?}", nest.groups());
+    }
+    assert!(told[0].contains("Exec format error"), "{told:?}");
+    assert_eq!(told[0], told[1]);
+}
+
+/// The process that waits for the next start, while the daemon takes its time to end.
+fn waiting(run: u32) -> Option<u32> {
+    let stats = proc::stats().unwrap().into_iter();
+    let mut children = stats.filter(|stat| stat.live && stat.parent == run);
+    let waits = |pid: u32| {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.starts_with(b"nymvisor, about to be a daemon\0")
+    };
+    children.find(|stat| waits(stat.pid)).map(|stat| stat.pid)
+}
+
+#[test]
+fn h06_what_waits_for_the_next_start_ends_with_nymvisor() {
+    let Some(nest) = Nest::new() else { return };
+    let stage = Stage::new();
+    stage.switch("ignore-int.1.0.0", "");
+    let mut run = start_in(&nest, &stage);
+    let daemon = stage.until_started(1);
+    stage.announce("1.1.0");
+    let waits = stage.until("one that waits", || waiting(run.pid()));
+    assert_eq!(nest.groups().len(), 2);
+    run.kill();
+    until_gone(waits);
+    until_gone(daemon);
+    let mut run = start_in(&nest, &stage);
+    stage.until_log("started 1.1.0", 1);
+    stage.until("the groups of before are removed", || (nest.groups().len() == 1).then_some(()));
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    assert!(nest.groups().is_empty(), "{:?}", nest.groups());
+    assert_eq!(stage.assert_consistent(), "v1.1.0");
+}
+
+/// Somebody kills it: the next start needs no such process.
+#[test]
+fn what_waits_may_be_killed_and_the_daemon_is_started_all_the_same() {
+    let Some(nest) = Nest::new() else { return };
+    let stage = Stage::new();
+    stage.switch("ignore-int.1.0.0", "");
+    let mut run = start_in(&nest, &stage);
+    let daemon = stage.until_started(1);
+    stage.announce("1.1.0");
+    let waits = stage.until("one that waits", || waiting(run.pid()));
+    for pid in [waits, daemon] {
+        let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
+        nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
+    }
+    let pid = stage.until_log("started 1.1.0", 1);
+    let pid: u32 = pid.rsplit(' ').next().unwrap().parse().unwrap();
+    stage.until_phase("Running");
+    assert!(is_live(pid) && pid != waits);
+    assert_eq!(nest.groups().len(), 1, "it has a group all the same");
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    assert!(nest.groups().is_empty(), "{:?}", nest.groups());
+    assert_eq!(stage.assert_consistent(), "v1.1.0");
+}
+
+/// The new daemon's process is there, in its group, before the old one has ended.
+#[test]
+fn in_an_upgrade_nothing_has_to_be_forked_between_the_daemons() {
+    let Some(nest) = Nest::new() else { return };
+    let stage = Stage::new();
+    stage.switch("ignore-int.1.0.0", "");
+    let mut run = start_in(&nest, &stage);
+    let daemon = stage.until_started(1);
+    stage.announce("1.1.0");
+    let waits = stage.until("one that waits", || waiting(run.pid()));
+    let group = nest.groups().pop().unwrap();
+    let entered = || {
+        let members = fs::read_to_string(group.join("cgroup.procs")).unwrap();
+        (members == format!("{waits}\n")).then_some(())
+    };
+    stage.until("it is in its group", entered);
+    let pid = nix::unistd::Pid::from_raw(daemon.cast_signed());
+    nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
+    assert!(stage.until_log("started 1.1.0", 1).ends_with(&format!(" {waits}")));
+    stage.until("the group of the old one is removed", || {
+        (nest.groups() == std::slice::from_ref(&group)).then_some(())
+    });
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    assert!(nest.groups().is_empty(), "{:?}", nest.groups());
+}
