@@ -122,12 +122,14 @@ fn it_is_verified_while_a_run_is_up() {
     let (stage, mut run) = upgrading();
     let report = expect(&stage, CLEAN, &["clean"]);
     assert_eq!((&report["running"], &report["notes"]), (&json!(true), &json!([])));
-    // A write under way, as it may be seen.
+    // A write under way, as it may be seen; the run has more to write, and stands still for that.
+    run.freeze();
     let file = journal(&stage, "00000001.jsonl");
     let length = fs::metadata(&file).unwrap().len();
     append(file.clone(), b"{\"seq\":");
     expect(&stage, CLEAN, &["note: 00000001.jsonl: its last line is just being written", "clean"]);
     fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(length).unwrap();
+    run.signal(Signal::SIGCONT);
     run.stop(Signal::SIGINT);
     assert_eq!(expect(&stage, CLEAN, &["clean"])["running"], false);
 }

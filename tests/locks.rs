@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use nymvisor::host::lock::{Error, HeldLock};
+use nymvisor::host::lock::{Error, HeldLock, held_by};
 use tempfile::tempdir;
 
 use crate::support::helper::{Guarded, again, eventually, number_in, role};
@@ -46,6 +47,33 @@ fn one_holds_it_and_the_other_learns_who() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "x", "nothing of the longer text is left");
     again.release_and_remove().unwrap();
     assert!(!path.exists());
+}
+
+/// `status` would say that no `run` is up.
+#[test]
+fn a_lock_is_seen_however_many_others_come_and_go() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("run.lock");
+    let _held = HeldLock::acquire(&path, 0o600, "us\n").unwrap();
+    if held_by(&path).is_none() {
+        eprintln!("the kernel doesn't tell who holds locks");
+        return;
+    }
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let (other, is_over) = (folder.path().join(format!("{number}.lock")), &is_over);
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    // Whoever looks at our open files through /proc may hold it a moment longer.
+                    let _ = HeldLock::acquire(&other, 0o600, "");
+                }
+            });
+        }
+        let missed = (0..2000).filter(|_| held_by(&path).is_none()).count();
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(missed, 0);
+    });
 }
 
 #[test]

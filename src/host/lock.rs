@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::str;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::{major, minor};
@@ -156,14 +157,7 @@ pub struct Holder {
 #[must_use]
 pub fn held_by(path: &Path) -> Option<Holder> {
     let inode = format!(":{}", fs::symlink_metadata(path).ok()?.ino());
-    let locks = fs::read_to_string("/proc/locks").ok()?;
-    let pid = locks.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        match fields.as_slice() {
-            [_, "FLOCK", _, _, pid, on, ..] if on.ends_with(&inode) => Some(pid.parse().ok()),
-            _ => None,
-        }
-    })?;
+    let pid = taker(|file| file.ends_with(&inode))?;
     let mut bytes = Vec::new();
     let opened = OpenOptions::new()
         .read(true)
@@ -174,21 +168,53 @@ pub fn held_by(path: &Path) -> Option<Holder> {
         let _ = file.take(CONTENT_BYTES_MAX).read_to_end(&mut bytes);
     }
     let content = String::from_utf8_lossy(&bytes).into_owned();
-    Some(Holder { pid: pid.filter(|pid| *pid > 0), content })
+    Some(Holder { pid: pid.parse().ok().filter(|pid| *pid > 0), content })
 }
 
-/// The process that took the lock, from `/proc/locks`: `1: FLOCK ADVISORY WRITE <pid>
-/// <major>:<minor>:<inode> 0 EOF`. Some file systems show another device there than `stat` does.
+/// The process that took the lock. Some file systems show another device there than `stat` does.
 fn locker(meta: &fs::Metadata) -> Option<u32> {
     let file = format!("{:02x}:{:02x}:{}", major(meta.dev()), minor(meta.dev()), meta.ino());
-    let locks = fs::read_to_string("/proc/locks").ok()?;
-    locks.lines().find_map(|line| {
+    taker(|it| it == file)?.parse().ok()
+}
+
+/// Who took the lock on the file that `is_it` knows, from the kernel's list: `1: FLOCK ADVISORY
+/// WRITE <pid> <major>:<minor>:<inode> 0 EOF`. One that is hidden has no number above 0.
+fn taker(is_it: impl Fn(&str) -> bool) -> Option<String> {
+    let list = listed().ok()?;
+    str::from_utf8(&list).ok()?.lines().find_map(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         match fields.as_slice() {
-            [_, "FLOCK", _, _, pid, on, ..] if *on == file => pid.parse().ok(),
+            [_, "FLOCK", _, _, pid, file, ..] if is_it(file) => Some((*pid).to_owned()),
             _ => None,
         }
     })
+}
+
+/// The kernel's list of locks.
+///
+/// One call shows as much of it as a page holds, as it is at that moment. Between two calls other
+/// locks are taken and given back, the rest moves up, and one that stands all the time is passed
+/// over: a list of several pages is read twice.
+fn listed() -> io::Result<Vec<u8>> {
+    const PAGE: usize = 4096;
+    const LOOKS: usize = 2;
+    let mut list = Vec::new();
+    for _ in 0..LOOKS {
+        let mut file = File::open("/proc/locks")?;
+        let (mut page, mut pages) = ([0; PAGE], 0);
+        loop {
+            let bytes = file.read(&mut page)?;
+            if bytes == 0 {
+                break;
+            }
+            list.extend(page.iter().take(bytes));
+            pages += 1;
+        }
+        if pages == 1 {
+            break;
+        }
+    }
+    Ok(list)
 }
 
 fn first_number(content: &str) -> Option<u32> {

@@ -77,6 +77,19 @@ impl Run {
         kill(id(self.pid()), signal).unwrap();
     }
 
+    /// Lets it do nothing until SIGCONT; returns once all of its threads stand still.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+        let is_stopped = |thread: fs::DirEntry| {
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_some_and(|fields| fields.starts_with('T'))
+        };
+        eventually("the stop of all threads", || {
+            let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+            threads.flatten().all(is_stopped).then_some(())
+        });
+    }
+
     /// What it has written to stderr so far.
     pub(crate) fn stderr(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.stderr).unwrap()).into_owned()
