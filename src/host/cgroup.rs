@@ -21,7 +21,7 @@ mod find;
 mod group;
 
 pub use find::{candidates, folders, path_of};
-pub use group::Group;
+pub use group::{Group, Spared};
 
 /// What every group of ours begins with.
 const NAME: &str = "nymvisor-";
@@ -158,5 +158,6 @@ pub fn record(record: &Path, folders: &[PathBuf]) -> io::Result<()> {
 pub fn left(record: &Path, token_prefix: &str) -> Vec<Group> {
     let places = recorded(record, token_prefix).into_iter();
     let groups = places.flat_map(|place| place.groups());
-    groups.filter(|group| group.is_populated().unwrap_or(false) && !group.holds_us()).collect()
+    let groups = groups.filter(|group| group.is_populated().unwrap_or(false));
+    groups.filter(|group| group.spared_for().is_none()).collect()
 }
