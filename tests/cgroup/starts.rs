@@ -90,6 +90,11 @@ fn waiting(run: u32) -> Option<u32> {
     children.find(|stat| waits(stat.pid)).map(|stat| stat.pid)
 }
 
+fn is_alone_in(pid: u32, group: &std::path::Path) -> Option<()> {
+    let members = fs::read_to_string(group.join("cgroup.procs")).unwrap();
+    (members == format!("{pid}\n")).then_some(())
+}
+
 #[test]
 fn h06_what_waits_for_the_next_start_ends_with_nymvisor() {
     let Some(nest) = Nest::new() else { return };
@@ -135,6 +140,68 @@ fn what_waits_may_be_killed_and_the_daemon_is_started_all_the_same() {
     assert_eq!(stage.assert_consistent(), "v1.1.0");
 }
 
+/// Somebody stops it, or freezes the group: the first goes on, the second is ended, and another
+/// process is the daemon. Neither is a failure of the version that is to be started.
+#[test]
+fn what_waits_may_be_stopped_or_frozen_and_the_daemon_is_started_all_the_same() {
+    let Some(nest) = Nest::new() else { return };
+    for is_frozen in [false, true] {
+        let stage = Stage::new();
+        stage.switch("ignore-int.1.0.0", "");
+        let mut run = start_in(&nest, &stage);
+        let daemon = stage.until_started(1);
+        stage.announce("1.1.0");
+        let waits = stage.until("one that waits", || waiting(run.pid()));
+        let group = nest.groups().pop().unwrap();
+        stage.until("it is in its group", || is_alone_in(waits, &group));
+        let signal = |pid: u32, signal| {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), signal).unwrap();
+        };
+        if is_frozen {
+            fs::write(group.join("cgroup.freeze"), "1").unwrap();
+        } else {
+            let name = fs::read_to_string(format!("/proc/{waits}/comm")).unwrap();
+            assert_eq!(name, "nymvisor-waits\n");
+            signal(waits, Signal::SIGSTOP);
+        }
+        signal(daemon, Signal::SIGKILL);
+        let pid = stage.until_log("started 1.1.0", 1);
+        assert_eq!(pid.ends_with(&format!(" {waits}")), !is_frozen, "{pid}");
+        stage.until_phase("Running");
+        let failed = stage.records().iter().any(|record| record.event() == "spawn-failed");
+        assert!(!failed, "{}", stage.story());
+        assert_eq!(nest.groups().len(), 1, "it has a group all the same");
+        assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+        assert!(nest.groups().is_empty(), "{:?}", nest.groups());
+        assert_eq!(stage.assert_consistent(), "v1.1.0");
+    }
+}
+
+/// More than any buffer between two processes holds.
+#[test]
+fn h06_arguments_and_environment_of_more_than_a_megabyte_arrive() {
+    let Some(nest) = Nest::new() else { return };
+    let stage = Stage::new();
+    stage.install_script(
+        "trap 'exit 0' INT
+        { printenv HUGE_7; echo \"$*\"; } | wc -c > \"$home/length\"
+        echo started 1.0.0 $$ >> \"$home/events.log\"
+        while :; do sleep 0.02; done",
+    );
+    let word = "x".repeat(100_000);
+    let args: Vec<&str> = ["run"].into_iter().chain([word.as_str(); 4]).collect();
+    let mut command = nest.within(&stage.run_command(&args));
+    for number in 0..8 {
+        command.env(format!("HUGE_{number}"), &word);
+    }
+    let mut run = stage.start_command(command);
+    stage.until_started(1);
+    assert_eq!(nest.groups().len(), 1);
+    let length = fs::read_to_string(stage.site.home("length")).unwrap();
+    assert_eq!(length.trim(), (100_001 + "run".len() + 4 * 100_001 + 1).to_string());
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+}
+
 /// The new daemon's process is there, in its group, before the old one has ended.
 #[test]
 fn in_an_upgrade_nothing_has_to_be_forked_between_the_daemons() {
@@ -146,11 +213,7 @@ fn in_an_upgrade_nothing_has_to_be_forked_between_the_daemons() {
     stage.announce("1.1.0");
     let waits = stage.until("one that waits", || waiting(run.pid()));
     let group = nest.groups().pop().unwrap();
-    let entered = || {
-        let members = fs::read_to_string(group.join("cgroup.procs")).unwrap();
-        (members == format!("{waits}\n")).then_some(())
-    };
-    stage.until("it is in its group", entered);
+    stage.until("it is in its group", || is_alone_in(waits, &group));
     let pid = nix::unistd::Pid::from_raw(daemon.cast_signed());
     nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
     assert!(stage.until_log("started 1.1.0", 1).ends_with(&format!(" {waits}")));
