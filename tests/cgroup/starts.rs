@@ -160,20 +160,76 @@ fn what_waits_may_be_stopped_or_frozen_and_the_daemon_is_started_all_the_same() 
         if is_frozen {
             fs::write(group.join("cgroup.freeze"), "1").unwrap();
         } else {
-            let name = fs::read_to_string(format!("/proc/{waits}/comm")).unwrap();
-            assert_eq!(name, "nymvisor-waits\n");
             signal(waits, Signal::SIGSTOP);
         }
+        let name = fs::read_to_string(format!("/proc/{waits}/comm")).unwrap();
         signal(daemon, Signal::SIGKILL);
         let pid = stage.until_log("started 1.1.0", 1);
         assert_eq!(pid.ends_with(&format!(" {waits}")), !is_frozen, "{pid}");
         stage.until_phase("Running");
         let failed = stage.records().iter().any(|record| record.event() == "spawn-failed");
         assert!(!failed, "{}", stage.story());
+        assert_eq!(name, "nymvisor-waits\n");
         assert_eq!(nest.groups().len(), 1, "it has a group all the same");
         assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
         assert!(nest.groups().is_empty(), "{:?}", nest.groups());
         assert_eq!(stage.assert_consistent(), "v1.1.0");
+    }
+}
+
+/// What a package manager does with the program of a service that is up.
+#[test]
+fn the_file_of_nymvisor_may_be_replaced_while_it_runs() {
+    let Some(nest) = Nest::new() else { return };
+    let stage = Stage::new();
+    let program = stage.site.path("nymvisor-copy");
+    let script = "cp \"$1\" \"$0\" && shift && exec \"$0\" \"$@\"";
+    let inner = stage.run_command(&["run"]);
+    let arguments = ["-c".as_ref(), script.as_ref(), program.as_os_str()];
+    let command = crate::support::nest::wrapped(&inner, "sh", &arguments);
+    let mut run = stage.start_command(nest.within(&command));
+    stage.until_started(1);
+    for (version, count) in [("1.1.0", 1), ("1.2.0", 1)] {
+        fs::remove_file(&program).unwrap();
+        // No program at all.
+        fs::write(&program, "replaced").unwrap();
+        stage.announce(version);
+        stage.until_log(&format!("started {version}"), count);
+        stage.until_phase("Running");
+        stage.until("one group", || (nest.groups().len() == 1).then_some(()));
+    }
+    let said = run.stderr();
+    assert!(!said.contains("no control group"), "{said}");
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    assert!(nest.groups().is_empty(), "{:?}", nest.groups());
+}
+
+#[test]
+fn however_many_daemons_crash_or_can_not_be_started_nothing_piles_up() {
+    let Some(nest) = Nest::new() else { return };
+    for is_program in [true, false] {
+        let stage = Stage::new()
+            .with("DAEMON_MAX_STARTUP_FAILURES", "1000")
+            .with("DAEMON_FAILURE_RESTART_DELAY", "5ms");
+        if is_program {
+            stage.install_script("exit 1");
+        } else {
+            stage.install(b"no program");
+        }
+        let mut run = start_in(&nest, &stage);
+        let event = if is_program { "daemon-ended" } else { "spawn-failed" };
+        let open = |count| {
+            stage.until_event(event, count);
+            fs::read_dir(format!("/proc/{}/fd", run.pid())).unwrap().count()
+        };
+        let (before, after) = (open(5), open(40));
+        assert!(after < before + 10, "{before} and then {after} files are open");
+        assert!(nest.groups().len() < 5, "{:?}", nest.groups());
+        let stats = nymvisor::proc::stats().unwrap();
+        let children = stats.iter().filter(|stat| stat.parent == run.pid()).count();
+        assert!(children < 5, "{children} children");
+        assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+        assert!(nest.groups().is_empty(), "{:?}", nest.groups());
     }
 }
 
