@@ -108,12 +108,11 @@ impl Place {
         paths.into_iter().map(Group::at).collect()
     }
 
-    /// Whether a process is in a group of this instance.
+    /// Whether a process is in a group of this instance, or in one that was made below it.
     #[must_use]
     pub fn holds(&self, pid: u32) -> bool {
-        let path = path_of(&pid.to_string());
-        let name = path.as_deref().and_then(Path::file_name);
-        name.is_some_and(|name| name.as_bytes().starts_with(self.prefix.as_bytes()))
+        let path = path_of(&pid.to_string()).unwrap_or_default();
+        path.iter().any(|name| name.as_bytes().starts_with(self.prefix.as_bytes()))
     }
 }
 

@@ -141,6 +141,10 @@ fn answer(stream: &mut UnixStream) -> io::Result<Option<i32>> {
     match stream.read_exact(&mut bytes) {
         Ok(()) => Ok(Some(i32::from_be_bytes(bytes))),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        // What the system says of it is `Resource temporarily unavailable`.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(io::Error::new(io::ErrorKind::TimedOut, "it doesn't answer"))
+        }
         Err(error) => Err(error),
     }
 }
