@@ -21,7 +21,7 @@ mod find;
 mod group;
 
 pub use find::{candidates, folders, path_of};
-pub use group::Group;
+pub use group::{Group, Spared};
 
 /// What every group of ours begins with.
 const NAME: &str = "nymvisor-";
@@ -108,12 +108,11 @@ impl Place {
         paths.into_iter().map(Group::at).collect()
     }
 
-    /// Whether a process is in a group of this instance.
+    /// Whether a process is in a group of this instance, or in one that was made below it.
     #[must_use]
     pub fn holds(&self, pid: u32) -> bool {
-        let path = path_of(&pid.to_string());
-        let name = path.as_deref().and_then(Path::file_name);
-        name.is_some_and(|name| name.as_bytes().starts_with(self.prefix.as_bytes()))
+        let path = path_of(&pid.to_string()).unwrap_or_default();
+        path.iter().any(|name| name.as_bytes().starts_with(self.prefix.as_bytes()))
     }
 }
 
@@ -158,5 +157,6 @@ pub fn record(record: &Path, folders: &[PathBuf]) -> io::Result<()> {
 pub fn left(record: &Path, token_prefix: &str) -> Vec<Group> {
     let places = recorded(record, token_prefix).into_iter();
     let groups = places.flat_map(|place| place.groups());
-    groups.filter(|group| group.is_populated().unwrap_or(false) && !group.holds_us()).collect()
+    let groups = groups.filter(|group| group.is_populated().unwrap_or(false));
+    groups.filter(|group| group.spared_for().is_none()).collect()
 }

@@ -65,6 +65,13 @@ fn the_kernel_says_so_too() {
     assert!(place.holds(child.0.id()) && group.is_populated().unwrap());
     assert!(!Place::at(nest.folder.clone(), "tes").holds(child.0.id()));
     assert_eq!(group.members(), [child.0.id()]);
+    assert_eq!(group.spared_for(), None);
+    // A process may go into a group that it has made itself.
+    let below = group.path().join("below");
+    fs::create_dir(&below).unwrap();
+    fs::write(below.join("cgroup.procs"), child.0.id().to_string()).unwrap();
+    assert!(place.holds(child.0.id()) && group.is_populated().unwrap());
+    assert_eq!(group.members(), [child.0.id()]);
     group.kill().unwrap();
     child.0.wait().unwrap();
     assert!(!group.is_populated().unwrap());

@@ -39,6 +39,62 @@ fn where_no_more_groups_may_be_made_it_is_as_without() {
     assert!(said.contains("Resource temporarily unavailable"), "{said}");
 }
 
+/// What was missing for one start may be there for the next.
+#[test]
+fn where_groups_may_be_made_again_they_are() {
+    let Some(nest) = Nest::new() else { return };
+    let most = nest.folder.join("cgroup.max.descendants");
+    fs::write(&most, "0").unwrap();
+    let stage = Stage::new();
+    let mut run = start_in(&nest, &stage);
+    stage.until_started(1);
+    assert!(nest.groups().is_empty());
+    fs::write(&most, "max").unwrap();
+    stage.announce("1.1.0");
+    stage.until_log("started 1.1.0", 1);
+    stage.until_phase("Running");
+    assert_eq!(nest.groups().len(), 1, "{}", stage.story());
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    assert!(nest.groups().is_empty(), "{:?}", nest.groups());
+}
+
+/// Two containers may have an instance each at one path, and one group: what can't be seen is the
+/// other's.
+#[test]
+fn h21_what_is_in_another_process_namespace_is_left_alone() {
+    let Some(nest) = Nest::new() else { return };
+    let unshare = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+    let tried = Command::new("unshare").args(unshare).arg("true").output();
+    if !tried.is_ok_and(|output| output.status.success()) {
+        return eprintln!("skipped: no process namespace can be made here (unshare)");
+    }
+    let stage = Stage::new();
+    let group = nest.folder.join(format!("nymvisor-{}-other-1", token_prefix(&instance(&stage))));
+    fs::create_dir(&group).unwrap();
+    let mut other = Command::new("sh");
+    other.args(["-c", "echo 0 > \"$0\" && exec sleep 1000"]).arg(group.join("cgroup.procs"));
+    let other = crate::support::helper::Guarded(other.spawn().unwrap());
+    let is_in = || fs::read_to_string(group.join("cgroup.procs")).unwrap().lines().count() == 1;
+    stage.until("it is there", || is_in().then_some(()));
+    let inner = stage.run_command(&["run"]);
+    let command = wrapped(&inner, "unshare", &unshare.map(AsRef::as_ref));
+    let mut run = stage.start_command(nest.within(&command));
+    stage.until_started(1);
+    stage.announce("1.1.0");
+    stage.until_log("started 1.1.0", 1);
+    stage.until_phase("Running");
+    assert!(super::is_live(other.0.id()), "{}", stage.story());
+    let stats = nymvisor::proc::stats().unwrap();
+    let first = stats.iter().find(|stat| stat.parent == run.pid()).unwrap().pid;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(first.cast_signed()), Signal::SIGTERM)
+        .unwrap();
+    assert_eq!(run.wait().status, Some(0));
+    let said = run.stderr();
+    assert_eq!(said.matches("is left alone").count(), 1, "{said}");
+    assert_eq!(nest.groups(), [group]);
+    assert!(super::is_live(other.0.id()));
+}
+
 /// Below a threaded group there is no place for whole processes.
 #[test]
 fn a_threaded_group_is_none_for_daemons() {

@@ -90,6 +90,11 @@ fn waiting(run: u32) -> Option<u32> {
     children.find(|stat| waits(stat.pid)).map(|stat| stat.pid)
 }
 
+fn is_alone_in(pid: u32, group: &std::path::Path) -> Option<()> {
+    let members = fs::read_to_string(group.join("cgroup.procs")).unwrap();
+    (members == format!("{pid}\n")).then_some(())
+}
+
 #[test]
 fn h06_what_waits_for_the_next_start_ends_with_nymvisor() {
     let Some(nest) = Nest::new() else { return };
@@ -135,6 +140,124 @@ fn what_waits_may_be_killed_and_the_daemon_is_started_all_the_same() {
     assert_eq!(stage.assert_consistent(), "v1.1.0");
 }
 
+/// Somebody stops it, or freezes the group: the first goes on, the second is ended, and another
+/// process is the daemon. Neither is a failure of the version that is to be started.
+#[test]
+fn what_waits_may_be_stopped_or_frozen_and_the_daemon_is_started_all_the_same() {
+    let Some(nest) = Nest::new() else { return };
+    for is_frozen in [false, true] {
+        let stage = Stage::new();
+        stage.switch("ignore-int.1.0.0", "");
+        let mut run = start_in(&nest, &stage);
+        let daemon = stage.until_started(1);
+        stage.announce("1.1.0");
+        let waits = stage.until("one that waits", || waiting(run.pid()));
+        let group = nest.groups().pop().unwrap();
+        stage.until("it is in its group", || is_alone_in(waits, &group));
+        let signal = |pid: u32, signal| {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), signal).unwrap();
+        };
+        if is_frozen {
+            fs::write(group.join("cgroup.freeze"), "1").unwrap();
+        } else {
+            signal(waits, Signal::SIGSTOP);
+        }
+        let name = fs::read_to_string(format!("/proc/{waits}/comm")).unwrap();
+        signal(daemon, Signal::SIGKILL);
+        let pid = stage.until_log("started 1.1.0", 1);
+        assert_eq!(pid.ends_with(&format!(" {waits}")), !is_frozen, "{pid}");
+        stage.until_phase("Running");
+        let failed = stage.records().iter().any(|record| record.event() == "spawn-failed");
+        assert!(!failed, "{}", stage.story());
+        assert_eq!(name, "nymvisor-waits\n");
+        assert_eq!(nest.groups().len(), 1, "it has a group all the same");
+        assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+        assert!(nest.groups().is_empty(), "{:?}", nest.groups());
+        assert_eq!(stage.assert_consistent(), "v1.1.0");
+    }
+}
+
+/// What a package manager does with the program of a service that is up.
+#[test]
+fn the_file_of_nymvisor_may_be_replaced_while_it_runs() {
+    let Some(nest) = Nest::new() else { return };
+    let stage = Stage::new();
+    let program = stage.site.path("nymvisor-copy");
+    let script = "cp \"$1\" \"$0\" && shift && exec \"$0\" \"$@\"";
+    let inner = stage.run_command(&["run"]);
+    let arguments = ["-c".as_ref(), script.as_ref(), program.as_os_str()];
+    let command = crate::support::nest::wrapped(&inner, "sh", &arguments);
+    let mut run = stage.start_command(nest.within(&command));
+    stage.until_started(1);
+    for (version, count) in [("1.1.0", 1), ("1.2.0", 1)] {
+        fs::remove_file(&program).unwrap();
+        // No program at all.
+        fs::write(&program, "replaced").unwrap();
+        stage.announce(version);
+        stage.until_log(&format!("started {version}"), count);
+        stage.until_phase("Running");
+        stage.until("one group", || (nest.groups().len() == 1).then_some(()));
+    }
+    let said = run.stderr();
+    assert!(!said.contains("no control group"), "{said}");
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+    assert!(nest.groups().is_empty(), "{:?}", nest.groups());
+}
+
+#[test]
+fn however_many_daemons_crash_or_can_not_be_started_nothing_piles_up() {
+    let Some(nest) = Nest::new() else { return };
+    for is_program in [true, false] {
+        let stage = Stage::new()
+            .with("DAEMON_MAX_STARTUP_FAILURES", "1000")
+            .with("DAEMON_FAILURE_RESTART_DELAY", "5ms");
+        if is_program {
+            stage.install_script("exit 1");
+        } else {
+            stage.install(b"no program");
+        }
+        let mut run = start_in(&nest, &stage);
+        let event = if is_program { "daemon-ended" } else { "spawn-failed" };
+        let open = |count| {
+            stage.until_event(event, count);
+            fs::read_dir(format!("/proc/{}/fd", run.pid())).unwrap().count()
+        };
+        let (before, after) = (open(5), open(40));
+        assert!(after < before + 10, "{before} and then {after} files are open");
+        assert!(nest.groups().len() < 5, "{:?}", nest.groups());
+        let stats = nymvisor::proc::stats().unwrap();
+        let children = stats.iter().filter(|stat| stat.parent == run.pid()).count();
+        assert!(children < 5, "{children} children");
+        assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+        assert!(nest.groups().is_empty(), "{:?}", nest.groups());
+    }
+}
+
+/// More than any buffer between two processes holds.
+#[test]
+fn h06_arguments_and_environment_of_more_than_a_megabyte_arrive() {
+    let Some(nest) = Nest::new() else { return };
+    let stage = Stage::new();
+    stage.install_script(
+        "trap 'exit 0' INT
+        { printenv HUGE_7; echo \"$*\"; } | wc -c > \"$home/length\"
+        echo started 1.0.0 $$ >> \"$home/events.log\"
+        while :; do sleep 0.02; done",
+    );
+    let word = "x".repeat(100_000);
+    let args: Vec<&str> = ["run"].into_iter().chain([word.as_str(); 4]).collect();
+    let mut command = nest.within(&stage.run_command(&args));
+    for number in 0..8 {
+        command.env(format!("HUGE_{number}"), &word);
+    }
+    let mut run = stage.start_command(command);
+    stage.until_started(1);
+    assert_eq!(nest.groups().len(), 1);
+    let length = fs::read_to_string(stage.site.home("length")).unwrap();
+    assert_eq!(length.trim(), (100_001 + "run".len() + 4 * 100_001 + 1).to_string());
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+}
+
 /// The new daemon's process is there, in its group, before the old one has ended.
 #[test]
 fn in_an_upgrade_nothing_has_to_be_forked_between_the_daemons() {
@@ -146,11 +269,7 @@ fn in_an_upgrade_nothing_has_to_be_forked_between_the_daemons() {
     stage.announce("1.1.0");
     let waits = stage.until("one that waits", || waiting(run.pid()));
     let group = nest.groups().pop().unwrap();
-    let entered = || {
-        let members = fs::read_to_string(group.join("cgroup.procs")).unwrap();
-        (members == format!("{waits}\n")).then_some(())
-    };
-    stage.until("it is in its group", entered);
+    stage.until("it is in its group", || is_alone_in(waits, &group));
     let pid = nix::unistd::Pid::from_raw(daemon.cast_signed());
     nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
     assert!(stage.until_log("started 1.1.0", 1).ends_with(&format!(" {waits}")));

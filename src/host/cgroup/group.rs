@@ -1,7 +1,7 @@
 //! One group: made, looked at, ended with all that is in it, and removed.
 
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,19 @@ const LOOK_PAUSE_MAX: Duration = Duration::from_millis(100);
 const GONE_WARNING_AFTER: Duration = Duration::from_secs(5);
 /// So many processes are named; where there are more, there is something that forks on and on.
 const NAMED_MAX: usize = 8;
+
+/// What the kernel writes for a process that is in none of our process namespaces.
+const UNSEEN: u32 = 0;
+
+/// Why a group of this instance's name is not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spared {
+    /// This process is in it: a daemon of this very instance has started it.
+    Ourselves,
+    /// Somebody from outside of our process namespace: there, another file system may have an
+    /// instance at the same path. What a daemon of ours has started we would see.
+    Unseen,
+}
 
 /// A control group of ours, with those that its processes may have made below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,25 +71,33 @@ impl Group {
     /// its number is read.
     #[must_use]
     pub fn members(&self) -> Vec<u32> {
+        let mut found = self.pids();
+        found.retain(|pid| *pid != UNSEEN);
+        found
+    }
+
+    fn pids(&self) -> Vec<u32> {
         let mut found = Vec::new();
         for group in self.all() {
             let pids = fs::read_to_string(group.join(PROCESSES)).unwrap_or_default();
-            let pids = pids.lines().filter_map(|pid| pid.parse::<u32>().ok());
-            // 0 is one that this process may not see.
-            found.extend(pids.filter(|pid| *pid != 0));
+            found.extend(pids.lines().filter_map(|pid| pid.parse::<u32>().ok()));
         }
         found
     }
 
-    /// Whether this process is in it: a daemon of this very instance has started it.
+    /// Who is in it that keeps a later session from ending it.
     #[must_use]
-    pub fn holds_us(&self) -> bool {
-        self.members().contains(&std::process::id())
+    pub fn spared_for(&self) -> Option<Spared> {
+        let pids = self.pids();
+        if pids.contains(&std::process::id()) {
+            return Some(Spared::Ourselves);
+        }
+        pids.contains(&UNSEEN).then_some(Spared::Unseen)
     }
 
     /// Sends SIGKILL to all that is in it, and to what they start meanwhile.
     pub fn kill(&self) -> io::Result<()> {
-        match fs::write(self.path.join("cgroup.kill"), "1") {
+        match self.order("cgroup.kill") {
             // The kernel has it since 5.14.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.kill_each();
@@ -89,12 +110,17 @@ impl Group {
     /// The same for a kernel that has no order for it. What is frozen can't fork, and dies of the
     /// signal all the same; what was forked before is found the next time.
     pub fn kill_each(&self) {
-        let _ = fs::write(self.path.join("cgroup.freeze"), "1");
+        let _ = self.order("cgroup.freeze");
         for pid in self.members() {
             if let Ok(pid) = i32::try_from(pid) {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
         }
+    }
+
+    /// Nothing is created: where there is no such file, the kernel would call that forbidden.
+    fn order(&self, name: &str) -> io::Result<()> {
+        OpenOptions::new().write(true).open(self.path.join(name))?.write_all(b"1")
     }
 
     /// Ends what is in it, and waits until nobody in it can act; `told` gets the processes that

@@ -6,8 +6,8 @@
 //! old daemon still runs, moves itself, and waits. At the word it executes what it is told to, and
 //! is the daemon: its process is ours, and leads its own group, from the beginning.
 
-use std::ffi::{CString, OsString};
-use std::io::{self, Read, Write};
+use std::ffi::{CStr, CString, OsString};
+use std::io::{self, BufReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -15,19 +15,26 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::process::Command as Prepared;
 
 use super::image::Image;
 use super::{
-    BUSY_PAUSE, BUSY_TRIES_MAX, Command, Error, Running, before_exec, identify, is_busy, kill_group,
+    BUSY_PAUSE, BUSY_TRIES_MAX, Command, Error, LOOK_PAUSE_MIN, Running, before_exec, identify,
+    is_busy, kill_group, signal_leader,
 };
 
 /// What such a process is called, before who started it and what it has to write 0 to. No file has
 /// that name.
 const NAME: &str = "nymvisor, about to be a daemon";
+/// The same in 15 bytes, for `top`. Who looks for the process `nymvisor` means another one.
+const SHORT_NAME: &CStr = c"nymvisor-waits";
 /// To get into the group takes tens of milliseconds. Who isn't there after this is not waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// To execute a program takes as long as the disk needs to hand it out. Who hasn't done it after
+/// this may have been frozen while it waited.
+const EXECUTION_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A process that waits. Without a word it ends with us, and when this is dropped.
 #[derive(Debug)]
@@ -39,8 +46,9 @@ pub struct Poised {
 /// Why a process that was to wait did not become a daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreleased {
-    /// It did not get to where it was to wait; any other start may do better.
-    #[error("a process can't be moved into a control group: {0}")]
+    /// It did not get to where it was to wait, or did not hear the word; it will never be the
+    /// daemon, and any other start may do better.
+    #[error("a process can't be moved into a control group, and wait there: {0}")]
     Outside(io::Error),
     /// The daemon itself can't be started.
     #[error(transparent)]
@@ -74,10 +82,12 @@ impl Poised {
     pub fn release(mut self, command: &Command) -> Result<Running, Unreleased> {
         let failed = |source| Error::Start { binary: command.binary.clone(), source };
         let image = Image::of(command).map_err(failed)?;
+        // Somebody may have stopped it while it waited.
+        let _ = signal_leader(self.running.daemon, Signal::SIGCONT);
         let outside = match answer(&mut self.stream) {
             Ok(Some(0)) => self.stream.write_all(&encoded(image.words())),
             Ok(Some(errno)) => Err(io::Error::from_raw_os_error(errno)),
-            Ok(None) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(None) => Err(io::Error::other("it ended before it was there")),
             Err(error) => Err(error),
         };
         if let Err(error) = outside {
@@ -85,14 +95,31 @@ impl Poised {
             return Err(Unreleased::Outside(error));
         }
         self.running.started = Instant::now();
+        let _ = self.stream.set_read_timeout(Some(EXECUTION_PATIENCE));
         let executed = match answer(&mut self.stream) {
             // Its end of the stream is closed by the execution alone.
             Ok(None) => return Ok(self.running),
-            Ok(Some(errno)) => io::Error::from_raw_os_error(errno),
-            Err(error) => error,
+            Ok(Some(errno)) => Ok(io::Error::from_raw_os_error(errno)),
+            Err(error) => Err(error),
         };
+        // It has the word: while it is there it may yet be a daemon, and a second one.
         self.kill();
-        Err(failed(executed).into())
+        Err(match (executed, self.is_over()) {
+            (Err(error), true) => Unreleased::Outside(error),
+            (Ok(error) | Err(error), _) => failed(error).into(),
+        })
+    }
+
+    /// Whether its process, which was killed, ends in the time that may be expected.
+    fn is_over(&mut self) -> bool {
+        let since = Instant::now();
+        while since.elapsed() < PATIENCE {
+            if matches!(self.running.child.try_wait(), Ok(Some(_))) {
+                return true;
+            }
+            std::thread::sleep(LOOK_PAUSE_MIN);
+        }
+        false
     }
 
     /// Ends it, and waits for that as long as may be expected of a process that does nothing.
@@ -114,6 +141,10 @@ fn answer(stream: &mut UnixStream) -> io::Result<Option<i32>> {
     match stream.read_exact(&mut bytes) {
         Ok(()) => Ok(Some(i32::from_be_bytes(bytes))),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        // What the system says of it is `Resource temporarily unavailable`.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(io::Error::new(io::ErrorKind::TimedOut, "it doesn't answer"))
+        }
         Err(error) => Err(error),
     }
 }
@@ -135,12 +166,14 @@ pub fn wait_if_poised(args: &[OsString]) -> Option<ExitCode> {
 fn wait(parent: Pid, entrance: &Path) -> io::Result<()> {
     // Another program than the one that forked may have lost what was set there.
     before_exec(parent)?;
+    // It would be called after the path that it was started by: `exe`.
+    nix::sys::prctl::set_name(SHORT_NAME)?;
     // The copy is closed by the execution.
     let mut stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     nix::unistd::dup2_stdin(std::fs::File::open("/dev/null")?)?;
     let entered = std::fs::write(entrance, "0");
     tell(&mut stream, entered.err().map_or(0, |error| errno(&error)))?;
-    let image = Image::of_words(decoded(&mut stream)?);
+    let image = Image::of_words(decoded(&mut BufReader::new(&stream))?);
     let mut tries = 1;
     loop {
         let Err(error) = image.exec() else { return Ok(()) };

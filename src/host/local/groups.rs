@@ -8,9 +8,9 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::super::cgroup::{Group, Place, record, recorded};
+use super::super::cgroup::{Group, Place, Spared, record, recorded};
 use super::super::daemon::{self, Command, Poised, Running, Unreleased};
 use crate::machine::Daemon;
 use crate::proc;
@@ -28,11 +28,15 @@ struct Kept {
     /// Where sessions make them, a line each: a later one may be in another group itself.
     record: PathBuf,
     made: u32,
+    /// That a daemon has no group is told once in a session.
+    is_told: bool,
     poised: Option<(Poised, Group)>,
     /// That of the daemon that was started last.
     current: Option<(Daemon, Group)>,
     /// Those in which nobody is any more.
     spent: Vec<Group>,
+    /// Who removes some of those, or has done so last.
+    tidying: Option<JoinHandle<()>>,
     /// What earlier sessions left.
     older: Vec<Group>,
 }
@@ -55,9 +59,11 @@ impl Groups {
             place: place.ok(),
             record,
             made: 0,
+            is_told: false,
             poised: None,
             current: None,
             spent: Vec::new(),
+            tidying: None,
             older: Vec::new(),
         })))
     }
@@ -72,8 +78,8 @@ impl Groups {
 
     /// Starts a daemon, in a group of its own if that can be.
     pub(super) fn start(&self, command: &Command) -> Result<Running, daemon::Error> {
-        // One that waited for long may have been killed, which says nothing of the next.
-        for is_last in [false, true] {
+        loop {
+            let waited = self.0.borrow().poised.is_some();
             self.poise();
             let Some((poised, group)) = self.0.borrow_mut().poised.take() else { break };
             let released = poised.release(command);
@@ -87,13 +93,18 @@ impl Groups {
                 }
                 Err(Unreleased::Start(error)) => {
                     kept.spent.push(group);
+                    drop(kept);
+                    self.tidy();
                     return Err(error);
                 }
                 Err(Unreleased::Outside(error)) => {
                     kept.spent.push(group);
-                    if is_last {
+                    // One that waited for long may have been killed: that says nothing of another.
+                    if !waited {
                         kept.give_up(&error);
+                        break;
                     }
+                    tracing::debug!("{error}; another one is tried");
                 }
             }
         }
@@ -145,15 +156,20 @@ impl Groups {
         let spent = std::mem::take(&mut self.0.borrow_mut().spent);
         if !spent.is_empty() {
             let groups = self.clone();
-            tokio::task::spawn_local(async move {
+            let task = tokio::task::spawn_local(async move {
                 let left = spawn_blocking(move || remove(spent)).await.unwrap_or_default();
                 groups.0.borrow_mut().spent.extend(left.into_iter().map(|(group, _)| group));
             });
+            self.0.borrow_mut().tidying = Some(task);
         }
     }
 
     /// Nothing is to be started any more.
     pub(super) async fn close(&self) {
+        let tidying = self.0.borrow_mut().tidying.take();
+        if let Some(tidying) = tidying {
+            let _ = tidying.await;
+        }
         let poised = self.0.borrow_mut().poised.take();
         if let Some((poised, group)) = poised {
             poised.dismiss().await;
@@ -173,13 +189,15 @@ impl Groups {
 }
 
 impl Kept {
+    /// What can't be had now (descriptors, processes, room for groups) may be there for the next
+    /// start, and to ask for it costs next to nothing.
     fn poise(&mut self) -> Option<(Poised, Group)> {
         let place = self.place.as_ref()?;
         self.made = self.made.saturating_add(1);
         let group = match place.make(&self.session, self.made) {
             Ok(group) => group,
             Err(error) => {
-                self.give_up(&error);
+                self.tell_once(&error);
                 return None;
             }
         };
@@ -187,15 +205,22 @@ impl Kept {
             Ok(poised) => Some((poised, group)),
             Err(error) => {
                 self.spent.push(group);
-                self.give_up(&error);
+                self.tell_once(&error);
                 None
             }
         }
     }
 
-    /// Told once in a session, and not tried again in it.
+    /// Not tried again in this session: it could take seconds each time.
     fn give_up(&mut self, error: &dyn std::error::Error) {
-        if let Some(place) = self.place.take() {
+        self.tell_once(error);
+        self.place = None;
+    }
+
+    fn tell_once(&mut self, error: &dyn std::error::Error) {
+        if let Some(place) = &self.place
+            && !std::mem::replace(&mut self.is_told, true)
+        {
             tracing::warn!(
                 "the daemon gets no control group in {}: {error}; what it starts is found by its \
                  process group, and by the token in its environment",
@@ -221,7 +246,7 @@ impl Kept {
         let mut folders = Vec::new();
         for place in places {
             let groups = place.groups().into_iter();
-            let mut groups: Vec<Group> = groups.filter(|group| !group.holds_us()).collect();
+            let mut groups: Vec<Group> = groups.filter(is_ended_by_us).collect();
             groups.retain(|group| self.poised.as_ref().is_none_or(|(_, poised)| poised != group));
             let (populated, empty) =
                 groups.into_iter().partition(|group| group.is_populated().unwrap_or(false));
@@ -236,6 +261,21 @@ impl Kept {
             && let Err(error) = record(&self.record, &folders)
         {
             tracing::debug!("{}: {error}", self.record.display());
+        }
+    }
+}
+
+fn is_ended_by_us(group: &Group) -> bool {
+    match group.spared_for() {
+        None => true,
+        Some(Spared::Ourselves) => false,
+        Some(Spared::Unseen) => {
+            tracing::warn!(
+                "the control group {} is left alone: processes are in it that can't be seen from \
+                 here, in another process namespace",
+                group.path().display()
+            );
+            false
         }
     }
 }
