@@ -52,6 +52,30 @@ fn the_daemon_sees_no_difference() {
     assert_eq!(seen[0], seen[1]);
 }
 
+/// The way into a group takes longer than many a daemon needs to end.
+#[test]
+fn who_waits_is_in_its_group_before_the_daemon_is_asked_to_end() {
+    let Some(nest) = Nest::new() else { return };
+    let stage = Stage::new();
+    stage.install_script(&format!(
+        "trap 'for group in {}/nymvisor-*; do
+            while read -r pid; do echo asked $pid; done < \"$group/cgroup.procs\"
+        done >> \"$home/events.log\"; exit 0' INT
+        echo started 1.0.0 $$ >> \"$home/events.log\"
+        while :; do sleep 0.02; done",
+        nest.folder.display()
+    ));
+    let mut run = stage.start_command(nest.within(&stage.run_command(&["run"])));
+    let old = stage.until_started(1);
+    stage.announce("1.1.0");
+    let new: u32 = stage.until_log("started 1.1.0", 1).rsplit(' ').next().unwrap().parse().unwrap();
+    let asked = [format!("asked {old}"), format!("asked {new}")];
+    for asked in asked {
+        assert_eq!(stage.logged(&asked), 1, "{asked}: {}", stage.story());
+    }
+    assert_eq!(run.stop(Signal::SIGINT).status, Some(0));
+}
+
 #[test]
 fn one_that_is_no_program_fails_in_the_same_words() {
     let Some(nest) = Nest::new() else { return };

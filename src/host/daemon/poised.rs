@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::process::Command as Prepared;
@@ -74,6 +75,13 @@ pub fn poise(entrance: &Path) -> io::Result<Poised> {
 }
 
 impl Poised {
+    /// Whether it is in its group, or has said why not: then [`Poised::release`] waits for nothing.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let mut stream = [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)];
+        poll(&mut stream, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    }
+
     /// Lets it become the daemon, and returns once it has.
     ///
     /// That is a matter of moments, unless it has been started only now: then the wait is for the

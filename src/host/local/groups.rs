@@ -7,13 +7,19 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::sleep;
 
 use super::super::cgroup::{Group, Place, Spared, record, recorded};
 use super::super::daemon::{self, Command, Poised, Running, Unreleased};
 use crate::machine::Daemon;
 use crate::proc;
+
+/// So long the way into a group may hold up an upgrade, with the daemon up.
+const READY_PATIENCE: Duration = Duration::from_millis(500);
+const READY_PAUSE: Duration = Duration::from_millis(1);
 
 /// The groups of one instance. Never borrowed over a wait.
 #[derive(Debug, Clone)]
@@ -73,6 +79,17 @@ impl Groups {
         let mut kept = self.0.borrow_mut();
         if kept.poised.is_none() {
             kept.poised = kept.poise();
+        }
+    }
+
+    /// The same, and waits until it is in its group, which takes the kernel tens of milliseconds:
+    /// whoever stops a daemon after this has them behind them.
+    pub(super) async fn poised(&self) {
+        self.poise();
+        let is_ready = || self.0.borrow().poised.as_ref().is_none_or(|(it, _)| it.is_ready());
+        let since = Instant::now();
+        while !is_ready() && since.elapsed() < READY_PATIENCE {
+            sleep(READY_PAUSE).await;
         }
     }
 

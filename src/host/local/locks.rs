@@ -36,13 +36,16 @@ impl LocalHost {
     /// Takes the upgrade lock, or confirms it. Who cancels it is told nothing any more.
     pub(super) fn take_lock(&mut self, attempt: u64, upgrade: Upgrade) {
         let (setup, files, held) = (self.setup.clone(), self.files.clone(), self.lock.clone());
-        let teller = self.teller.clone();
+        let (teller, groups) = (self.teller.clone(), self.groups.clone());
         let work = self.work(attempt);
         let stop = work.stop.subscribe();
         let (cancelled, take) = (stop.clone(), take(setup, files, upgrade, held, stop));
         work.tasks.push(spawn_local(async move {
             // A panic in it is its failure, not the engine's silence.
             let outcome = spawn_local(take).await.map_err(our_failure).flatten();
+            if outcome.is_ok() && !*cancelled.borrow() {
+                groups.poised().await;
+            }
             if !*cancelled.borrow() {
                 // Heard of before the lock is: with its answer the daemon is stopped.
                 if let Ok(Taken { news: Some(queue) }) = &outcome {
