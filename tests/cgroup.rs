@@ -31,7 +31,7 @@ env -i setsid -f /bin/sh "$1/chain.sh" "$1"
 const HIDDEN: &str = r#"
 trap 'echo hidden asked >> "$1/events.log"' INT
 echo hidden $$ >> "$1/events.log"
-while ! [ -e "$1/stop" ]; do printf x >> "$1/hidden"; sleep 0.02; done
+while [ -d "$1" ] && ! [ -e "$1/stop" ]; do printf x >> "$1/hidden"; sleep 0.02; done
 "#;
 
 /// A daemon that starts one of these, and ends when it is asked to.
